@@ -1,0 +1,56 @@
+# Everything a person or CI types. `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CORPORA ?= $(wildcard ../shared/corpora)
+export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bubblewrap demo test check format bench serve lock clean
+
+help: ## list what can be typed here
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP) bubblewrap ## the virtual environment, the locked packages and bubblewrap
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "python-coder needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 setup" >&2; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "Could not make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 3; }
+	@echo "Installing the locked packages into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+bubblewrap:
+	@sh tools/ensure-bubblewrap.sh
+
+demo: setup ## the main job, end to end, into ./demo_output
+	@$(BIN)/python-coder demo
+
+test: setup ## all tests
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure, with the method printed
+	$(BIN)/python -m bench
+
+serve: setup ## the API on http://127.0.0.1:8000
+	$(BIN)/python-coder serve
+
+lock: ## resolve requirements.lock again (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) demo_output data .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,235 @@
+"""Every setting, with its unit, default and reason: read at the edges, passed down, never global.
+
+Strength, strongest first: the environment, ``.env``, a YAML file, the default. The files:
+
+* ``.env`` in the working directory; another one when ``PYTHON_CODER_ENV_FILE`` names it;
+* the YAML file that ``PYTHON_CODER_CONFIG`` names; else ``python-coder.yaml`` in the working
+  directory; else ``$XDG_CONFIG_HOME/python-coder/config.yaml`` (``~/.config/...``).
+
+The keys are the same everywhere: the variables' names. A file that a variable names must exist.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from backend.errors import SettingsError
+
+
+def _without_unit(*units: str) -> BeforeValidator:
+    """Accept ``512``, ``"512"`` and ``"512 MB"``: people write the unit they were told."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, str):
+            text = value.strip()
+            for unit in units:
+                if text.lower().endswith(unit.lower()):
+                    return text[: -len(unit)].strip()
+            return text
+        return value
+
+    return BeforeValidator(strip)
+
+
+def _provider_and_model(value: str) -> str:
+    provider, colon, model = value.partition(":")
+    if not (colon and provider.strip() and model.strip()):
+        raise ValueError("write it as provider:model, for instance ollama:qwen3:8b")
+    return value
+
+
+Seconds = Annotated[float, _without_unit("seconds", "s")]
+Mebibytes = Annotated[int, _without_unit("MiB", "MB", "M")]
+
+
+class Settings(BaseSettings):
+    """The whole configuration, immutable. Field names are the variables' names, shortened."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        case_sensitive=False,
+        populate_by_name=True,
+        env_ignore_empty=True,
+    )
+
+    # --- running code
+    enabled: bool = Field(True, alias="PYTHON_CODE_ENABLED")
+    """Off: the tool refuses and the router does not choose it."""
+    timeout_s: Seconds = Field(30, alias="PYTHON_CODE_TIMEOUT", gt=0, le=3600)
+    """Wall-clock seconds one program may take."""
+    max_memory_mb: Mebibytes = Field(512, alias="PYTHON_CODE_MAX_MEMORY", ge=32, le=1_048_576)
+    """MiB one program may use, all its processes together."""
+    execution_dir: Path = Field(
+        Path("./data/code_execution"), alias="PYTHON_CODE_EXECUTION_DIR"
+    )
+    """Where input files are staged for a run; each run's folder is removed with the run."""
+    max_iterations: int = Field(3, alias="PYTHON_CODE_MAX_ITERATIONS", ge=0, le=20)
+    """Rewrites before a run, after findings of the static check or the review."""
+    allow_partial_execution: bool = Field(False, alias="PYTHON_CODE_ALLOW_PARTIAL_EXECUTION")
+    """Run a program that still has findings, if none is about security or syntax."""
+    max_file_size_mb: Mebibytes = Field(50, alias="PYTHON_CODE_MAX_FILE_SIZE", ge=1, le=102_400)
+    """MiB a single input file may have."""
+    max_retries: int = Field(3, alias="CODE_GENERATION_MAX_RETRIES", ge=0, le=20)
+    """Repairs after failed runs, beside the rewrites before a run."""
+    review: bool = Field(True, alias="PYTHON_CODE_REVIEW")
+    """Let the model review each program before it runs: one call more for each."""
+    executor: str = Field("local", alias="PYTHON_CODE_EXECUTOR")
+    """Which executor runs programs."""
+    max_output_kb: int = Field(256, alias="PYTHON_CODE_MAX_OUTPUT", ge=1, le=65_536)
+    """KiB kept of each of stdout and stderr, half from the head and half from the tail."""
+    max_disk_mb: Mebibytes = Field(256, alias="PYTHON_CODE_MAX_DISK", ge=1, le=65_536)
+    """MiB one program may write."""
+    max_processes: int = Field(64, alias="PYTHON_CODE_MAX_PROCESSES", ge=1, le=4096)
+    """Processes and threads one program may have at a time."""
+    max_parallel_runs: int = Field(0, alias="PYTHON_CODE_MAX_PARALLEL", ge=0, le=1024)
+    """Programs that run at the same time; 0 means twice the processors."""
+    allow_network: bool = Field(False, alias="PYTHON_CODE_ALLOW_NETWORK")
+    """Give programs the host's network. Takes down that wall, and every result says so."""
+
+    # --- the model
+    model: Annotated[str, AfterValidator(_provider_and_model)] = Field(
+        "ollama:gpt-oss:20b", alias="PYTHON_CODER_MODEL"
+    )
+    """``ollama:NAME``, ``openai:NAME`` (any compatible endpoint) or ``scripted:FILE``."""
+    ollama_host: str = Field("http://127.0.0.1:11434", alias="OLLAMA_HOST")
+    """Where Ollama listens; ``host:port`` is accepted as Ollama itself accepts it."""
+    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
+    """The compatible endpoint of ``openai:NAME``."""
+    openai_api_key: str | None = Field(None, alias="OPENAI_API_KEY", repr=False)
+    """Its key, where it wants one."""
+    num_ctx: int = Field(16_384, alias="PYTHON_CODER_NUM_CTX", ge=2048, le=2_000_000)
+    """Tokens of context; always sent, because Ollama's own default cuts prompts silently."""
+    max_tokens: int = Field(4096, alias="PYTHON_CODER_MAX_TOKENS", ge=64, le=200_000)
+    """Tokens one reply may have."""
+    temperature: float = Field(0.1, alias="PYTHON_CODER_TEMPERATURE", ge=0, le=2)
+    """Low, because code should be the same twice."""
+    keep_alive: str = Field("30m", alias="PYTHON_CODER_KEEP_ALIVE", pattern=r"^(-1|\d+[smh]?)$")
+    """How long Ollama keeps the model loaded; a cold load can take minutes."""
+    model_timeout_s: Seconds = Field(300, alias="PYTHON_CODER_MODEL_TIMEOUT", gt=0, le=86_400)
+    """Seconds without a token before a model counts as gone; covers a cold load."""
+    connect_timeout_s: Seconds = Field(5, alias="PYTHON_CODER_CONNECT_TIMEOUT", gt=0, le=300)
+    """Seconds to reach the model server."""
+
+    # --- agents
+    max_steps: int = Field(5, alias="PYTHON_CODER_MAX_STEPS", ge=1, le=50)
+    """Actions of one ReAct request; then the answer is made from what is known."""
+    max_plans: int = Field(3, alias="PYTHON_CODER_MAX_PLANS", ge=1, le=10)
+    """Plans of one plan-and-execute request, the first one counted."""
+    max_question_chars: int = Field(
+        100_000, alias="PYTHON_CODER_MAX_QUESTION", ge=100, le=10_000_000
+    )
+    """Characters of a question."""
+
+    # --- keeping and serving
+    data_dir: Path = Field(Path("./data"), alias="PYTHON_CODER_DATA_DIR")
+    """Files, plots and the embedded database."""
+    database_url: str | None = Field(None, alias="DATABASE_URL", repr=False)
+    """SQLAlchemy URL; without it SQLite in the data folder."""
+    host: str = Field("127.0.0.1", alias="PYTHON_CODER_HOST")
+    """Address the server binds."""
+    port: int = Field(8000, alias="PYTHON_CODER_PORT", ge=0, le=65_535)
+    """Port the server binds; 0 lets the system choose."""
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", alias="PYTHON_CODER_LOG_LEVEL"
+    )
+
+    @property
+    def ollama_url(self) -> str:
+        """``ollama_host`` as a URL, with Ollama's own defaults for scheme and port."""
+        host = self.ollama_host.strip().rstrip("/")
+        if "://" not in host:
+            host = f"http://{host}"
+        scheme, _, rest = host.partition("://")
+        authority = rest.partition("/")[0]
+        has_port = authority.rpartition(":")[2].isdigit()
+        host = host if has_port or scheme == "https" else f"{host}:11434"
+        return host.replace("://0.0.0.0:", "://127.0.0.1:")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources by strength (see the module's head)."""
+        dotenv = DotEnvSettingsSource(
+            settings_cls, env_file=dotenv_file(), env_file_encoding="utf-8"
+        )
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings, dotenv]
+        if (config := yaml_file()) is not None:
+            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=config))
+        return tuple(sources)
+
+
+def dotenv_file() -> Path | None:
+    """The ``.env`` in force, or None."""
+    return _named_or_first("PYTHON_CODER_ENV_FILE", Path(".env"))
+
+
+def yaml_file() -> Path | None:
+    """The YAML file in force, or None."""
+    config_home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return _named_or_first(
+        "PYTHON_CODER_CONFIG",
+        Path("python-coder.yaml"),
+        Path(config_home) / "python-coder" / "config.yaml",
+    )
+
+
+def _named_or_first(variable: str, *candidates: Path) -> Path | None:
+    named = os.environ.get(variable)
+    if named:
+        if not Path(named).is_file():
+            raise SettingsError(
+                f"{variable} is {named!r}, which is not a file.", "Name one that exists."
+            )
+        return Path(named)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read every source once.
+
+    Args:
+        **overrides: field names with values that beat every source (a command-line option).
+
+    Raises:
+        SettingsError: a value is not allowed; names the variable, the value and what is allowed.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_explain(error), "Correct it, or unset it for the default.") from None
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        what = " ".join(str(error).split())
+        raise SettingsError(
+            f"A settings file cannot be read: {what}.",
+            "Write one 'NAME: value' pair a line.",
+        ) from None
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for fault in error.errors():
+        field = str(fault["loc"][0])
+        known = Settings.model_fields.get(field)
+        name = str(known.alias) if known is not None and known.alias else field
+        allowed = fault["msg"].removeprefix("Value error, ")
+        parts.append(f"{name.upper()} is {fault['input']!r}: {allowed}.")
+    return " ".join(parts)

@@ -1,0 +1,131 @@
+"""Every exception that leaves the house, one class for each actor who must act.
+
+A *program's* failure is not here: it is a value, ``ExecutionResult`` or the result's dict.
+
+    PythonCoderError
+    ├── RequestError              the caller changes the request        HTTP 400, exit status 2
+    │   ├── NotFound              ... names something that exists       HTTP 404, exit status 2
+    │   └── TooLarge              ... sends less                        HTTP 413, exit status 2
+    ├── SettingsError             the operator changes a setting        start refused, status 2
+    ├── Disabled                  the operator switches it on           HTTP 403, exit status 2
+    ├── MachineError              the operator installs or starts it    HTTP 503, exit status 3
+    │   ├── SandboxUnavailable
+    │   └── ModelUnavailable
+    ├── ModelError                the model did not do its part         HTTP 502, exit status 3
+    │   ├── ModelNotFound         ... the operator pulls it             HTTP 404, exit status 3
+    │   └── BadReply              ... nothing usable was answered
+    └── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
+
+``str(error)`` is one line: what happened, with the value, then what to do next.
+"""
+
+from __future__ import annotations
+
+from backend.types import ErrorKind
+
+
+class PythonCoderError(Exception):
+    """Base of all. ``what`` happened and the ``remedy``, each a sentence."""
+
+    error_kind: ErrorKind = "input"
+    http_status: int = 500
+    exit_status: int = 1
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(f"{what} {remedy}".strip())
+
+
+class RequestError(PythonCoderError):
+    """The request cannot be served as it was put; the caller can put it right."""
+
+    error_kind = "input"
+    http_status = 400
+    exit_status = 2
+
+    def __init__(self, what: str, remedy: str = "", *, param: str | None = None) -> None:
+        super().__init__(what, remedy)
+        self.param = param
+        """The field of the request that is meant, for the API's error envelope."""
+
+
+class NotFound(RequestError):
+    """The request names a file, session, run or agent that does not exist."""
+
+    http_status = 404
+
+
+class TooLarge(RequestError):
+    """A file, question or body is over its limit."""
+
+    http_status = 413
+
+
+class SettingsError(PythonCoderError):
+    """A setting has a value that is not allowed; names variable, value and what is allowed."""
+
+    exit_status = 2
+
+
+class Disabled(PythonCoderError):
+    """``PYTHON_CODE_ENABLED`` is false."""
+
+    error_kind = "disabled"
+    http_status = 403
+    exit_status = 2
+
+
+class MachineError(PythonCoderError):
+    """Something the machine should have is missing or not running."""
+
+    http_status = 503
+    exit_status = 3
+
+
+class SandboxUnavailable(MachineError):
+    """The isolation asked for cannot be given here; nothing was run."""
+
+    error_kind = "sandbox"
+
+
+class ModelUnavailable(MachineError):
+    """The model server cannot be reached or does not answer in time."""
+
+    error_kind = "model"
+
+
+class ModelError(PythonCoderError):
+    """The model server answered, but not with something usable."""
+
+    error_kind = "model"
+    http_status = 502
+    exit_status = 3
+
+
+class ModelNotFound(ModelError):
+    """The model server does not have this model."""
+
+    http_status = 404
+
+
+class BadReply(ModelError):
+    """Empty, cut off or unreadable, after the re-asks that were allowed.
+
+    ``partial`` is what did arrive; it is shown, never run.
+    """
+
+    def __init__(
+        self, what: str, remedy: str = "", *, reason: str = "", partial: str = ""
+    ) -> None:
+        super().__init__(what, remedy)
+        self.reason = reason
+        """``empty``, ``length``, ``dropped``, ``tool_parse``, ``unreadable``; '' when unknown."""
+        self.partial = partial
+
+
+class BudgetExceeded(PythonCoderError):
+    """A request used up the model calls, tokens or seconds it was allowed."""
+
+    error_kind = "budget"
+    http_status = 429

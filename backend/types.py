@@ -1,0 +1,218 @@
+"""The words the whole house uses: values that pass between its layers.
+
+Everything here is a frozen, keyword-only dataclass, a ``TypedDict`` or a ``Literal``. Nothing
+here does anything, and nothing of ours is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+Language = Literal["python", "bash"]
+AgentType = Literal["auto", "react", "plan_execute", "chat"]
+AgentName = Literal["react", "plan_execute", "chat"]
+Severity = Literal["error", "security", "advice"]
+StoppedBy = Literal[
+    "timeout", "memory", "cpu", "processes", "disk", "output", "killed", "cancelled"
+]
+Stage = Literal[
+    "plan",
+    "act",
+    "generate",
+    "review",
+    "repair",
+    "diagnose",
+    "tests",
+    "assess",
+    "answer",
+    "chat",
+]
+ErrorKind = Literal["model", "sandbox", "input", "disabled", "policy", "program", "budget"]
+Role = Literal["system", "user", "assistant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn of a conversation, as text."""
+
+    role: Role
+    content: str
+
+
+# --- running a program -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionRequest:
+    """A program to run, and what it may use. None means what the settings say."""
+
+    code: str
+    language: Language = "python"
+    files: Mapping[str, str | Path] = field(default_factory=dict)
+    """Name inside the working directory -> path outside. Read-only for the program."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """Name -> value that the program finds defined."""
+    timeout_s: float | None = None
+    """Wall-clock seconds; 0 or less is refused."""
+    memory_mb: int | None = None
+    """Mebibytes; 0 or less is refused."""
+    argv: Sequence[str] = ()
+    """What follows the program's name in ``sys.argv``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A file that a program wrote or a figure that it left."""
+
+    name: str
+    """Relative to the working directory, forward slashes."""
+    media_type: str
+    size: int
+    """Bytes."""
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """Which walls stood around a run; never what was merely asked for."""
+
+    executor: str
+    tier: Literal["A", "B", "C"]
+    """A: every wall and a cgroup. B: every wall, limits without a cgroup. C: no namespaces."""
+    walls: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"executor": self.executor, "tier": self.tier, "walls": list(self.walls)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """Something the static check has to say about a program."""
+
+    kind: str
+    """Short machine-readable class, e.g. ``syntax``, ``blocked_import``, ``blocked_call``."""
+    message: str
+    """What is wrong and what to write instead, for a model or a person to act on."""
+    line: int | None = None
+    """From 1; None where the whole program is meant."""
+    severity: Severity = "error"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionResult:
+    """What became of a program. Its failure is told here, never raised."""
+
+    success: bool
+    """It ended by itself with exit status 0."""
+    returncode: int | None
+    """Exit status; negative for the signal that ended it; None if it never ran."""
+    stdout: str
+    stderr: str
+    stopped_by: StoppedBy | None = None
+    """The limit that ended it, as seen from outside the program."""
+    duration_s: float = 0.0
+    """Seconds from handing the program over to its end."""
+    artifacts: tuple[Artifact, ...] = ()
+    truncated: tuple[str, ...] = ()
+    """What was cut to its cap: any of ``stdout``, ``stderr``, ``artifacts``."""
+    isolation: Isolation | None = None
+    """None only when nothing was run."""
+    value: str | None = None
+    """The last expression's ``repr``, where there is one and it is not None."""
+    issues: tuple[Issue, ...] = ()
+    """What the static check found; a program refused by it was not run."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the reader: files left behind by a cap, which limit to raise, ..."""
+
+
+# --- events and accounts ---------------------------------------------------------------------
+
+EventKind = Literal[
+    "route",
+    "plan",
+    "thought",
+    "action",
+    "observation",
+    "files",
+    "code",
+    "check",
+    "review",
+    "run",
+    "output",
+    "repair",
+    "artifact",
+    "text",
+    "answer",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that just happened in a request, for whoever watches it."""
+
+    kind: EventKind
+    text: str
+    """One line or one block a person can read. For ``text``: a piece of the answer's own words."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON values."""
+
+
+Emit = Callable[[Event], None]
+
+
+class ModelCall(TypedDict):
+    """One call to a model, as it is accounted for."""
+
+    stage: Stage
+    model: str
+    input_tokens: int
+    output_tokens: int
+    duration_s: float
+
+
+class UsageTotals(TypedDict):
+    """The sum of a request's model calls."""
+
+    input_tokens: int
+    output_tokens: int
+    calls: int
+    by_stage: dict[str, dict[str, int]]
+
+
+class ArtifactRef(TypedDict):
+    """An artifact by its place in the file store; its bytes never enter a graph's state."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+def total_usage(calls: Sequence[ModelCall]) -> UsageTotals:
+    """Sum the calls of one request, also by stage."""
+    by_stage: dict[str, dict[str, int]] = {}
+    for call in calls:
+        row = by_stage.setdefault(
+            call["stage"], {"input_tokens": 0, "output_tokens": 0, "calls": 0}
+        )
+        row["input_tokens"] += call["input_tokens"]
+        row["output_tokens"] += call["output_tokens"]
+        row["calls"] += 1
+    return {
+        "input_tokens": sum(call["input_tokens"] for call in calls),
+        "output_tokens": sum(call["output_tokens"] for call in calls),
+        "calls": len(calls),
+        "by_stage": by_stage,
+    }
+
+
+def ignore_event(event: Event) -> None:
+    """An ``Emit`` for when nobody watches."""

@@ -1,0 +1,35 @@
+"""What every test shares: a clean environment and a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from backend.config.settings import Settings
+
+_CORPORA = os.environ.get("PYTHON_CODER_CORPORA")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of this machine reaches a test, and no test writes outside its own folder."""
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    for name in list(os.environ):
+        if name.upper() in known or name.startswith(("PYTHON_CODER_", "PYTHON_CODE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("PYTHON_CODER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("PYTHON_CODE_EXECUTION_DIR", str(tmp_path / "data" / "code_execution"))
+    monkeypatch.chdir(tmp_path)
+    yield
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of measuring data, which is not part of the project."""
+    if not _CORPORA or not Path(_CORPORA).is_dir():
+        pytest.skip("set PYTHON_CODER_CORPORA to the folder of corpora to measure on them")
+    return Path(_CORPORA)
