@@ -7,12 +7,62 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import IO
 
-from backend.errors import NotFound
+from backend.errors import NotFound, TooLarge
 from backend.types import Artifact, ArtifactRef
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_BUFFER = 1024 * 1024
+"""Bytes gathered before they go to disk: one hop to a thread for each MiB, not for each chunk."""
+
+
+class Incoming:
+    """Bytes on their way in: hashed while they are written, kept only when told so."""
+
+    def __init__(self, unfinished: IO[bytes], *, max_bytes: int | None) -> None:
+        self._unfinished = unfinished
+        self._max_bytes = max_bytes
+        self._hash = hashlib.sha256()
+        self._buffer = bytearray()
+        self.size = 0
+        """Bytes received so far."""
+
+    @property
+    def path(self) -> Path:
+        """Where the unfinished file lies."""
+        return Path(self._unfinished.name)
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises:
+            TooLarge: more came than is allowed; at the first byte too many, not at the end.
+        """
+        self.size += len(chunk)
+        if self._max_bytes is not None and self.size > self._max_bytes:
+            raise TooLarge(
+                f"The file has more than the {self._max_bytes / 1048576:g} MiB that are allowed.",
+                "Send a smaller one, or raise PYTHON_CODE_MAX_FILE_SIZE.",
+                param="file",
+            )
+        self._buffer += chunk
+        if len(self._buffer) >= _BUFFER:
+            await asyncio.to_thread(self._flush)
+
+    async def finish(self) -> str:
+        """Write what is left, close the file and return the digest of all of it."""
+        await asyncio.to_thread(self._flush)
+        await asyncio.to_thread(self._unfinished.close)
+        return self._hash.hexdigest()
+
+    def _flush(self) -> None:
+        self._hash.update(self._buffer)
+        self._unfinished.write(self._buffer)
+        self._buffer.clear()
 
 
 class BlobStore:
@@ -35,6 +85,21 @@ class BlobStore:
     async def put(self, content: bytes) -> str:
         """Keep bytes; the same bytes are kept once. Returns their digest."""
         return await asyncio.to_thread(self._put, content)
+
+    @asynccontextmanager
+    async def receive(self, *, max_bytes: int | None = None) -> AsyncIterator[Incoming]:
+        """A place for bytes that arrive in pieces; gone on leaving unless ``keep`` took it."""
+        unfinished = await asyncio.to_thread(self._open_unfinished)
+        try:
+            yield Incoming(unfinished, max_bytes=max_bytes)
+        finally:
+            _discard(unfinished)  # not awaited: it must happen when we are being cancelled, too
+
+    async def keep(self, incoming: Incoming) -> str:
+        """Keep what was received; the same bytes are kept once. Returns their digest."""
+        sha256 = await incoming.finish()
+        await asyncio.to_thread(self._move_in, incoming.path, sha256)
+        return sha256
 
     async def put_artifact(self, artifact: Artifact) -> ArtifactRef:
         """Keep an artifact's bytes and return the reference that may enter a graph's state."""
@@ -61,19 +126,32 @@ class BlobStore:
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
+    def _open_unfinished(self) -> IO[bytes]:
+        folder = self._folder / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        return tempfile.NamedTemporaryFile(dir=folder, delete=False)
+
+    def _move_in(self, unfinished: Path, sha256: str) -> None:
+        # Written beside and moved over, so that a crash never leaves half a file under a digest.
+        place = self._place(sha256)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(unfinished, place)
+
     def _put(self, content: bytes) -> str:
         sha256 = hashlib.sha256(content).hexdigest()
-        place = self._place(sha256)
-        if place.exists():
+        if self._place(sha256).exists():
             return sha256
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and moved over, so that a crash never leaves half a file under a digest.
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as unfinished:
-            try:
+        unfinished = self._open_unfinished()
+        try:
+            with unfinished:
                 unfinished.write(content)
-                unfinished.close()
-                os.replace(unfinished.name, place)
-            except BaseException:
-                Path(unfinished.name).unlink(missing_ok=True)
-                raise
+            self._move_in(Path(unfinished.name), sha256)
+        except BaseException:
+            Path(unfinished.name).unlink(missing_ok=True)
+            raise
         return sha256
+
+
+def _discard(unfinished: IO[bytes]) -> None:
+    unfinished.close()
+    Path(unfinished.name).unlink(missing_ok=True)

@@ -1,0 +1,281 @@
+"""Conversations: what was asked and answered, in order, each owner's own."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from backend.errors import NotFound, RequestError
+from backend.store.database import Database, MessageRow, SessionRow, new_id, owned_by
+from backend.types import Message
+
+Order = Literal["asc", "desc"]
+
+_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
+_TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """A message on its way into a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON values: agent, code, artifacts, ... of an answer, files of a question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredMessage(Turn):
+    """A message of a conversation."""
+
+    id: str
+    created_at: float
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSession:
+    """A conversation as its owner sees it in a list."""
+
+    id: str
+    title: str
+    """The beginning of its first question."""
+    created_at: float
+    updated_at: float
+    """Unix time in seconds."""
+    message_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionPage:
+    """Some conversations of a longer list."""
+
+    sessions: list[StoredSession]
+    has_more: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessagePage:
+    """Some messages of a longer conversation."""
+
+    messages: list[StoredMessage]
+    has_more: bool
+
+
+def check_session_id(session_id: str) -> str:
+    """The id, if it can be one.
+
+    Raises:
+        RequestError: it has other characters, or is too long (128).
+    """
+    if not _ID.fullmatch(session_id) or ".." in session_id:
+        raise RequestError(
+            f"{session_id[:80]!r} cannot be a session id.",
+            "Use 1 to 128 letters, digits and the characters _ . : @ - inside.",
+            param="session_id",
+        )
+    return session_id
+
+
+def new_session_id() -> str:
+    """An id for a conversation that begins here."""
+    return new_id("session")
+
+
+class SessionStore:
+    """Conversations of all owners; each method sees one owner's only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def exists(self, session_id: str, *, owner: str) -> bool:
+        """Whether the owner has this conversation."""
+        async with self._database.transaction() as session:
+            return (
+                await session.scalar(select(SessionRow.id).where(*_is(session_id, owner)))
+                is not None
+            )
+
+    async def check(self, session_id: str, *, owner: str) -> None:
+        """Raise NotFound unless the owner has this conversation."""
+        if not await self.exists(session_id, owner=owner):
+            raise _unknown(session_id)
+
+    async def append(self, session_id: str, turns: Sequence[Turn], *, owner: str) -> None:
+        """Add messages at the end, all or none; opens the conversation if there is none.
+
+        Raises:
+            RequestError: the id cannot be one.
+        """
+        check_session_id(session_id)
+        try:
+            await self._append(session_id, turns, owner)
+        except IntegrityError:  # somebody else opened it between our look and our insert
+            await self._append(session_id, turns, owner)
+
+    async def _append(self, session_id: str, turns: Sequence[Turn], owner: str) -> None:
+        now = time.time()
+        async with self._database.transaction() as session:
+            touched = await session.execute(
+                update(SessionRow).where(*_is(session_id, owner)).values(updated_at=now)
+            )
+            assert isinstance(touched, CursorResult)
+            if touched.rowcount == 0:
+                title = next((turn.content for turn in turns if turn.role == "user"), "")
+                session.add(
+                    SessionRow(
+                        id=session_id,
+                        owner=owner,
+                        created_at=now,
+                        updated_at=now,
+                        title=" ".join(title.split())[:_TITLE_CHARS],
+                    )
+                )
+                await session.flush()
+            for turn in turns:
+                session.add(
+                    MessageRow(
+                        owner=owner,
+                        created_at=now,
+                        session_id=session_id,
+                        role=turn.role,
+                        content=turn.content,
+                        details=dict(turn.details),
+                    )
+                )
+                await session.flush()
+
+    async def history(
+        self, session_id: str, *, owner: str, limit: int = 100
+    ) -> list[StoredMessage]:
+        """The last messages, oldest first; empty when there is no such conversation."""
+        query = (
+            select(MessageRow)
+            .where(owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+            .order_by(MessageRow.position.desc())
+            .limit(limit)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(query)).all()
+        return [_message(row) for row in reversed(rows)]
+
+    async def messages(
+        self,
+        session_id: str,
+        *,
+        owner: str,
+        after: str | None = None,
+        limit: int = 100,
+        order: Order = "asc",
+    ) -> MessagePage:
+        """A conversation's messages, those that follow ``after``.
+
+        Raises:
+            NotFound: the owner has no such conversation.
+            RequestError: ``after`` is not the id of a message.
+        """
+        await self.check(session_id, owner=owner)
+        query = select(MessageRow).where(
+            owned_by(MessageRow, owner), MessageRow.session_id == session_id
+        )
+        place = _position(after)
+        if place is not None:
+            follows = MessageRow.position > place
+            query = query.where(follows if order == "asc" else MessageRow.position < place)
+        by = MessageRow.position.asc() if order == "asc" else MessageRow.position.desc()
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(query.order_by(by).limit(limit + 1))).all()
+        return MessagePage(
+            messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
+        )
+
+    async def list(
+        self, *, owner: str, after: str | None = None, limit: int = 100, order: Order = "desc"
+    ) -> SessionPage:
+        """The owner's conversations by the time they began, those that follow ``after``.
+
+        Raises:
+            NotFound: the owner has no conversation ``after``.
+        """
+        count = (
+            select(func.count(MessageRow.position))
+            .where(MessageRow.owner == SessionRow.owner, MessageRow.session_id == SessionRow.id)
+            .scalar_subquery()
+        )
+        query = select(SessionRow, count).where(owned_by(SessionRow, owner))
+        async with self._database.transaction() as session:
+            if after is not None:
+                place = await session.scalar(select(SessionRow.position).where(*_is(after, owner)))
+                if place is None:
+                    raise _unknown(after, param="after")
+                follows = SessionRow.position > place
+                query = query.where(follows if order == "asc" else SessionRow.position < place)
+            by = SessionRow.position.asc() if order == "asc" else SessionRow.position.desc()
+            rows = (await session.execute(query.order_by(by).limit(limit + 1))).all()
+        sessions = [
+            StoredSession(
+                id=row.id,
+                title=row.title,
+                created_at=row.created_at,
+                updated_at=row.updated_at,
+                message_count=messages,
+            )
+            for row, messages in rows[:limit]
+        ]
+        return SessionPage(sessions=sessions, has_more=len(rows) > limit)
+
+    async def delete(self, session_id: str, *, owner: str) -> None:
+        """Forget a conversation with all its messages; files stay.
+
+        Raises:
+            NotFound: the owner has no such conversation.
+        """
+        async with self._database.transaction() as session:
+            gone = await session.scalar(
+                delete(SessionRow).where(*_is(session_id, owner)).returning(SessionRow.id)
+            )
+        if gone is None:
+            raise _unknown(session_id)
+
+
+def as_history(messages: Sequence[StoredMessage]) -> tuple[Message, ...]:
+    """The words of a conversation, for a model."""
+    return tuple(Message(role=turn.role, content=turn.content) for turn in messages)
+
+
+def _is(session_id: str, owner: str) -> tuple[Any, ...]:
+    return owned_by(SessionRow, owner), SessionRow.id == session_id
+
+
+def _unknown(session_id: str, param: str = "session_id") -> NotFound:
+    return NotFound(
+        f"There is no session {session_id[:80]!r}.",
+        "Leave it out to begin one; the answer's x_session_id names it.",
+        param=param,
+    )
+
+
+def _position(message_id: str | None) -> int | None:
+    if message_id is None:
+        return None
+    prefix, _, number = message_id.rpartition("-")
+    if prefix != "msg" or not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise RequestError(f"{message_id[:80]!r} is not a message's id.", param="after")
+    return int(number)
+
+
+def _message(row: MessageRow) -> StoredMessage:
+    return StoredMessage(
+        id=f"msg-{row.position}",
+        role="assistant" if row.role == "assistant" else "user",
+        content=row.content,
+        details=row.details,
+        created_at=row.created_at,
+    )

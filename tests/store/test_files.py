@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from backend.errors import NotFound, RequestError
+from backend.store.blobs import BlobStore
+from backend.store.files import FileStore, StoredFile, safe_name, working_names
+
+
+async def add(
+    files: FileStore,
+    name: str = "a.csv",
+    content: bytes = b"x\n1\n",
+    owner: str = "local",
+    purpose: str = "assistants",
+) -> StoredFile:
+    async with files.receive(max_bytes=1000) as incoming:
+        await incoming.write(content)
+        return await files.keep(
+            incoming, owner=owner, filename=name, purpose=purpose, media_type="text/csv"
+        )
+
+
+async def test_an_upload_is_a_file_with_its_bytes(files: FileStore) -> None:
+    file = await add(files, "수치.csv")
+    assert await files.get(file.id, owner="local") == file
+    assert (file.filename, file.size, file.purpose) == ("수치.csv", 4, "assistants")
+    assert files.path(file).read_bytes() == b"x\n1\n"
+
+
+async def test_one_owner_never_sees_what_is_anothers(files: FileStore) -> None:
+    file = await add(files, owner="alice")
+    assert (await files.list(owner="bob")).files == []
+    with pytest.raises(NotFound):
+        await files.get(file.id, owner="bob")
+    with pytest.raises(NotFound):
+        await files.delete(file.id, owner="bob")
+    with pytest.raises(NotFound):
+        await files.list(owner="bob", after=file.id)
+    assert (await files.list(owner="alice")).files == [file]
+
+
+async def test_deleting_removes_bytes_that_no_other_file_has(files: FileStore) -> None:
+    mine = await add(files, "a.csv", owner="alice")
+    same = await add(files, "b.csv", owner="bob")
+    await files.delete(mine.id, owner="alice")
+    assert files.path(same).is_file()
+    place = files.path(same)
+    await files.delete(same.id, owner="bob")
+    assert not place.exists()
+
+
+async def test_parallel_adding_and_deleting_of_the_same_bytes_loses_none(
+    files: FileStore,
+) -> None:
+    async def add_and_drop(number: int) -> StoredFile:
+        dropped = await add(files, f"{number}.csv")
+        await files.delete(dropped.id, owner="local")
+        return await add(files, f"{number}-kept.csv")
+
+    kept = await asyncio.gather(*(add_and_drop(number) for number in range(12)))
+    assert all(files.path(file).is_file() for file in kept)
+
+
+async def test_the_same_file_sent_again_is_the_same_file(files: FileStore) -> None:
+    async def again(content: bytes, name: str = "in.csv") -> StoredFile:
+        return await files.add(
+            content, owner="local", filename=name, purpose="user_data", media_type="text/csv"
+        )
+
+    first = await again(b"1")
+    assert await again(b"1") == first
+    assert (await again(b"2")).id != first.id
+    assert (await again(b"1", "other.csv")).id != first.id
+
+
+async def test_what_a_program_wrote_becomes_a_file(files: FileStore, blobs: BlobStore) -> None:
+    sha256 = await blobs.put(b"png")
+    file = await files.add_artifact(
+        {"name": "out/plot.png", "media_type": "image/png", "size": 3, "sha256": sha256},
+        owner="local",
+    )
+    assert (file.filename, file.purpose, file.size) == ("plot.png", "assistants_output", 3)
+    with pytest.raises(NotFound):
+        await files.add_artifact(
+            {"name": "x", "media_type": "a/b", "size": 1, "sha256": "0" * 64}, owner="local"
+        )
+
+
+@pytest.mark.parametrize(("order", "step"), [("asc", 1), ("desc", -1)])
+async def test_pages_show_every_file_once_in_order(files: FileStore, order: str, step: int) -> None:
+    added = [(await add(files, f"{number}.csv")).id for number in range(5)]
+    seen: list[str] = []
+    after = None
+    while True:
+        page = await files.list(owner="local", after=after, limit=2, order=order)  # type: ignore[arg-type]
+        seen += [file.id for file in page.files]
+        if not page.has_more:
+            break
+        after = seen[-1]
+    assert seen == added[::step]
+
+
+async def test_a_list_can_be_narrowed_to_a_purpose(files: FileStore) -> None:
+    await add(files, purpose="assistants")
+    wanted = await add(files, purpose="user_data")
+    assert (await files.list(owner="local", purpose="user_data")).files == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("given", "safe"),
+    [
+        ("data.csv", "data.csv"),
+        ("매출 2024.xlsx", "매출 2024.xlsx"),
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\Users\\me\\a.csv", "a.csv"),
+        ("/abs/path/b.json", "b.json"),
+        ("a\x00b\n.csv", "a_b_.csv"),
+        ("..hidden.csv", "hidden.csv"),
+        ("-rf.csv", "rf.csv"),
+        ("exe\u202evsc.csv", "exe_vsc.csv"),
+        ('quo"te.csv', "quo_te.csv"),
+        ("tar.gz.csv", "tar.gz.csv"),
+        ("가" * 100 + ".csv", "가" * 65 + ".csv"),
+    ],
+    ids=lambda value: value[:12].encode("unicode_escape").decode(),
+)
+def test_names_lose_what_is_dangerous_only(given: str, safe: str) -> None:
+    assert safe_name(given) == safe
+
+
+@pytest.mark.parametrize("given", ["", "/", "..", " ", ".csv/..", "\\"], ids=repr)
+def test_what_is_no_name_is_refused(given: str) -> None:
+    with pytest.raises(RequestError):
+        safe_name(given)
+
+
+def file(number: int, name: str) -> StoredFile:
+    return StoredFile(
+        id=f"file-{number}",
+        filename=name,
+        purpose="assistants",
+        media_type="text/csv",
+        size=1,
+        sha256="0" * 64,
+        created_at=0.0,
+    )
+
+
+def test_two_files_with_one_name_both_have_a_place() -> None:
+    placed = working_names(
+        [file(1, "a.csv"), file(2, "a.csv"), file(1, "a.csv"), file(3, "a.csv"), file(4, "file_2")]
+    )
+    assert {name: kept.id for name, kept in placed.items()} == {
+        "a.csv": "file-1",
+        "file_2/a.csv": "file-2",
+        "file_3/a.csv": "file-3",
+        "file_2/file_2": "file-4",
+    }
+
+
+async def test_nothing_unfinished_stays(files: FileStore, tmp_path: Path) -> None:
+    async with files.receive(max_bytes=100) as incoming:
+        await incoming.write(b"half")
+    assert [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()] == []

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from backend.errors import NotFound, RequestError
+from backend.store.sessions import (
+    SessionStore,
+    Turn,
+    as_history,
+    check_session_id,
+    new_session_id,
+)
+from backend.types import Message
+
+PAIR = [
+    Turn(role="user", content="two plus two?"),
+    Turn(role="assistant", content="4", details={"agent": "chat"}),
+]
+
+
+async def test_a_conversation_is_kept_in_order_with_its_details(sessions: SessionStore) -> None:
+    await sessions.append("s1", PAIR, owner="local")
+    await sessions.append("s1", [Turn(role="user", content="times ten?")], owner="local")
+    page = await sessions.messages("s1", owner="local")
+    assert [(turn.role, turn.content) for turn in page.messages] == [
+        ("user", "two plus two?"),
+        ("assistant", "4"),
+        ("user", "times ten?"),
+    ]
+    assert page.messages[1].details == {"agent": "chat"}
+    assert as_history(page.messages)[1] == Message(role="assistant", content="4")
+
+
+async def test_the_history_is_the_last_turns_oldest_first(sessions: SessionStore) -> None:
+    for number in range(5):
+        await sessions.append("s", [Turn(role="user", content=str(number))], owner="local")
+    turns = await sessions.history("s", owner="local", limit=2)
+    assert [turn.content for turn in turns] == ["3", "4"]
+    assert await sessions.history("none", owner="local") == []
+
+
+async def test_one_id_of_two_owners_is_two_conversations(sessions: SessionStore) -> None:
+    await sessions.append("same", [Turn(role="user", content="alice's")], owner="alice")
+    await sessions.append("same", [Turn(role="user", content="bob's")], owner="bob")
+    [turn] = (await sessions.messages("same", owner="bob")).messages
+    assert turn.content == "bob's"
+    await sessions.delete("same", owner="alice")
+    assert not await sessions.exists("same", owner="alice")
+    assert (await sessions.messages("same", owner="bob")).messages == [turn]
+
+
+async def test_what_is_anothers_or_gone_is_unknown(sessions: SessionStore) -> None:
+    await sessions.append("s", PAIR, owner="alice")
+    with pytest.raises(NotFound):
+        await sessions.check("s", owner="bob")
+    with pytest.raises(NotFound):
+        await sessions.messages("s", owner="bob")
+    with pytest.raises(NotFound):
+        await sessions.delete("s", owner="bob")
+    await sessions.delete("s", owner="alice")
+    with pytest.raises(NotFound):
+        await sessions.delete("s", owner="alice")
+    assert await sessions.history("s", owner="alice") == []
+
+
+async def test_the_list_says_what_each_is_about(sessions: SessionStore) -> None:
+    await sessions.append("first", PAIR, owner="local")
+    await sessions.append("second", [Turn(role="user", content="x" * 200)], owner="local")
+    page = await sessions.list(owner="local", limit=1)
+    assert [row.id for row in page.sessions] == ["second"]
+    assert page.has_more
+    assert page.sessions[0].title == "x" * 80
+    [first] = (await sessions.list(owner="local", after="second")).sessions
+    assert (first.id, first.title, first.message_count) == ("first", "two plus two?", 2)
+
+
+async def test_messages_come_in_pages(sessions: SessionStore) -> None:
+    await sessions.append("s", [Turn(role="user", content=str(n)) for n in range(5)], owner="local")
+    first = await sessions.messages("s", owner="local", limit=3)
+    rest = await sessions.messages("s", owner="local", after=first.messages[-1].id)
+    assert first.has_more
+    assert not rest.has_more
+    assert [turn.content for turn in rest.messages] == ["3", "4"]
+    newest = await sessions.messages("s", owner="local", limit=1, order="desc")
+    assert newest.messages[0].content == "4"
+    with pytest.raises(RequestError):
+        await sessions.messages("s", owner="local", after="msg-x")
+
+
+async def test_parallel_turns_of_one_conversation_stay_in_pairs(sessions: SessionStore) -> None:
+    async def talk(number: int) -> None:
+        await sessions.append(
+            "s",
+            [
+                Turn(role="user", content=f"question {number}"),
+                Turn(role="assistant", content=f"answer {number}"),
+            ],
+            owner="local",
+        )
+
+    await asyncio.gather(*(talk(number) for number in range(20)))
+    turns = (await sessions.messages("s", owner="local")).messages
+    assert len(turns) == 40
+    for question, answer in zip(turns[::2], turns[1::2], strict=True):
+        assert question.content.removeprefix("question") == answer.content.removeprefix("answer")
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "*", "../x", "a/../b", "a..b", "a/b", "a b", "x" * 129, "%2e%2e", "-a", "a\n", "é"],
+    ids=repr,
+)
+def test_what_could_be_a_path_or_a_pattern_is_no_session_id(given: str) -> None:
+    with pytest.raises(RequestError):
+        check_session_id(given)
+
+
+@pytest.mark.parametrize(
+    "given", ["a", "s1", "7b5f0d3e-1", "local:Xy_z9", "a@b.c", "x" * 128, new_session_id()]
+)
+def test_the_ids_of_front_ends_are_session_ids(given: str) -> None:
+    assert check_session_id(given) == given
