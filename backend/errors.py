@@ -21,7 +21,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
 
 from __future__ import annotations
 
-from backend.types import ErrorKind
+from backend.types import ErrorKind, ModelCall
 
 
 class PythonCoderError(Exception):
@@ -93,6 +93,8 @@ class ModelUnavailable(MachineError):
     """The model server cannot be reached or does not answer in time."""
 
     error_kind = "model"
+    calls: tuple[ModelCall, ...] = ()
+    """What the failed call used up all the same, as far as the server told."""
 
 
 class ModelError(PythonCoderError):
@@ -101,6 +103,8 @@ class ModelError(PythonCoderError):
     error_kind = "model"
     http_status = 502
     exit_status = 3
+    calls: tuple[ModelCall, ...] = ()
+    """What the failed call used up all the same, as far as the server told."""
 
 
 class ModelNotFound(ModelError):
@@ -115,12 +119,10 @@ class BadReply(ModelError):
     ``partial`` is what did arrive; it is shown, never run.
     """
 
-    def __init__(
-        self, what: str, remedy: str = "", *, reason: str = "", partial: str = ""
-    ) -> None:
+    def __init__(self, what: str, remedy: str = "", *, reason: str = "", partial: str = "") -> None:
         super().__init__(what, remedy)
         self.reason = reason
-        """``empty``, ``length``, ``dropped``, ``tool_parse``, ``unreadable``; '' when unknown."""
+        """``empty length dropped tool_parse context unreadable``; '' when it is another."""
         self.partial = partial
 
 

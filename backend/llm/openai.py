@@ -1,0 +1,110 @@
+"""Any server with the OpenAI chat completions API: vLLM, llama.cpp, LM Studio, OpenAI itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, cast
+
+import openai
+from langchain_core.messages import AIMessageChunk
+from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from backend.config.settings import Settings
+from backend.errors import SettingsError
+from backend.llm.turns import as_turns
+from backend.llm.wire import Piece, Question, Server
+
+_OFFICIAL = "https://api.openai.com/v1"
+_NO_KEY = "none"
+"""Servers of one's own mostly want no key, the client library always does."""
+
+
+class OpenAIProvider:
+    """Every model of one compatible server, over one HTTP client."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = settings.openai_base_url or _OFFICIAL
+        if url == _OFFICIAL and not settings.openai_api_key:
+            raise SettingsError(
+                f"PYTHON_CODER_MODEL is {settings.model!r}, but neither OPENAI_BASE_URL nor "
+                "OPENAI_API_KEY is set.",
+                "Set the address of a compatible server, or a key.",
+            )
+        self.server = Server(provider="openai", address=url, timeout_s=settings.model_timeout_s)
+        # Only the official server knows the newer name, and it refuses the older for some models.
+        self._limit = "max_completion_tokens" if url == _OFFICIAL else "max_tokens"
+        self._without_schema: set[str] = set()
+        # A client of its own: the one that langchain shares between instances belongs to the
+        # first event loop that used it, and nobody closes it.
+        self._http = openai.DefaultAsyncHttpxClient(
+            timeout=openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
+        )
+        self._chat = ChatOpenAI(
+            model="",
+            base_url=url,
+            api_key=SecretStr(settings.openai_api_key or _NO_KEY),
+            http_async_client=self._http,
+            max_retries=0,
+            stream_usage=True,
+            stream_chunk_timeout=None,
+            use_responses_api=False,
+        )
+
+    async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
+        """Carry one call; without its schema where the server cannot use schemas."""
+        try:
+            async with aclosing(self._once(model, question)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except openai.BadRequestError as error:
+            if not self._refuses_schema(model, question, error):
+                raise
+            self._without_schema.add(model)
+            async with aclosing(self._once(model, question)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    def _refuses_schema(
+        self, model: str, question: Question, error: openai.BadRequestError
+    ) -> bool:
+        sent = question.schema is not None and model not in self._without_schema
+        return sent and any(word in str(error) for word in ("response_format", "json_schema"))
+
+    async def _once(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
+        chat = self._chat.model_copy(update={"model_name": model})
+        # In `extra_body` it goes over the wire as it is; as an argument it makes the client
+        # library parse the reply, and raise where ours can still read it.
+        body: dict[str, Any] = {self._limit: question.max_tokens}
+        if question.schema is not None and model not in self._without_schema:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": question.stage, "schema": dict(question.schema)},
+            }
+        config = cast(RunnableConfig, question.run_config)
+        chunks = chat.astream(
+            as_turns(question.messages), config, temperature=question.temperature, extra_body=body
+        )
+        async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], chunks)):
+            async for chunk in chunks:
+                yield _piece(chunk)
+
+    async def names(self) -> list[str]:
+        """What ``/models`` lists."""
+        return [model.id async for model in self._chat.root_async_client.models.list()]
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _piece(chunk: AIMessageChunk) -> Piece:
+    usage = chunk.usage_metadata
+    return Piece(
+        text=str(chunk.text),
+        done_reason=chunk.response_metadata.get("finish_reason"),
+        input_tokens=usage["input_tokens"] if usage else 0,
+        output_tokens=usage["output_tokens"] if usage else 0,
+    )

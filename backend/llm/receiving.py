@@ -1,0 +1,269 @@
+"""What arrives of a reply: thoughts apart from words, words to whoever watches, tokens counted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from backend.errors import BadReply
+from backend.llm.failures import ServerFailure, StreamEndedEarly, translate
+from backend.llm.wire import Piece, Question, Server
+
+CHARS_PER_TOKEN = 8
+"""No tokenizer makes tokens longer than this on average out of prose, code or tables (English
+prose has about 4). More characters a token than this means that the server cut the prompt."""
+CERTAIN_CHARS = 8_000
+"""Shorter prompts are not compared: a few long runs of one character would tip the average."""
+
+_OPENING = ("<think>", "<thinking>", "<thought>", "<reasoning>")
+_CLOSING = ("</think>", "</thinking>", "</thought>", "</reasoning>")
+
+
+class Thinking:
+    """Divides a stream into thoughts and words, whatever pieces the tags come in.
+
+    A tag counts where it opens a line outside a fenced block, so that a program which handles
+    such tags is left alone. A closing tag without an opening one (the chat template wrote it)
+    makes all words before it thoughts.
+    """
+
+    def __init__(self) -> None:
+        self.thoughts = ""
+        self._words: list[str] = []
+        self._pending = ""
+        self._line = ""
+        self._fenced = False
+        self._inside = False
+
+    @property
+    def words(self) -> str:
+        """Everything but thoughts, so far."""
+        return "".join(self._words)
+
+    def feed(self, piece: str) -> str:
+        """Take a piece; give the words that are certain by now."""
+        self._pending += piece
+        shown = ""
+        while self._pending:
+            before = (len(self._pending), self._inside)
+            shown += self._leave() if self._inside else self._advance()
+            if (len(self._pending), self._inside) == before:
+                break
+        return shown
+
+    def finish(self) -> str:
+        """Give what was held back; call it once, at the end."""
+        rest, self._pending = self._pending, ""
+        if self._inside:
+            self.thoughts += rest
+            return ""
+        self._words.append(rest)
+        self._set_aside_unopened()
+        return rest
+
+    def _leave(self) -> str:
+        found = min(
+            ((at, tag) for tag in _CLOSING if (at := self._pending.find(tag)) >= 0), default=None
+        )
+        if found is None:
+            keep = _possible_tag_at_end(self._pending)
+            cut = len(self._pending) - keep
+            self.thoughts += self._pending[:cut]
+            self._pending = self._pending[cut:]
+            return ""
+        at, tag = found
+        self.thoughts += self._pending[:at]
+        self._pending = self._pending[at + len(tag) :]
+        self._inside = False
+        return ""
+
+    def _advance(self) -> str:
+        if not self._fenced and not self._line.strip():
+            start = self._pending.lstrip()
+            for tag in _OPENING:
+                if start.startswith(tag):
+                    self._pending = start[len(tag) :]
+                    self._inside = True
+                    return ""
+                if tag.startswith(start):
+                    return ""
+        end = self._pending.find("\n") + 1 or len(self._pending)
+        shown, self._pending = self._pending[:end], self._pending[end:]
+        self._line += shown
+        if shown.endswith("\n"):
+            self._fenced ^= self._line.lstrip().startswith(("```", "~~~"))
+            self._line = ""
+        if self.thoughts and not self._words:
+            shown = shown.lstrip()
+        if shown:
+            self._words.append(shown)
+        return shown
+
+    def _set_aside_unopened(self) -> None:
+        words = self.words
+        before, tag, after = words.partition("</think>")
+        if tag and "<think>" not in before and "```" not in before:
+            self.thoughts += before
+            self._words = [after.lstrip()]
+
+
+def _possible_tag_at_end(text: str) -> int:
+    start = text.rfind("<")
+    if start < 0:
+        return 0
+    tail = text[start:]
+    return len(tail) if any(tag.startswith(tail) for tag in _CLOSING) else 0
+
+
+class Watcher:
+    """Shows an answer's words as they come, over more than one attempt.
+
+    Words cannot be taken back. A second attempt that begins with what was already shown goes on
+    silently; one that differs is shown from its beginning, after an empty line.
+    """
+
+    def __init__(self, on_text: Callable[[str], None] | None) -> None:
+        self._on_text = on_text
+        self._shown = ""
+        self._replay = ""
+        self._held = ""
+
+    def begin(self) -> None:
+        """A new attempt starts."""
+        self._replay, self._held = self._shown, ""
+
+    def show(self, words: str) -> None:
+        """Pass words on, or hold them while they repeat what was shown."""
+        if self._replay:
+            self._held += words
+            if self._replay.startswith(self._held):
+                return
+            repeats = self._held.startswith(self._replay)
+            words = self._held[len(self._replay) :] if repeats else f"\n\n{self._held}"
+            self._replay = ""
+        if words and self._on_text is not None:
+            self._shown += words
+            self._on_text(words)
+
+    def end(self) -> None:
+        """The reply is whole: show what is still held, if it ended before what was shown."""
+        if self._replay and self._held and self._held != self._replay:
+            self._replay = ""
+            self.show(f"\n\n{self._held}")
+
+
+@dataclass(kw_only=True)
+class Received:
+    """One attempt's reply, growing while it arrives."""
+
+    model: str
+    server: Server
+    question: Question
+    watcher: Watcher
+    done_reason: str | None = None
+    input_tokens: int = 0
+    told_output_tokens: int = 0
+    pieces: int = 0
+    thinking: Thinking = field(default_factory=Thinking)
+    reasoning: str = ""
+    """Thoughts that came in a field of their own."""
+
+    @property
+    def text(self) -> str:
+        """The words, without thoughts."""
+        return self.thinking.words
+
+    @property
+    def thoughts(self) -> str:
+        """What the model thought, wherever it put it."""
+        return (self.reasoning + self.thinking.thoughts).strip()
+
+    @property
+    def output_tokens(self) -> int:
+        """As told; of a reply that broke off, its pieces, since servers send a token a piece."""
+        return self.told_output_tokens or self.pieces
+
+    async def read(self, pieces: AsyncIterator[Piece]) -> None:
+        """Take everything that comes, and judge it at the end.
+
+        Raises:
+            ServerFailure: the reply is not one that ended by itself with words in it.
+        """
+        self.watcher.begin()
+        async for piece in pieces:
+            self.pieces += bool(piece.text or piece.thinking)
+            self.reasoning += piece.thinking
+            self.done_reason = piece.done_reason or self.done_reason
+            self.input_tokens += piece.input_tokens
+            self.told_output_tokens += piece.output_tokens
+            self.watcher.show(self.thinking.feed(piece.text))
+        self.watcher.show(self.thinking.finish())
+        error = self._complaint()
+        if error is not None:
+            raise error
+        self.watcher.end()
+
+    def _complaint(self) -> ServerFailure | None:
+        if self.done_reason is None:
+            ended = StreamEndedEarly("the stream ended before the reply did")
+            return translate(ended, model=self.model, server=self.server)
+        if self.done_reason == "load":
+            loaded = ValueError("no data received")
+            return translate(loaded, model=self.model, server=self.server)
+        if self._prompt_was_cut():
+            return self._bad("context", "read only a part of the question", self._context_remedy())
+        if self.done_reason == "length":
+            return self._bad("length", "did not come to an end", self._length_remedy())
+        if self.done_reason != "stop":
+            return self._bad("", f"ended with {self.done_reason!r}", "Ask again, or differently.")
+        if not self.text.strip():
+            only = "only thought" if self.thoughts else "answered nothing"
+            return self._bad("empty", only, "Ask again, or use another model.")
+        return None
+
+    def _bad(self, reason: str, did: str, remedy: str) -> ServerFailure:
+        what = (
+            f"The model {self.model!r} {did} (stage {self.question.stage}; "
+            f"{self.input_tokens} tokens in, {self.output_tokens} out)."
+        )
+        return ServerFailure(BadReply(what, remedy, reason=reason, partial=self.text))
+
+    def _prompt_was_cut(self) -> bool:
+        if self.server.num_ctx is None or not self.input_tokens:
+            return False
+        chars = len(self.question.text)
+        too_few = chars >= CERTAIN_CHARS and self.input_tokens * CHARS_PER_TOKEN < chars
+        return too_few or self.input_tokens >= self.server.num_ctx
+
+    def _context_remedy(self) -> str:
+        return (
+            f"Raise PYTHON_CODER_NUM_CTX (now {self.server.num_ctx}) as far as the model and the "
+            "memory allow, or ask with less text."
+        )
+
+    def _length_remedy(self) -> str:
+        num_ctx = self.server.num_ctx
+        if num_ctx is not None and self.input_tokens + self.output_tokens >= num_ctx:
+            return self._context_remedy()
+        return (
+            f"Allow more than {self.question.max_tokens} tokens with PYTHON_CODER_MAX_TOKENS, "
+            "or ask for less at once."
+        )
+
+
+def refuse_too_long(model: str, server: Server, question: Question) -> None:
+    """Stop a prompt that is certain not to fit, before the server cuts it silently.
+
+    Raises:
+        ServerFailure: names the setting.
+    """
+    tokens = len(question.text) // CHARS_PER_TOKEN
+    if server.num_ctx is not None and tokens > server.num_ctx:
+        raise ServerFailure(
+            BadReply(
+                f"The question to {model!r} has at least {tokens} tokens (stage "
+                f"{question.stage}), the context holds {server.num_ctx}.",
+                "Raise PYTHON_CODER_NUM_CTX, or ask with less text.",
+                reason="context",
+            )
+        )

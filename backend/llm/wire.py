@@ -1,0 +1,71 @@
+"""What passes between a call to a model and the provider that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from backend.types import Message, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One call as a provider needs it."""
+
+    messages: tuple[Message, ...]
+    stage: Stage
+    schema: Mapping[str, Any] | None
+    """JSON schema of the reply; None for free text."""
+    temperature: float
+    max_tokens: int
+
+    @property
+    def text(self) -> str:
+        """All messages joined by newlines."""
+        return "\n".join(message.content for message in self.messages)
+
+    @property
+    def run_config(self) -> dict[str, Any]:
+        """The call's tags; ``nostream`` keeps its tokens out of an outer graph's messages."""
+        return {"run_name": self.stage, "tags": [f"stage:{self.stage}", "nostream"]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A piece of a reply as it arrives. Token counts are those the server tells, else 0."""
+
+    text: str = ""
+    thinking: str = ""
+    done_reason: str | None = None
+    """Set on the piece that says the reply is over."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Who is asked, for messages that name what to do next."""
+
+    provider: str
+    address: str
+    """The URL or the file."""
+    timeout_s: float
+    """Seconds without a token before the server counts as gone."""
+    num_ctx: int | None = None
+    """Tokens of context that were asked for; None where the server decides alone."""
+
+
+class Provider(Protocol):
+    """A kind of model server. Its errors are its own; ``failures`` translates them."""
+
+    server: Server
+
+    def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
+        """Carry one call; closing the generator ends it at the server too."""
+
+    async def names(self) -> list[str]:
+        """The models that the server lists."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""

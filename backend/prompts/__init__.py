@@ -1,0 +1,71 @@
+"""Prompts are files, ``backend/prompts/NAME.md``, and are rendered strictly.
+
+A variable that a template misses, or one that it does not use, is a mistake in the program and
+raised as such: a prompt with a hole in it would be answered all the same, only worse.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import jinja2
+from jinja2 import meta
+
+_FOLDER = Path(__file__).parent
+
+
+def render(name: str, /, **values: object) -> str:
+    """Fill in a prompt's template (Jinja2). Values are put in as they are, never rendered.
+
+    Args:
+        name: the file's name without ``.md``.
+        **values: every variable that the template names, and no other.
+
+    Raises:
+        LookupError: there is no such prompt.
+        TypeError: a variable is missing, or one is not used; names it.
+    """
+    return render_from(_FOLDER, name, values)
+
+
+def render_from(folder: Path, name: str, values: dict[str, object]) -> str:
+    """``render``, for templates of another folder."""
+    template, variables = _load(folder, name)
+    missing = variables - values.keys()
+    unused = values.keys() - variables
+    if missing or unused:
+        faults = [
+            f"{what} {', '.join(sorted(names))}"
+            for what, names in (("misses", missing), ("does not use", unused))
+            if names
+        ]
+        raise TypeError(f"Prompt {name!r} {' and '.join(faults)}.")
+    return template.render(values)
+
+
+@lru_cache(maxsize=128)
+def _load(folder: Path, name: str) -> tuple[jinja2.Template, frozenset[str]]:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    file = f"{name}.md"
+    if file not in environment.list_templates():
+        known = ", ".join(sorted(path.stem for path in folder.glob("*.md")))
+        raise LookupError(f"There is no prompt {name!r}; there are {known or 'none'}.")
+    return environment.get_template(file), frozenset(_variables(environment, file))
+
+
+def _variables(environment: jinja2.Environment, file: str) -> set[str]:
+    loader = environment.loader
+    assert loader is not None
+    tree = environment.parse(loader.get_source(environment, file)[0])
+    names = set(meta.find_undeclared_variables(tree))
+    for included in meta.find_referenced_templates(tree):
+        if included is not None:
+            names |= _variables(environment, included)
+    return names
