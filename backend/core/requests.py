@@ -14,6 +14,7 @@ from backend.types import (
     Isolation,
     Message,
     UsageTotals,
+    total_usage,
 )
 
 
@@ -51,14 +52,7 @@ class Answer:
     python_coder_results: list[dict[str, Any]] = field(default_factory=list)
     """The dicts of ``execute_code_task``, one for each use of the coder."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
-    usage: UsageTotals = field(
-        default_factory=lambda: {
-            "input_tokens": 0,
-            "output_tokens": 0,
-            "calls": 0,
-            "by_stage": {},
-        }
-    )
+    usage: UsageTotals = field(default_factory=lambda: total_usage(()))
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds, summed: ``generation_s``, ``verification_s``, ``execution_s``, ..., ``total_s``."""
     isolation: Isolation | None = None

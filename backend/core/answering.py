@@ -1,0 +1,81 @@
+"""The answer step: one call writes the answer and judges whether the results hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend.core.context import AgentContext, last_words, list_results
+from backend.errors import ModelError, ModelUnavailable
+from backend.llm.asking import ask
+from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement
+from backend.types import ModelCall
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """An answer, and whether it is one."""
+
+    text: str
+    success: bool
+    reason: str = ""
+    """Why it does not answer the request."""
+    calls: list[ModelCall] = field(default_factory=list)
+
+
+async def answer_from_results(
+    deps: AgentContext,
+    *,
+    request: str,
+    results: Sequence[Mapping[str, Any]],
+    plan: str,
+    why: str = "",
+) -> Given:
+    """Answer from what the programs printed.
+
+    Args:
+        deps: whom to ask.
+        request: what was asked.
+        results: the uses of the coder.
+        plan: the plan behind them, as text.
+        why: why no more is done; told to the model, and to the user if the model fails.
+
+    A model that is gone or unreadable does not lose what was computed: the answer is then made
+    by rule from the outputs.
+    """
+    shown = list_results(results) or "(no program was run)"
+    values = {
+        "request": request,
+        "history": deps.history_text,
+        "plan": plan,
+        "results": f"{shown}\n\n{why}".strip(),
+    }
+    judgement: Judgement | None = None
+    try:
+        asked = await ask(
+            deps.model,
+            "answer",
+            values,
+            read_judgement,
+            schema=JUDGEMENT_SCHEMA,
+            temperature=deps.coder.temperature,
+            max_tokens=deps.coder.max_tokens,
+        )
+        judgement, reason, calls = asked.value, asked.reason, asked.calls
+    except (ModelError, ModelUnavailable) as error:
+        if not results:
+            raise
+        reason, calls = error.what, list(error.calls)
+    worked = any(result["success"] for result in results)
+    if judgement is None or not judgement["answer"].strip():
+        unsaid = f"The model gave no readable answer ({reason})." if judgement is None else why
+        text = last_words(results, unsaid or "The model gave no answer of its own.")
+        return Given(text=text, success=worked, calls=calls)
+    reason = "; ".join(filter(None, [judgement["reason"], *judgement["missing"]]))
+    return Given(
+        text=judgement["answer"].strip(),
+        success=judgement["answers_request"] and (worked or not results),
+        reason="" if judgement["answers_request"] else reason or "no reason was given",
+        calls=calls,
+    )

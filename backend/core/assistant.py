@@ -1,0 +1,250 @@
+"""The assistant: chooses the agent for a question, runs it, and tells of it as it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+from backend.config.settings import Settings
+from backend.core.agent_graph import build_plan_graph, first_plan_state
+from backend.core.context import AgentContext, last_words
+from backend.core.react_agent import build_react_graph, first_react_state
+from backend.core.requests import Answer, Ask
+from backend.core.router import Route, route
+from backend.errors import PythonCoderError, RequestError
+from backend.llm.models import LanguageModel, Models, open_models
+from backend.prompts import render
+from backend.store.blobs import BlobStore
+from backend.tools.coder.graph import build_graph
+from backend.tools.coder.run import unreadable_files
+from backend.tools.coder.state import CoderContext, add_seconds
+from backend.tools.python_coder_tool import require_question
+from backend.tools.python_executor_engine import (
+    PythonExecutor,
+    describe_files,
+    open_engine,
+    require_enabled,
+)
+from backend.types import (
+    AgentName,
+    AgentType,
+    Emit,
+    Event,
+    Isolation,
+    Message,
+    ModelCall,
+    ignore_event,
+    total_usage,
+)
+
+
+class Assistant:
+    """Serves questions; keeps nothing between them, so one serves any number at a time."""
+
+    def __init__(
+        self, *, settings: Settings, models: Models, engine: PythonExecutor, blobs: BlobStore
+    ) -> None:
+        self.settings = settings
+        self.models = models
+        self.engine = engine
+        self.blobs = blobs
+        self._coder = build_graph()
+        self._react = build_react_graph()
+        self._plan = build_plan_graph()
+
+    async def run(self, ask: Ask, emit: Emit = ignore_event) -> Answer:
+        """Answer a question.
+
+        Args:
+            ask: the question and what belongs to it.
+            emit: is told each step as it happens.
+
+        Raises:
+            PythonCoderError: the question cannot be served, or our machinery failed before any
+                program had run. After that, what is known is answered.
+        """
+        started = time.monotonic()
+        question = require_question(ask.question, self.settings)
+        ask = replace(ask, question=question)
+        chosen, agent = self._choose(ask)
+        model = self.models.get(ask.model)
+        mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
+        emit(_route_event(agent, mode, chosen))
+        if agent == "chat":
+            state = await self._chat(ask, model, emit)
+        else:
+            state = await self._work(ask, model, agent, chosen, emit)
+        answer = _answer(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
+        answer.timings["total_s"] = round(time.monotonic() - started, 4)
+        emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
+        return answer
+
+    async def stream(self, ask: Ask) -> AsyncIterator[Event | Answer]:
+        """The events of a question as they happen, then its answer.
+
+        Leaving the iteration early stops the work: close the iterator (``aclose``).
+
+        Raises:
+            PythonCoderError: as ``run``.
+        """
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        task = asyncio.create_task(self.run(ask, queue.put_nowait))
+        task.add_done_callback(lambda _: queue.put_nowait(None))
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            yield await task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, PythonCoderError):
+                await task
+
+    def _choose(self, ask: Ask) -> tuple[Route, AgentName]:
+        if ask.agent_type not in get_args(AgentType):
+            known = ", ".join(get_args(AgentType))
+            raise RequestError(
+                f"There is no agent {ask.agent_type!r}.",
+                f"Use one of: {known}.",
+                param="agent_type",
+            )
+        enabled = self.settings.enabled
+        chosen = route(ask.question, has_files=bool(ask.files), code_enabled=enabled)
+        agent = chosen.agent if ask.agent_type == "auto" else ask.agent_type
+        if agent != "chat" or ask.files:
+            require_enabled(self.settings)
+        return chosen, agent
+
+    async def _chat(self, ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
+        messages = [
+            Message(role="system", content=render("chat")),
+            *ask.history,
+            Message(role="user", content=ask.question),
+        ]
+        reply = await model.call(
+            messages,
+            stage="chat",
+            temperature=ask.temperature,
+            max_tokens=ask.max_tokens,
+            on_text=lambda piece: emit(Event(kind="text", text=piece)),
+        )
+        return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
+
+    async def _work(
+        self, ask: Ask, model: LanguageModel, agent: AgentName, chosen: Route, emit: Emit
+    ) -> dict[str, Any]:
+        facts = await describe_files(self.engine, ask.files)
+        if unreadable := unreadable_files(facts):
+            raise RequestError(unreadable, param="file_ids")
+        if facts:
+            emit(Event(kind="files", text="Looked into " + ", ".join(ask.files)))
+        coder = CoderContext(
+            settings=self.settings,
+            model=model,
+            engine=self.engine,
+            blobs=self.blobs,
+            emit=emit,
+            assess=False,
+            temperature=ask.temperature,
+            max_tokens=ask.max_tokens,
+        )
+        context = AgentContext(
+            coder=coder,
+            coder_graph=self._coder,
+            needs_code=chosen.needs_code,
+            files=ask.files,
+            facts=facts,
+            history=ask.history,
+        )
+        return await self._run_graph(agent, ask.question, context)
+
+    async def _run_graph(
+        self, agent: AgentName, question: str, context: AgentContext
+    ) -> dict[str, Any]:
+        """Run an agent's graph; once a program has run, nothing that was found out is lost."""
+        state: dict[str, Any] = {}
+        steps = self.settings.max_steps * 3 + self.settings.max_plans * 20 + 20
+        graph: Any = self._react if agent == "react" else self._plan
+        first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
+        try:
+            async for reached in graph.astream(
+                first, {"recursion_limit": steps}, context=context, stream_mode="values"
+            ):
+                state = reached
+        except PythonCoderError as error:
+            results = state.get("python_coder_results", [])
+            if not results:
+                raise
+            text = last_words(results, str(error))
+            calls = [*state["calls"], *getattr(error, "calls", ())]
+            return {**state, "calls": calls, "answer": text, "success": False}
+        return state
+
+
+def _route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
+    terms = [term for found in chosen.matched_terms.values() for term in found]
+    why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
+    return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
+
+
+def _answer(
+    state: Mapping[str, Any],
+    *,
+    agent: AgentName,
+    mode: Literal["explicit", "auto"],
+    model: str,
+    chosen: Route,
+) -> Answer:
+    results: Sequence[dict[str, Any]] = state.get("python_coder_results", [])
+    calls: Sequence[ModelCall] = state["calls"]
+    timings: dict[str, float] = {"model_s": sum(call["duration_s"] for call in calls)}
+    usage_calls = list(calls)
+    for result in results:
+        timings = add_seconds(timings, result["timings"])
+        usage_calls += result["calls"]
+    isolation = next((r["isolation"] for r in reversed(results) if r["isolation"]), None)
+    return Answer(
+        text=state["answer"],
+        success=state["success"],
+        agent=agent,
+        mode=mode,
+        model=model,
+        scores=chosen.scores,
+        matched_terms=chosen.matched_terms,
+        steps=[dict(step) for step in state.get("steps", [])],
+        python_coder_results=list(results),
+        artifacts=[_reference(entry) for result in results for entry in result["artifacts"]],
+        usage=total_usage(usage_calls),
+        timings={key: round(seconds, 4) for key, seconds in timings.items()},
+        isolation=None
+        if isolation is None
+        else Isolation(
+            executor=isolation["executor"],
+            tier=isolation["tier"],
+            walls=tuple(isolation["walls"]),
+        ),
+    )
+
+
+def _reference(entry: Mapping[str, Any]) -> Any:
+    return {key: entry[key] for key in ("name", "media_type", "size", "sha256")}
+
+
+@asynccontextmanager
+async def open_assistant(settings: Settings) -> AsyncIterator[Assistant]:
+    """Open the model's client, the sandbox and the store, and close them again.
+
+    The model need not be reachable yet; a question asked meanwhile says that it is not.
+
+    Raises:
+        SandboxUnavailable: programs cannot be isolated on this machine.
+        SettingsError: the model's name is not one that can be used.
+    """
+    async with AsyncExitStack() as stack:
+        models = await stack.enter_async_context(open_models(settings))
+        engine = await stack.enter_async_context(open_engine(settings))
+        blobs = BlobStore(settings.data_dir / "blobs")
+        yield Assistant(settings=settings, models=models, engine=engine, blobs=blobs)

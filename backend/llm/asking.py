@@ -1,0 +1,96 @@
+"""Asking a model for something readable: a prompt, one re-ask with the reason, an account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from backend.errors import BadReply
+from backend.llm.models import LanguageModel
+from backend.llm.replies import extract_json
+from backend.prompts import render
+from backend.types import Message, ModelCall, Stage
+
+T = TypeVar("T")
+
+ASKS = 2
+"""A model is asked once, and once more with the reason when its reply cannot be used."""
+
+
+class Unreadable(Exception):
+    """A reply cannot be used; the message is the reason, told to the model at the re-ask."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked(Generic[T]):
+    """What came of asking: the value read from a reply, or why there is none."""
+
+    value: T | None
+    text: str
+    """The last reply, whole."""
+    reason: str = ""
+    """Why nothing could be read; '' when something was."""
+    calls: list[ModelCall] = field(default_factory=list)
+
+
+async def ask(
+    model: LanguageModel,
+    stage: Stage,
+    values: Mapping[str, Any],
+    read: Callable[[str], T],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    temperature: float | None = None,
+    max_tokens: int | None = None,
+) -> Asked[T]:
+    """Render the stage's prompt, call the model, read its reply.
+
+    Args:
+        model: whom to ask.
+        stage: what the call is for; also the prompt's name.
+        values: what the template needs beside ``reason``.
+        read: gives the value, or raises ``Unreadable`` with the reason.
+        schema: a JSON schema for the reply, where it is JSON.
+        temperature: None for the setting.
+        max_tokens: None for the setting.
+
+    Raises:
+        ModelError, ModelUnavailable: the model could not be asked at all.
+    """
+    calls: list[ModelCall] = []
+    text = reason = ""
+    for _ in range(ASKS):
+        message = Message(role="user", content=render(stage, **values, reason=reason))
+        try:
+            reply = await model.call(
+                [message],
+                stage=stage,
+                schema=schema,
+                temperature=temperature,
+                max_tokens=max_tokens,
+            )
+            calls.append(reply.call)
+            text = reply.text
+            return Asked(value=read(text), text=text, calls=calls)
+        except BadReply as error:
+            calls += error.calls
+            text, reason = error.partial, error.what
+        except Unreadable as error:
+            reason = str(error)
+    return Asked(value=None, text=text, reason=reason, calls=calls)
+
+
+def read_object(reply: str, *required: str) -> dict[str, Any]:
+    """The JSON object of a reply.
+
+    Raises:
+        Unreadable: there is none, or a required key is missing.
+    """
+    value = extract_json(reply)
+    if value is None:
+        raise Unreadable("it holds no JSON object")
+    missing = [key for key in required if key not in value]
+    if missing:
+        raise Unreadable(f"the JSON object has no {', '.join(map(repr, missing))}")
+    return value

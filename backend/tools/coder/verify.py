@@ -1,0 +1,149 @@
+"""The steps before a run: the static check, the model's review, and what follows from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+
+from backend.errors import ModelError
+from backend.llm.asking import ask
+from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
+from backend.tools.coder.state import CoderContext, CoderState, Verification
+from backend.tools.coder.texts import list_facts, list_findings
+from backend.tools.python_executor_engine import blocking
+from backend.types import Event, Issue
+
+
+async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
+    """Hold the program against the static check."""
+    started = time.monotonic()
+    deps = runtime.context
+    issues = deps.engine.check(state["code"])
+    against = [issue.as_dict() for issue in blocking(issues)]
+    text = list_findings(against) if against else "The static check has nothing against it"
+    deps.emit(Event(kind="check", text=text, data={"issues": [i.as_dict() for i in issues]}))
+    update: dict[str, Any] = {
+        "findings": against,
+        "verdict": "skipped",
+        "timings": {"verification_s": time.monotonic() - started},
+    }
+    if against or not _to_be_reviewed(state, runtime):
+        update["verification_history"] = [_entry(state, runtime, issues)]
+    return update
+
+
+def _to_be_reviewed(state: CoderState, runtime: Runtime[CoderContext]) -> bool:
+    """A repair after a failed run is not reviewed again: the next run judges it better."""
+    return runtime.context.settings.review and state["phase"] != "repair" and not state["repairs"]
+
+
+def after_check(
+    state: CoderState, runtime: Runtime[CoderContext]
+) -> Literal["review", "run", "rewrite", "refuse"]:
+    """Findings lead to a rewrite while there is budget; a clean program to its review or run."""
+    if not state["findings"]:
+        return "review" if _to_be_reviewed(state, runtime) else "run"
+    return _rewrite_or_end(state, runtime)
+
+
+async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
+    """Let the model look for blocking faults of intent, logic, safety, runtime and output.
+
+    A verdict that cannot be read or had counts as approval, recorded as ``unreadable``: the
+    walls protect anyway, and a run tells more than a second opinion.
+    """
+    started = time.monotonic()
+    deps = runtime.context
+    values = {
+        "request": state["request"],
+        "files": list_facts(state["facts"]),
+        "code": state["code"],
+    }
+    verdict: Verdict | None = None
+    note, calls = "", []
+    try:
+        asked = await ask(deps.model, "review", values, read_verdict, schema=VERDICT_SCHEMA)
+        verdict, note, calls = asked.value, asked.reason, asked.calls
+    except ModelError as error:
+        note, calls = error.what, list(error.calls)
+    findings = verdict["findings"] if verdict else []
+    against = [finding for finding in findings if finding["severity"] == "blocking"]
+    against = against if verdict and verdict["revise"] else []
+    deps.emit(Event(kind="review", text=_spoken(verdict, against), data={"findings": findings}))
+    update: dict[str, Any] = {
+        "findings": against,
+        "verdict": "unreadable" if verdict is None else "revise" if against else "approve",
+        "calls": calls,
+        "timings": {"verification_s": time.monotonic() - started},
+    }
+    entry = _entry(state, runtime, [], update["findings"], findings)
+    if verdict is None:
+        entry["note"] = f"{entry['note']} The review's verdict was unreadable: {note}".strip()
+    return update | {"verification_history": [entry]}
+
+
+def _spoken(verdict: Verdict | None, against: list[dict[str, Any]]) -> str:
+    if verdict is None:
+        return "The review could not be read; the program counts as approved"
+    return list_findings(against) if against else "The review approves"
+
+
+def after_review(
+    state: CoderState, runtime: Runtime[CoderContext]
+) -> Literal["run", "rewrite", "refuse"]:
+    """Blocking findings lead to a rewrite while there is budget."""
+    return _rewrite_or_end(state, runtime) if state["findings"] else "run"
+
+
+def _rewrite_or_end(
+    state: CoderState, runtime: Runtime[CoderContext]
+) -> Literal["run", "rewrite", "refuse"]:
+    if state["rewrites"] < runtime.context.settings.max_iterations:
+        return "rewrite"
+    partly = runtime.context.settings.allow_partial_execution
+    return "run" if partly and all(map(_minor, state["findings"])) else "refuse"
+
+
+def _minor(finding: dict[str, Any]) -> bool:
+    """Neither security nor syntax: what partial execution may overlook."""
+    if finding.get("severity") == "security" or finding.get("topic") == "safety":
+        return False
+    return finding.get("kind") != "syntax"
+
+
+def _entry(
+    state: CoderState,
+    runtime: Runtime[CoderContext],
+    issues: Sequence[Issue],
+    against: Sequence[dict[str, Any]] | None = None,
+    findings: Sequence[dict[str, Any]] = (),
+) -> Verification:
+    blocked = against if against is not None else [i.as_dict() for i in blocking(issues)]
+    spent = state["rewrites"] >= runtime.context.settings.max_iterations
+    action: Literal["approved", "needs_modification", "rejected"] = "approved"
+    if blocked:
+        action = "rejected" if spent else "needs_modification"
+    return {
+        "iteration": state["iteration"],
+        "issues": [issue.as_dict() for issue in issues] + list(findings),
+        "action": action,
+        "note": "The program is unchanged since the last one." if state["unchanged"] else "",
+    }
+
+
+async def refuse(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
+    """End without a run: the program still has findings and no rewrite is left."""
+    left = list_findings(state["findings"])
+    rewrites = state["rewrites"]
+    return {
+        "success": False,
+        "error_kind": "policy",
+        "error": (
+            f"The program was not run: after {rewrites} rewrite{'s' * (rewrites != 1)} it still has "
+            f"findings.\n{left}\nAsk in other words, use a larger model, or raise "
+            "PYTHON_CODE_MAX_ITERATIONS."
+        ),
+    }

@@ -1,0 +1,195 @@
+"""Check, then run: the only door to execution, for the loop and for every face."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from backend.config.settings import Settings
+from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable, TooLarge
+from backend.sandbox import Executor, open_executor
+from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
+from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, check
+from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
+
+__all__ = [
+    "BLOCKED_IMPORTS",
+    "SAFE_PACKAGES",
+    "SUPPORTED_FILE_TYPES",
+    "PythonExecutor",
+    "blocking",
+    "describe_files",
+    "open_engine",
+    "place_files",
+    "require_enabled",
+]
+
+_INSPECTION_SECONDS = 60.0
+"""A large spreadsheet takes seconds to open; a program's own limit does not apply to it."""
+_INSPECTION_MEMORY_MB = 1024
+
+
+def require_enabled(settings: Settings) -> None:
+    """Refuse everything that runs code when the operator switched it off.
+
+    Raises:
+        Disabled: ``PYTHON_CODE_ENABLED`` is false.
+    """
+    if not settings.enabled:
+        raise Disabled(
+            "Running code is switched off (PYTHON_CODE_ENABLED is false).",
+            "Ask whoever runs this machine to set it to true.",
+        )
+
+
+def blocking(issues: Sequence[Issue]) -> list[Issue]:
+    """Those findings that keep a program from running."""
+    return [issue for issue in issues if issue.severity != "advice"]
+
+
+class PythonExecutor:
+    """Runs a program if the static check has nothing against it.
+
+    The check is advice to whoever wrote the program; the executor's walls are what protects.
+    """
+
+    def __init__(self, executor: Executor, settings: Settings) -> None:
+        self._executor = executor
+        self._settings = settings
+
+    @property
+    def isolation(self) -> Isolation:
+        """The walls that stand around every run."""
+        return self._executor.isolation
+
+    def check(self, code: str, language: Language = "python") -> list[Issue]:
+        """What the static check has to say; nothing is run."""
+        return check(code, language)
+
+    async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
+        """Run a program, unless the check refuses it; then ``issues`` says why.
+
+        Args:
+            request: the program and what it may use.
+            check: False leaves out the static check; the walls stand all the same.
+
+        Raises:
+            Disabled: running code is switched off.
+            RequestError: a limit, name or file of the request is not acceptable.
+            SandboxUnavailable: the walls cannot be put up.
+        """
+        require_enabled(self._settings)
+        issues = self.check(request.code, request.language) if check else []
+        if blocking(issues):
+            return ExecutionResult(
+                success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
+            )
+        result = await self._executor.run(request)
+        return replace(result, issues=tuple(issues))
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings, executor: str | None = None
+) -> AsyncIterator[PythonExecutor]:
+    """Open an executor by name (None: the configured one) and put the door before it.
+
+    Raises:
+        RequestError: no executor has that name.
+        SandboxUnavailable: it cannot isolate programs on this machine.
+    """
+    async with open_executor(executor or settings.executor, settings) as opened:
+        yield PythonExecutor(opened, settings)
+
+
+def place_files(paths: Sequence[str | Path], settings: Settings) -> dict[str, Path]:
+    """Give every input file its name in the working directory: its own basename.
+
+    Of two files with one basename the second lies in a subfolder of its own, named after the
+    folder it comes from where that is free. A path given twice is placed once.
+
+    Raises:
+        NotFound: a file is not there.
+        TooLarge: a file is over ``PYTHON_CODE_MAX_FILE_SIZE``.
+        RequestError: a folder, an empty file, or a type that is not supported.
+    """
+    placed: dict[str, Path] = {}
+    for given in paths:
+        path = Path(given)
+        _refuse_unusable(path, settings)
+        if any(path.samefile(known) for known in placed.values()):
+            continue
+        placed[_free_name(path, placed)] = path
+    return placed
+
+
+def _refuse_unusable(path: Path, settings: Settings) -> None:
+    shown = str(path)
+    if "\0" in shown or not path.exists():
+        raise NotFound(f"The file {shown!r} does not exist.", "Check the path.")
+    if not path.is_file():
+        raise RequestError(f"{shown!r} is not a file.", "Name the files one by one.")
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix not in SUPPORTED_FILE_TYPES:
+        known = " ".join(sorted(SUPPORTED_FILE_TYPES))
+        raise RequestError(f"{shown!r} has no supported type.", f"Supported: {known}.")
+    size = path.stat().st_size
+    if size == 0:
+        raise RequestError(f"{shown!r} is empty (0 bytes).", "Give a file with data in it.")
+    if size > settings.max_file_size_mb * 2**20:
+        raise TooLarge(
+            f"{shown!r} has {size / 2**20:.1f} MB, the limit is {settings.max_file_size_mb} MB.",
+            "Send less, or raise PYTHON_CODE_MAX_FILE_SIZE.",
+        )
+
+
+def _free_name(path: Path, placed: Mapping[str, Path]) -> str:
+    if path.name not in placed:
+        return path.name
+    folder = path.resolve().parent.name or "file"
+    candidates = [folder, *(f"{folder}_{number}" for number in range(2, len(placed) + 3))]
+    names = (str(PurePosixPath(candidate) / path.name) for candidate in candidates)
+    taken_files = set(placed)
+    return next(
+        name for name in names if name not in taken_files and name.split("/")[0] not in taken_files
+    )
+
+
+async def describe_files(engine: PythonExecutor, files: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Look into the files, inside the sandbox: names, types, columns, dtypes, sample rows.
+
+    Returns:
+        One mapping of facts a file; a file that cannot be read has ``error`` among them.
+
+    Raises:
+        SandboxUnavailable: the inspection itself did not work.
+    """
+    if not files:
+        return []
+    source = resources.files("backend.sandbox.inside").joinpath("inspection.py")
+    request = ExecutionRequest(
+        code=source.read_text(encoding="utf-8"),
+        files=files,
+        argv=tuple(files),
+        timeout_s=_INSPECTION_SECONDS,
+        memory_mb=_INSPECTION_MEMORY_MB,
+    )
+    result = await engine.execute(request, check=False)
+    try:
+        facts = json.loads(result.stdout)
+        return [dict(entry) for entry in facts]
+    except (ValueError, TypeError):
+        pass
+    if result.stopped_by in ("timeout", "memory", "cpu"):
+        reason = f"looking into it was stopped by the {result.stopped_by} limit"
+        return [{"name": name, "note": reason} for name in files]
+    tail = result.stderr.strip().splitlines()[-1:] or ["no message"]
+    raise SandboxUnavailable(
+        f"The input files could not be inspected inside the sandbox: {tail[0]}",
+        "Run `python-coder doctor`.",
+    )
