@@ -1,0 +1,145 @@
+"""The static check: fast, precise advice for a model, and a refusal of plain harm.
+
+It is not a sandbox and is never called one: with it switched off, the kernel's walls hold all
+the same. What it finds is worded so that the program can be rewritten in one go.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import threading
+import warnings
+from collections.abc import Collection
+from typing import Final
+
+from backend.errors import RequestError
+from backend.sandbox.policy_imports import BLOCKED_IMPORTS, SAFE_PACKAGES
+from backend.sandbox.policy_python import check_tree
+from backend.sandbox.policy_shell import check_shell
+from backend.types import Issue, Language
+
+__all__ = ["BLOCKED_IMPORTS", "MAX_CODE_CHARS", "SAFE_PACKAGES", "check"]
+
+MAX_CODE_CHARS: Final = 262_144
+"""Characters a program may have. Parsing that much takes well under two seconds; a program
+that is longer holds data, which belongs into a file."""
+
+_COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
+_UTF8_NAMES = frozenset({"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"})
+# Filters of `warnings` belong to the whole process; two threads must not restore each other's.
+_WARNINGS_LOCK: Final = threading.Lock()
+
+_SYNTAX_HINTS: Final = (
+    (re.compile(r"^\s*(?:!|%%?)\s*\w"), "Remove shell and notebook lines such as '!pip' or '%matplotlib'."),
+    (re.compile(r"^\s*(?:```|~~~)"), "Remove the Markdown fence; write the program alone."),
+    (re.compile(r"^\s*(?:>>>|\.\.\.) "), "Remove the '>>>' prompts."),
+    (re.compile(r"^\s*print\s+[^(=\s]"), "Write print(...) with parentheses: this is Python 3."),
+    (re.compile(r"[\u2018\u2019\u201c\u201d]"), "Use straight quotes."),
+)  # fmt: skip
+
+
+def check(
+    code: str,
+    language: Language = "python",
+    *,
+    allow_network: bool = False,
+    known_modules: Collection[str] = (),
+) -> list[Issue]:
+    """What there is to say about a program before it runs, by line; nothing is executed.
+
+    Args:
+        code: the whole program; any text at all is answered, never raised at.
+        language: "python" is parsed, "bash" is searched for plain harm.
+        allow_network: programs do have a network; then only raw sockets are refused.
+        known_modules: import names that lie beside the program (uploaded ``.py`` files).
+
+    Returns:
+        Issues of severity ``security`` (never run), ``error`` (blocking) or ``advice``.
+
+    Raises:
+        RequestError: `language` is neither "python" nor "bash".
+    """
+    if language not in ("python", "bash"):
+        raise RequestError(
+            f"There is no language {language!r}.", "Use python or bash.", param="language"
+        )
+    if len(code) > MAX_CODE_CHARS:
+        return [_too_large(len(code))]
+    if "\0" in code:
+        return [_null_byte(code)]
+    if language == "bash":
+        return check_shell(code, allow_network=allow_network)
+    return _check_python(code, allow_network, known_modules)
+
+
+def _check_python(code: str, allow_network: bool, known_modules: Collection[str]) -> list[Issue]:
+    parsed = _parse(code)
+    if isinstance(parsed, Issue):
+        return [parsed]
+    issues = [] if (cookie := _foreign_encoding(code)) is None else [cookie]
+    return issues + check_tree(parsed, allow_network=allow_network, known_modules=known_modules)
+
+
+def _parse(code: str) -> ast.Module | Issue:
+    """The syntax tree; compiled as well, because ``return`` outside a function still parses."""
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(code)
+            compile(code, "<program>", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return _syntax_issue(error, code)
+        except UnicodeEncodeError as error:
+            return _syntax(
+                f"The program holds the character {code[error.start]!r}, which is no Unicode text.",
+                "Remove it.",
+                code.count("\n", 0, error.start) + 1,
+            )
+        except (RecursionError, MemoryError):
+            return _syntax(
+                "The program is nested too deeply to be parsed.",
+                "Use loops, lists or intermediate variables instead of one long expression.",
+            )
+        except (ValueError, OverflowError) as error:
+            return _syntax(f"The program cannot be parsed: {error}.", "Write it in plain Python.")
+    return tree
+
+
+def _syntax_issue(error: SyntaxError, code: str) -> Issue:
+    line = error.lineno
+    lines = code.split("\n")
+    text = lines[line - 1] if line and line <= len(lines) else ""
+    hint = next((hint for pattern, hint in _SYNTAX_HINTS if pattern.search(text)), "Correct it.")
+    shown = f" in {text.strip()[:120]!r}" if text.strip() else ""
+    return _syntax(f"{type(error).__name__}: {error.msg}{shown}.", hint, line or 1)
+
+
+def _syntax(what: str, remedy: str, line: int = 1) -> Issue:
+    return Issue(kind="syntax", message=f"{what} {remedy}", line=line)
+
+
+def _null_byte(code: str) -> Issue:
+    line = code.count("\n", 0, code.index("\0")) + 1
+    return _syntax("The program holds a null byte.", "Write '\\x00' inside a text instead.", line)
+
+
+def _too_large(length: int) -> Issue:
+    return Issue(
+        kind="too_large",
+        message=f"The program has {length:,} characters; at most {MAX_CODE_CHARS:,} are accepted. "
+        "Put data into an input file and read it from there.",
+    )
+
+
+def _foreign_encoding(code: str) -> Issue | None:
+    """An encoding line that would make the interpreter read another program than this one."""
+    for number, line in enumerate(code.split("\n", 2)[:2], start=1):
+        found = _COOKIE.match(line)
+        if found and found[1].lower().replace("_", "-") not in _UTF8_NAMES:
+            return Issue(
+                kind="encoding",
+                message=f"The encoding line names {found[1]!r}; programs are read as UTF-8. Remove it.",
+                line=number,
+            )
+    return None

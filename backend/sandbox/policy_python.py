@@ -1,0 +1,273 @@
+"""The Python half of the static check: what is to be said about what the walk has collected."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Collection
+from typing import Final
+
+from backend.sandbox import policy_imports as packages
+from backend.sandbox import policy_tables as tables
+from backend.sandbox.policy_imports import Ban
+from backend.sandbox.policy_walk import Imported, Program, folded
+from backend.types import Issue, Severity
+
+MAX_ISSUES = 40
+"""More findings than that help nobody who has to rewrite the program."""
+
+
+def check_tree(
+    tree: ast.Module, *, allow_network: bool, known_modules: Collection[str]
+) -> list[Issue]:
+    """The findings about a parsed program, by line; see `backend.sandbox.policy.check`."""
+    return _Findings(Program(tree), allow_network, known_modules).judge()
+
+
+class _Findings:
+    def __init__(
+        self, program: Program, allow_network: bool, known_modules: Collection[str]
+    ) -> None:
+        self._program = program
+        self._allow_network = allow_network
+        self._known_modules = known_modules
+        self._found: dict[tuple[str, str, int], Issue] = {}
+
+    def judge(self) -> list[Issue]:
+        program = self._program
+        for imported in program.imports:
+            self._judge_import(imported)
+        for node, scope in program.names:
+            if not scope.binds(node.id, node.lineno):
+                self._judge_name(node)
+        for attribute in program.attributes:
+            if id(attribute) not in program.harmless:
+                self._judge_attribute(attribute)
+        for lookup in program.lookups:
+            self._judge_lookup(lookup)
+        for text in program.texts:
+            if id(text) not in program.harmless:
+                self._judge_text(text)
+        for call, name in program.calls:
+            _CALL_RULES[name](self, call, name)
+        by_line = sorted(self._found.values(), key=lambda issue: issue.line or 0)
+        return by_line[:MAX_ISSUES]
+
+    # --- imports -----------------------------------------------------------------------------
+
+    def _judge_import(self, imported: Imported) -> None:
+        module, member, line = imported.module, imported.member, imported.line
+        if imported.level:
+            what = f"The relative import from {'.' * imported.level + module!r} cannot work: the program is a single file."
+            self._add("blocked_import", what, "Put what it needs into the program itself.", line)
+            return
+        reached = [*packages.module_and_parents(module)]
+        if member not in (None, "*"):
+            reached.append(f"{module}.{member}")
+        for name in reached:
+            if ban := packages.BANNED_IMPORTS.get(name):
+                self._refuse("blocked_import", f"The import of {name}", ban, line)
+                return
+        if member is not None:
+            self._judge_member(module, member, line)
+        if reached[0] not in packages.SAFE_PACKAGES and reached[0] not in self._known_modules:
+            self._unknown_import(reached[0], line)
+
+    def _judge_member(self, module: str, member: str, line: int) -> None:
+        if member == "*" and module in ("os", "sys"):
+            what = f"'from {module} import *' hides which functions are used."
+            self._add("blocked_import", what, f"Write 'import {module}'.", line)
+        elif ban := self._ban_in(module, member) or tables.BANNED_ATTRIBUTES.get(member):
+            self._refuse("blocked_call", f"{module}.{member}", ban, line)
+
+    def _unknown_import(self, top: str, line: int) -> None:
+        plain = top.lower()
+        nearest = difflib.get_close_matches(plain, packages.SAFE_PACKAGES, n=3, cutoff=0.75)
+        if plain in packages.IMPORT_INSTEAD:
+            instead = f"Import {packages.IMPORT_INSTEAD[plain]} instead."
+        elif nearest:
+            instead = f"Did you mean {' or '.join(nearest)}?"
+        else:
+            instead = packages.NO_SUCH_PACKAGE
+        what = f"{top} is not among the packages that programs can import here."
+        guarded = self._program.guarded(line)
+        self._add("unknown_import", what, instead, line, "advice" if guarded else "error")
+
+    # --- names, attributes, texts ------------------------------------------------------------
+
+    def _judge_name(self, node: ast.Name) -> None:
+        ban = tables.BANNED_NAMES[node.id]
+        kind = "escape" if ban is tables.ESCAPE else "blocked_call"
+        kind = "input" if ban.severity == "advice" else kind
+        self._refuse(kind, node.id, ban, node.lineno)
+
+    def _judge_attribute(self, node: ast.Attribute) -> None:
+        name, base = node.attr, node.value
+        if name in tables.CLASS_TREE:
+            if not _is_class(base):
+                self._refuse("escape", name, tables.ESCAPE, node.lineno)
+        elif ban := tables.BANNED_ATTRIBUTES.get(name):
+            of_own_class = isinstance(base, ast.Name) and base.id in self._program.classes
+            if not (name == "__subclasses__" and of_own_class):
+                kind = "escape" if ban is tables.ESCAPE else "blocked_call"
+                self._refuse(kind, name, ban, node.lineno)
+        else:
+            path = self._program.path(base)
+            if ban := self._ban_in(path, name):
+                self._refuse("blocked_call", f"{path}.{name}", ban, node.lineno)
+
+    def _ban_in(self, path: str, name: str) -> Ban | None:
+        """The ban on attribute `name` of the module at `path`."""
+        root, _, _ = path.partition(".")
+        ban = tables.BANNED_OF_MODULE.get(path.rpartition(".")[2], {}).get(name)
+        if ban is None and name in tables.HIDDEN_MODULES and self._program.imports_root(root):
+            return tables.HIDDEN_MODULES[name]
+        return ban
+
+    def _judge_lookup(self, node: ast.Subscript) -> None:
+        base, key = node.value, folded(node.slice)
+        if isinstance(base, ast.Attribute) and base.attr in tables.CLASS_TREE:
+            self._refuse("escape", f"{base.attr}[...]", tables.ESCAPE, node.lineno)
+        if key is None:
+            return
+        ban: Ban | None
+        if (owner := _namespace_owner(base)) is not None:
+            path = self._program.path(owner)
+            ban = tables.BANNED_KEYS.get(key) or self._ban_in(path, key)
+        else:
+            ban = tables.BANNED_KEYS.get(key) if key.startswith("__") else None
+        if ban is not None:
+            self._refuse("escape", f"[{key!r}]", ban, node.lineno)
+
+    def _judge_text(self, node: ast.Constant) -> None:
+        text = str(node.value)
+        if tables.SECRET_PATH.fullmatch(text):
+            self._add(
+                "path",
+                f"{text[:80]!r} is part of the machine and not there for programs.",
+                tables.OUTSIDE.instead,
+                node.lineno,
+                "security",
+            )
+        elif "{" in text and any(f".{name}" in text for name in tables.FORMAT_ESCAPES):
+            self._refuse("escape", "A format text that climbs", tables.ESCAPE, node.lineno)
+
+    # --- calls -------------------------------------------------------------------------------
+
+    def _judge_getattr(self, node: ast.Call, name: str) -> None:
+        if not node.args or (len(node.args) < 2 and name != "__getattribute__"):
+            return
+        path = self._program.path(node.args[0])
+        wanted = folded(node.args[min(1, len(node.args) - 1)])
+        if wanted is None:
+            if path in tables.BANNED_OF_MODULE or path in packages.BANNED_IMPORTS:
+                subject = f"{name}({path}, ...) with a computed name"
+                self._refuse("escape", subject, tables.ESCAPE, node.lineno)
+        elif ban := tables.BANNED_TEXTS.get(wanted) or self._ban_in(path, wanted):
+            self._refuse("escape", f"{name}(..., {wanted!r})", ban, node.lineno)
+
+    def _judge_getter(self, node: ast.Call, name: str) -> None:
+        for argument in node.args:
+            for part in (folded(argument) or "").split("."):
+                if ban := tables.BANNED_TEXTS.get(part):
+                    self._refuse("escape", f"{name}({part!r})", ban, node.lineno)
+
+    def _judge_load(self, node: ast.Call, name: str) -> None:
+        path = self._program.path(node.func)
+        if path.startswith("yaml."):
+            given = [k.value for k in node.keywords if k.arg == "Loader"] or node.args[1:2]
+            loader = self._program.path(given[0]).rpartition(".")[2] if given else ""
+            if loader not in tables.SAFE_LOADERS:
+                what = f"{path}() without a safe loader runs code that the text names."
+                self._add("blocked_call", what, "Use yaml.safe_load().", node.lineno, "security")
+        for keyword in node.keywords:
+            if keyword.arg == "allow_pickle" and getattr(keyword.value, "value", True):
+                self._refuse("blocked_call", "allow_pickle=True", tables.UNPICKLE_CALL, node.lineno)
+        self._judge_files(node, name)
+
+    def _judge_code_type(self, node: ast.Call, name: str) -> None:
+        self._refuse("escape", f"{name}()", tables.RUN_TEXT, node.lineno)
+
+    def _judge_query(self, node: ast.Call, name: str) -> None:
+        text = self._program.text(node.args[0]) if node.args else None
+        if text and "@" in text and "__" in text and isinstance(node.func, ast.Attribute):
+            self._refuse("escape", f"{name}({text[:60]!r})", tables.ESCAPE, node.lineno)
+
+    def _judge_download(self, node: ast.Call, name: str) -> None:
+        if self._program.path(node.func).partition(".")[0] in tables.DOWNLOADING_PACKAGES:
+            self._refuse("network", f"{name}()", packages.NETWORK, node.lineno)
+
+    def _judge_backend(self, node: ast.Call, name: str) -> None:
+        of_matplotlib = self._program.path(node.func) in tables.BACKEND_PATHS
+        backend = folded(node.args[0]) if node.args and of_matplotlib else None
+        if backend and backend.lower() in tables.SCREEN_BACKENDS:
+            self._refuse("display", f"The backend {backend}", tables.NO_SCREEN, node.lineno)
+
+    def _judge_files(self, node: ast.Call, name: str) -> None:
+        changing = name in tables.CHANGING_CALLS or (name == "open" and _opens_to_write(node))
+        for argument in node.args[:2]:
+            path = self._program.text(argument)
+            if path is None:
+                continue
+            if name in tables.ADDRESS_CALLS and path.startswith(tables.ADDRESSES):
+                self._refuse("network", f"{name}({path[:60]!r})", packages.NETWORK, node.lineno)
+            elif tables.ELSEWHERE.match(path) and not tables.HARMLESS_PATH.match(path):
+                harm = (tables.SYSTEM_PATH if changing else tables.MACHINE_PATH).match(path)
+                subject = f"{path[:80]!r} in {name}()"
+                severity: Severity = "security" if harm else "advice"
+                self._add_ban("path", subject, tables.OUTSIDE, node.lineno, severity)
+
+    # --- findings ----------------------------------------------------------------------------
+
+    def _refuse(self, kind: str, subject: str, ban: Ban, line: int) -> None:
+        """Add a finding, unless it is about a network that there is; mild where it is caught."""
+        if ban.network and self._allow_network:
+            return
+        mild = ban.severity == "error" and self._program.guarded(line)
+        self._add_ban(kind, subject, ban, line, "advice" if mild else ban.severity)
+
+    def _add_ban(self, kind: str, subject: str, ban: Ban, line: int, severity: Severity) -> None:
+        self._add(kind, f"{subject} {ban.why}.", ban.instead, line, severity)
+
+    def _add(
+        self, kind: str, what: str, instead: str, line: int, severity: Severity = "error"
+    ) -> None:
+        issue = Issue(kind=kind, message=f"{what} {instead}", line=line, severity=severity)
+        self._found.setdefault((kind, what, line), issue)
+
+
+def _is_class(node: ast.expr) -> bool:
+    """``Dog`` or ``type(x)``: looking at a class tree, not climbing it from a value."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "type"
+    return isinstance(node, ast.Name)
+
+
+def _namespace_owner(node: ast.expr) -> ast.expr | None:
+    """What ``X.__dict__``, ``vars(X)`` or ``globals()`` is the namespace of."""
+    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "vars" and node.args:
+            return node.args[0]
+        if node.func.id in ("globals", "locals", "vars"):
+            return node
+    return None
+
+
+def _opens_to_write(node: ast.Call) -> bool:
+    given = [k.value for k in node.keywords if k.arg == "mode"] or node.args[1:2]
+    mode = folded(given[0]) if given else None
+    return mode is not None and any(letter in mode for letter in "wax+")
+
+
+_CALL_RULES: Final[dict[str, Callable[[_Findings, ast.Call, str], None]]] = {
+    **dict.fromkeys(tables.FILE_CALLS | tables.ADDRESS_CALLS, _Findings._judge_files),
+    **dict.fromkeys(tables.DOWNLOADS, _Findings._judge_download),
+    **dict.fromkeys(tables.GETATTR_CALLS, _Findings._judge_getattr),
+    **dict.fromkeys(tables.GETTER_CALLS, _Findings._judge_getter),
+    **dict.fromkeys(tables.LOAD_CALLS, _Findings._judge_load),
+    **dict.fromkeys(tables.CODE_TYPES, _Findings._judge_code_type),
+    **dict.fromkeys(tables.QUERY_CALLS, _Findings._judge_query),
+    **dict.fromkeys(tables.BACKEND_CALLS, _Findings._judge_backend),
+}

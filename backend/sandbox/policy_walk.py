@@ -1,0 +1,302 @@
+"""Reading a program for the static check: one walk over the syntax tree, nothing judged.
+
+Names are resolved as far as that is plain: through imports, ``as``, and assignments of one name
+or module to another. What is cleverer than that is left to the kernel, which is the boundary.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from backend.sandbox import policy_tables as tables
+from backend.sandbox.policy_imports import ABSENCE_ERRORS, words
+
+_LEAF_FIELDS = words(
+    "ctx op ops id attr n s kind type_comment name asname names level module lineno"
+)
+
+
+def _child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    if kind in (ast.Constant, ast.Name, ast.Import, ast.ImportFrom, ast.alias):
+        return ()
+    return tuple(field for field in kind._fields if field not in _LEAF_FIELDS)
+
+
+_CHILDREN: Final[dict[type[ast.AST], tuple[str, ...]]] = {
+    kind: _child_fields(kind)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+# Defaults, decorators and bases belong to the scope around a definition; see `Program._enter`.
+_CHILDREN[ast.FunctionDef] = _CHILDREN[ast.AsyncFunctionDef] = ("args", "body", "returns")
+_CHILDREN[ast.ClassDef] = ("body",)
+_CHILDREN[ast.arguments] = ("posonlyargs", "args", "vararg", "kwonlyargs", "kwarg")
+
+
+class Scope:
+    """What a function, class or the module binds, of the names that matter."""
+
+    __slots__ = ("always", "assigned", "outer")
+
+    def __init__(self, outer: Scope | None) -> None:
+        self.outer = outer
+        self.always: set[str] = set()
+        self.assigned: dict[str, int] = {}
+
+    def binds(self, name: str, line: int) -> bool:
+        """Whether `name` at `line` means something of the program's own."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.always or scope.assigned.get(name, line) < line:
+                return True
+            scope = scope.outer
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """One imported name: ``from module import member``, or ``import module``."""
+
+    module: str
+    line: int
+    member: str | None = None
+    level: int = 0
+
+
+class Program:
+    """What a program imports, names, looks up and calls, of the things that matter."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.imports: list[Imported] = []
+        self.classes: set[str] = set()
+        self.names: list[tuple[ast.Name, Scope]] = []
+        self.attributes: list[ast.Attribute] = []
+        self.calls: list[tuple[ast.Call, str]] = []
+        self.lookups: list[ast.Subscript] = []
+        self.texts: list[ast.Constant] = []
+        self.harmless: set[int] = set()
+        """``id()`` of nodes whose use is known to be harmless."""
+        self._paths: dict[str, str] = {}
+        self._values: dict[str, ast.expr] = {}
+        self._named_texts: dict[str, str] = {}
+        self._guarded: list[tuple[int, int]] = []
+        self._pending: list[tuple[ast.AST, Scope]] = []
+        self._walk(tree)
+
+    # --- what a reader may ask ---------------------------------------------------------------
+
+    def guarded(self, line: int) -> bool:
+        """Whether the program goes on when an import or a connection at `line` fails."""
+        return any(first <= line <= last for first, last in self._guarded)
+
+    def imports_root(self, root: str) -> bool:
+        """Whether `root` is the top of an imported module, not a value of the program."""
+        return root in self._paths.values()
+
+    def path(self, node: ast.expr, depth: int = 0) -> str:
+        """``a.b.c`` with imports and plain aliases resolved; what is no name is left out."""
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.NamedExpr):
+            node = node.value
+        if isinstance(node, ast.Name):
+            root = self._paths.get(node.id, "")
+            if not root and node.id in self._values and depth < 8:
+                root = self.path(self._values[node.id], depth + 1)
+            parts.append(root or node.id)
+        return ".".join(reversed(parts))
+
+    def text(self, node: ast.expr) -> str | None:
+        """A literal text, also one that a name stands for or that ``Path()`` and friends wrap."""
+        if isinstance(node, ast.Call) and len(node.args) == 1:
+            node = node.args[0]
+        if isinstance(node, ast.Name):
+            return self._named_texts.get(node.id)
+        return folded(node)
+
+    # --- the walk ----------------------------------------------------------------------------
+
+    def _walk(self, tree: ast.Module) -> None:
+        stack = self._pending
+        stack.append((tree, Scope(None)))
+        while stack:
+            node, scope = stack.pop()
+            kind = node.__class__
+            collect = _COLLECTORS.get(kind)
+            if collect is not None:
+                scope = collect(self, node, scope) or scope
+            for field in _CHILDREN[kind]:
+                value = getattr(node, field)
+                if value.__class__ is list:
+                    stack.extend([(child, scope) for child in value if child is not None])
+                elif value is not None and isinstance(value, ast.AST):
+                    stack.append((value, scope))
+
+    def _on_import(self, node: ast.Import, scope: Scope) -> None:
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            self._paths[alias.asname or top] = alias.name if alias.asname else top
+            scope.always.add(alias.asname or top)
+            self.imports.append(Imported(module=alias.name, line=node.lineno))
+
+    def _on_import_from(self, node: ast.ImportFrom, scope: Scope) -> None:
+        module = node.module or ""
+        for alias in node.names:
+            self._paths[alias.asname or alias.name] = f"{module}.{alias.name}"
+            scope.always.add(alias.asname or alias.name)
+            if alias.name == "*" and module == "re":
+                scope.always.add("compile")
+            self.imports.append(
+                Imported(module=module, line=node.lineno, member=alias.name, level=node.level)
+            )
+
+    def _on_name(self, node: ast.Name, scope: Scope) -> None:
+        if node.id not in tables.BANNED_NAMES:
+            return
+        if node.ctx.__class__ is ast.Load:
+            self.names.append((node, scope))
+        else:
+            line = scope.assigned.get(node.id, node.lineno)
+            scope.assigned[node.id] = min(line, node.lineno)
+
+    def _on_attribute(self, node: ast.Attribute, scope: Scope) -> None:
+        if node.attr in tables.WATCHED_ATTRIBUTES:
+            self.attributes.append(node)
+        elif node.attr in tables.READABLE_OF_CODE:
+            self.harmless.add(id(node.value))
+
+    def _on_call(self, node: ast.Call, scope: Scope) -> None:
+        called: Any = node.func
+        kind = called.__class__
+        name = called.id if kind is ast.Name else called.attr if kind is ast.Attribute else ""
+        if name in tables.WATCHED_CALLS:
+            self.calls.append((node, name))
+
+    def _on_subscript(self, node: ast.Subscript, scope: Scope) -> None:
+        looked_up = node.slice.__class__
+        if looked_up is ast.Constant or looked_up is ast.BinOp or looked_up is ast.JoinedStr:
+            self.lookups.append(node)
+
+    def _on_constant(self, node: ast.Constant, scope: Scope) -> None:
+        value: Any = node.value
+        if value.__class__ is str and len(value) <= 4096 and ("/" in value or ".__" in value):
+            self.texts.append(node)
+
+    def _on_expression(self, node: ast.Expr, scope: Scope) -> None:
+        if node.value.__class__ is ast.Constant:
+            self.harmless.add(id(node.value))
+
+    def _on_assign(self, node: ast.Assign, scope: Scope) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
+                for one, value in zip(target.elts, node.value.elts, strict=False):
+                    self._note_value(one, value)
+            else:
+                self._note_value(target, node.value)
+
+    def _on_walrus(self, node: ast.NamedExpr, scope: Scope) -> None:
+        self._note_value(node.target, node.value)
+
+    def _note_value(self, target: ast.expr, value: ast.expr) -> None:
+        if not isinstance(target, ast.Name):
+            return
+        if isinstance(value, ast.Name | ast.Attribute):
+            self._values.setdefault(target.id, value)
+        elif isinstance(value, ast.Constant) and isinstance(value.value, str):
+            self._named_texts.setdefault(target.id, value.value)
+
+    def _enter(self, node: Any, scope: Scope) -> Scope:
+        """A definition: what it evaluates outside stays outside, the rest is its own scope."""
+        if isinstance(node, ast.ClassDef):
+            self.classes.add(node.name)
+            outside: list[Any] = [*node.bases, *node.keywords, *node.decorator_list]
+        else:
+            arguments = node.args
+            outside = [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)]
+        if not isinstance(node, ast.Lambda):
+            scope.always.add(node.name)
+            outside += node.decorator_list
+        self._pending.extend((child, scope) for child in outside)
+        return Scope(scope)
+
+    def _on_argument(self, node: ast.arg, scope: Scope) -> None:
+        scope.always.add(node.arg)
+
+    def _on_try(self, node: ast.Try, scope: Scope) -> None:
+        if any(map(_catches_absence, node.handlers)):
+            self._guard(node.body)
+
+    def _on_if(self, node: ast.If, scope: Scope) -> None:
+        if getattr(node.test, "id", getattr(node.test, "attr", "")) == "TYPE_CHECKING":
+            self._guard(node.body)
+
+    def _guard(self, body: list[ast.stmt]) -> None:
+        self._guarded.append((body[0].lineno, body[-1].end_lineno or body[-1].lineno))
+
+
+def _catches_absence(handler: ast.ExceptHandler) -> bool:
+    caught = handler.type
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    return any(
+        kind is None or (isinstance(kind, ast.Name) and kind.id in ABSENCE_ERRORS) for kind in kinds
+    )
+
+
+def folded(node: ast.expr) -> str | None:
+    """The text that a literal, a sum of literals or an f-string of literals stands for."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _joined(_operands(node))
+    if isinstance(node, ast.JoinedStr):
+        return _joined(
+            part.value if isinstance(part, ast.FormattedValue) else part for part in node.values
+        )
+    return None
+
+
+def _operands(node: ast.expr) -> Iterator[ast.expr]:
+    """Operands of a sum, left to right, without recursion: sums can be very long."""
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Add):
+            stack += (part.right, part.left)
+        else:
+            yield part
+
+
+def _joined(parts: Iterable[ast.expr]) -> str | None:
+    texts: list[str] = []
+    for part in parts:
+        if not (isinstance(part, ast.Constant) and isinstance(part.value, str)):
+            return None
+        texts.append(part.value)
+    return "".join(texts)
+
+
+_Collector = Callable[[Program, Any, Scope], Scope | None]
+_COLLECTORS: Final[dict[type[ast.AST], _Collector]] = {
+    ast.Import: Program._on_import,
+    ast.ImportFrom: Program._on_import_from,
+    ast.Name: Program._on_name,
+    ast.Attribute: Program._on_attribute,
+    ast.Call: Program._on_call,
+    ast.Subscript: Program._on_subscript,
+    ast.Constant: Program._on_constant,
+    ast.Expr: Program._on_expression,
+    ast.Assign: Program._on_assign,
+    ast.NamedExpr: Program._on_walrus,
+    ast.FunctionDef: Program._enter,
+    ast.AsyncFunctionDef: Program._enter,
+    ast.Lambda: Program._enter,
+    ast.ClassDef: Program._enter,
+    ast.arg: Program._on_argument,
+    ast.Try: Program._on_try,
+    ast.If: Program._on_if,
+}
