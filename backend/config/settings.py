@@ -50,6 +50,13 @@ def _provider_and_model(value: str) -> str:
     return value
 
 
+def _http_url(value: str) -> str:
+    scheme, colon, rest = value.strip().rstrip("/").partition("://")
+    if scheme not in {"http", "https"} or not colon or not rest.partition("/")[0]:
+        raise ValueError("write it as http://host or https://host, with a port where one is needed")
+    return f"{scheme}://{rest}"
+
+
 Seconds = Annotated[float, _without_unit("seconds", "s")]
 Mebibytes = Annotated[int, _without_unit("MiB", "MB", "M")]
 
@@ -142,6 +149,12 @@ class Settings(BaseSettings):
     """Address the server binds."""
     port: int = Field(8000, alias="PYTHON_CODER_PORT", ge=0, le=65_535)
     """Port the server binds; 0 lets the system choose."""
+    public_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, alias="PUBLIC_BASE_URL"
+    )
+    """Where browsers reach the server, for the links it writes; without it, as it was called."""
+    stream_keep_alive_s: Seconds = Field(5, alias="PYTHON_CODER_STREAM_KEEP_ALIVE", gt=0, le=60)
+    """Seconds of silence after which a stream says that it is alive; proxies give up after 30."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", alias="PYTHON_CODER_LOG_LEVEL"
     )
@@ -216,7 +229,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_explain(error), "Correct it, or unset it for the default.") from None
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         what = " ".join(str(error).split())
         raise SettingsError(
             f"A settings file cannot be read: {what}.",

@@ -146,7 +146,8 @@ TERMS: Mapping[TermClass, Mapping[str, float]] = {
         "by month": 1.0,
         "trend*": 1.0,
         "distribution": 1.0,
-        "multipl*": 1.0,
+        "multiply*": 1.0,
+        "multiplied": 1.0,
         "divide*": 1.0,
     },
     # Talk: nothing has to be worked out.
