@@ -130,14 +130,14 @@ class Database:
         async with self._sessions.begin() as session:
             yield session
 
-    async def check(self) -> None:
-        """Ask it for something.
-
-        Raises:
-            SQLAlchemyError: it does not answer.
-        """
-        async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+    async def works(self) -> bool:
+        """Whether it answers."""
+        try:
+            async with self._engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError):
+            return False
+        return True
 
 
 @asynccontextmanager

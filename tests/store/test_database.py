@@ -21,7 +21,7 @@ async def test_sqlite_waits_for_others_and_keeps_references_whole(database: Data
 
 
 async def test_it_answers(database: Database) -> None:
-    await database.check()
+    assert await database.works()
 
 
 async def test_only_its_owner_can_read_it(database: Database, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ async def test_only_its_owner_can_read_it(database: Database, tmp_path: Path) ->
 async def test_a_url_beats_the_data_folder(tmp_path: Path) -> None:
     place = tmp_path / "elsewhere" / "x.db"
     async with open_database(load_settings(database_url=f"sqlite:///{place}")) as database:
-        await database.check()
+        assert await database.works()
     assert place.is_file()
 
 

@@ -1,0 +1,212 @@
+"""From an answer to OpenAI's completion: what was written becomes files, the turn is kept."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from backend.api.asking import ChatJob
+from backend.api.plain import plain
+from backend.api.state import Server
+from backend.core.requests import Answer
+from backend.errors import BadReply
+from backend.store.sessions import Turn
+from backend.types import ArtifactRef, Event, UsageTotals, total_usage
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """An answer as it goes out."""
+
+    text: str
+    """The answer's own words."""
+    links: str
+    """What follows them: pictures and links in markdown, or ''."""
+    finish_reason: FinishReason
+    usage: dict[str, int]
+    metadata: dict[str, Any]
+    """``x_agent_metadata``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What stays the same in all parts of one completion."""
+
+    id: str
+    created: int
+    model: str
+
+    def body(self, kind: str) -> dict[str, Any]:
+        """The fields every part begins with."""
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+def new_head(model: str) -> Head:
+    """The head of a completion that begins now."""
+    return Head(id=f"chatcmpl-{secrets.token_hex(12)}", created=int(time.time()), model=model)
+
+
+def completion_body(head: Head, job: ChatJob, done: Completion) -> dict[str, Any]:
+    """The whole completion, for a client that does not stream."""
+    message = {"role": "assistant", "content": done.text + done.links, "refusal": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": done.finish_reason,
+        "logprobs": None,
+    }
+    return head.body("chat.completion") | {
+        "choices": [choice],
+        "usage": done.usage,
+        "x_session_id": job.session.id if job.session else None,
+        "x_agent_metadata": done.metadata,
+    }
+
+
+class Progress:
+    """What is known of a request from its events so far."""
+
+    def __init__(self) -> None:
+        self.has_run = False
+        """A program has run."""
+        self.agent = ""
+        """The agent that answers; '' until it is chosen."""
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        self.has_run = self.has_run or event.kind == "run"
+        if event.kind == "route":
+            self.agent = str(event.data.get("agent", ""))
+
+
+def answer_of_cut_chat(job: ChatJob, error: Exception, progress: Progress) -> Answer:
+    """What a chat reply had until its token limit, as OpenAI gives it; raises anything else.
+
+    A reply of the agents' own steps that was cut off is no answer, and stays an error.
+    """
+    is_cut = isinstance(error, BadReply) and error.reason == "length" and error.partial
+    if progress.agent != "chat" or not is_cut:
+        raise error
+    assert isinstance(error, BadReply)
+    return Answer(
+        text=error.partial,
+        success=False,
+        agent="chat",
+        mode="auto" if job.ask.agent_type == "auto" else "explicit",
+        model=job.model,
+        usage=total_usage(error.calls),
+    )
+
+
+async def complete(
+    job: ChatJob, answer: Answer, server: Server, *, base_url: str, finish: FinishReason
+) -> Completion:
+    """Keep what an answer brought, and put it into the form that goes out."""
+    artifacts = await _keep_artifacts(answer.artifacts, server, job.owner, base_url)
+    metadata: dict[str, Any] = plain(_metadata(answer, artifacts))
+    answer = replace(answer, text=plain(answer.text))
+    if job.session is not None:
+        await _keep_turn(job, answer, metadata, server)
+    return Completion(
+        text=cut_at_stop(answer.text, job.stop),
+        links=_markdown(artifacts),
+        finish_reason=finish,
+        usage=usage_body(answer.usage),
+        metadata=metadata,
+    )
+
+
+def cut_at_stop(text: str, stop: Sequence[str]) -> str:
+    """The text before the first stop sequence."""
+    places = [place for sequence in stop if (place := text.find(sequence)) >= 0]
+    return text[: min(places)] if places else text
+
+
+def usage_body(usage: UsageTotals) -> dict[str, int]:
+    """OpenAI's usage: all the model's calls for this request together."""
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["input_tokens"] + usage["output_tokens"],
+    }
+
+
+async def keep_artifact(
+    reference: ArtifactRef, server: Server, owner: str, base_url: str
+) -> dict[str, Any]:
+    """Make a file of an artifact and describe it, with a link that a browser can open."""
+    file = await server.files.add_artifact(reference, owner=owner)
+    return {
+        "id": file.id,
+        "name": reference["name"],
+        "media_type": reference["media_type"],
+        "size": reference["size"],
+        "url": server.links.url(base_url, file.id),
+    }
+
+
+async def _keep_artifacts(
+    references: Iterable[ArtifactRef], server: Server, owner: str, base_url: str
+) -> list[dict[str, Any]]:
+    # A later program that writes a name again replaces what an earlier one wrote under it.
+    newest = {reference["name"]: reference for reference in references}
+    return [await keep_artifact(each, server, owner, base_url) for each in newest.values()]
+
+
+def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "agent_selected": answer.agent,
+        "agent_selection_mode": answer.mode,
+        "success": answer.success,
+        "scores": answer.scores,
+        "matched_terms": answer.matched_terms,
+        "steps": answer.steps,
+        "python_coder_results": answer.python_coder_results,
+        "artifacts": artifacts,
+        "timings": answer.timings,
+        "model": answer.model,
+        "model_calls": answer.usage["calls"],
+        "usage_by_stage": answer.usage["by_stage"],
+        "isolation": answer.isolation.as_dict() if answer.isolation else None,
+    }
+
+
+async def _keep_turn(
+    job: ChatJob, answer: Answer, metadata: Mapping[str, Any], server: Server
+) -> None:
+    assert job.session is not None
+    turns: list[Turn] = []
+    if not job.session.is_kept:
+        for message in job.sent:
+            role: Literal["user", "assistant"] = (
+                "assistant" if message.role == "assistant" else "user"
+            )
+            turns.append(Turn(role=role, content=message.content))
+    turns.append(
+        Turn(role="user", content=job.ask.question, details={"file_ids": list(job.file_ids)})
+    )
+    # Links expire; whoever reads the conversation later gets fresh ones by the files' ids.
+    kept = [
+        {key: value for key, value in artifact.items() if key != "url"}
+        for artifact in metadata["artifacts"]
+    ]
+    details = dict(metadata) | {"artifacts": kept}
+    turns.append(Turn(role="assistant", content=answer.text, details=details))
+    await server.sessions.append(job.session.id, turns, owner=job.owner)
+
+
+def _markdown(artifacts: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for artifact in artifacts:
+        name = str(artifact["name"]).translate(_ESCAPED)
+        mark = "!" if str(artifact["media_type"]).startswith("image/") else ""
+        lines.append(f"{mark}[{name}]({artifact['url']})")
+    return "\n\n" + "\n\n".join(lines) if lines else ""
+
+
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "[]\\`*_<>"})

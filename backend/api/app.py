@@ -1,0 +1,42 @@
+"""The HTTP application: its routers, its guard, and what it opens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from backend.api import chat, execute, files, health, models, sessions
+from backend.api.errors import install_error_handlers
+from backend.api.guard import LocalOnly
+from backend.api.health import product_version
+from backend.api.state import open_server
+from backend.config.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; what it needs is opened when it is started, and closed when it stops.
+
+    There are no pages with documentation, because they load scripts from elsewhere;
+    ``/openapi.json`` describes everything.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_server(settings) as server:
+            app.state.server = server
+            yield
+
+    app = FastAPI(
+        title="python-coder",
+        version=product_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    install_error_handlers(app)
+    app.add_middleware(LocalOnly, settings=settings)
+    for module in (chat, models, files, execute, sessions, health):
+        app.include_router(module.router)
+    return app

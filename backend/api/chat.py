@@ -1,0 +1,62 @@
+"""``POST /v1/chat/completions``, as OpenAI's clients call it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from backend.api.answering import Progress, answer_of_cut_chat, complete, completion_body, new_head
+from backend.api.asking import ChatJob, prepare_chat
+from backend.api.body import max_json_bytes, read_json
+from backend.api.errors import error_response
+from backend.api.presence import while_connected
+from backend.api.schemas import ChatRequest
+from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.streaming import ChatStream
+from backend.errors import PythonCoderError
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/v1/chat/completions",
+    summary="Answer the last message, with code that runs in the sandbox where code helps",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
+        }
+    },
+)
+async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
+    """Check the request, then answer it in one piece or as a stream."""
+    limit = max_json_bytes(server.settings)
+    body = await read_json(request, ChatRequest, max_bytes=limit)
+    job = await prepare_chat(body, request.headers, server, owner=owner)
+    links = base_url(request, server.settings)
+    if body.stream:
+        return ChatStream(
+            job,
+            server,
+            base_url=links,
+            include_usage=body.includes_usage,
+            shows_status=any(name.startswith("x-openwebui-") for name in request.headers),
+        )
+    return await while_connected(request.receive, _answer(job, server, links))
+
+
+async def _answer(job: ChatJob, server: Server, links: str) -> Response:
+    progress = Progress()
+    head = new_head(job.model)
+    try:
+        try:
+            answer = await server.assistant.run(job.ask, progress)
+            done = await complete(job, answer, server, base_url=links, finish="stop")
+        except PythonCoderError as error:
+            cut = answer_of_cut_chat(job, error, progress)
+            done = await complete(job, cut, server, base_url=links, finish="length")
+    except Exception as error:
+        if not progress.has_run:
+            raise
+        return error_response(error, after_run=True)
+    return JSONResponse(completion_body(head, job, done))

@@ -1,0 +1,151 @@
+"""Every error as OpenAI's clients expect it: ``{"error": {message, type, param, code}}``.
+
+The tree of ``backend/errors.py`` names each class's status. One rule is added here: once a program
+has run, no status may make a client send the request again, for it would run again. OpenAI's SDKs
+repeat 408, 409, 429 and 5xx; what would be one of those becomes ``FAILED_AFTER_RUN``.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from backend.errors import (
+    BadReply,
+    BudgetExceeded,
+    Disabled,
+    ModelNotFound,
+    ModelUnavailable,
+    NotFound,
+    PythonCoderError,
+    RequestError,
+    SandboxUnavailable,
+    TooLarge,
+)
+
+FAILED_AFTER_RUN = 424
+"""Failed Dependency: a program has run, then something the answer depends on did not work."""
+
+RETRY_AFTER_S = 5
+"""Seconds until a client may ask again for what the machine does not have at the moment."""
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    FAILED_AFTER_RUN: "server_error",
+}
+_CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
+    (ModelNotFound, "model_not_found"),
+    (ModelUnavailable, "model_unavailable"),
+    (SandboxUnavailable, "sandbox_unavailable"),
+    (BadReply, "bad_reply"),
+    (BudgetExceeded, "budget_exceeded"),
+    (Disabled, "disabled"),
+    (NotFound, "not_found"),
+    (TooLarge, "too_large"),
+)
+
+
+class UnsupportedParameter(RequestError):
+    """The request asks for something of OpenAI's API that is not offered here."""
+
+
+class Forbidden(RequestError):
+    """The request comes from where requests are not taken from."""
+
+    http_status = 403
+
+
+def envelope(
+    message: str, *, status: int, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The body of an error."""
+    kind = _TYPES.get(status) or ("server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def error_body(error: Exception) -> dict[str, Any]:
+    """The body for anything that was raised; of what is not ours, only that it happened."""
+    if not isinstance(error, PythonCoderError):
+        return envelope(
+            "Something went wrong inside the server. Its log says what.",
+            status=500,
+            code="internal_error",
+        )
+    if isinstance(error, UnsupportedParameter):
+        code: str | None = "unsupported_parameter"
+    else:
+        code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
+    param = "model" if isinstance(error, ModelNotFound) else getattr(error, "param", None)
+    return envelope(str(error), status=error.http_status, param=param, code=code)
+
+
+def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse:
+    """The response for anything that was raised.
+
+    Args:
+        error: what was raised.
+        after_run: a program has run, so that the request must not be repeated by itself.
+    """
+    status = error.http_status if isinstance(error, PythonCoderError) else 500
+    headers: dict[str, str] = {}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if after_run and (status >= 500 or status in {408, 409, 429}):
+        status, headers = FAILED_AFTER_RUN, {"X-Should-Retry": "false"}
+    elif status == 429:
+        headers["X-Should-Retry"] = "false"  # the same request uses up the same budget again
+    return JSONResponse(error_body(error), status, headers)
+
+
+def validation_error(error: ValidationError | RequestValidationError) -> RequestError:
+    """What is wrong with a field, as the caller's mistake."""
+    faults = error.errors()
+    fault = faults[0]
+    place = [str(part) for part in fault["loc"] if part not in {"body", "query", "path"}]
+    field = ".".join(place) or None
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    more = f" ({len(faults) - 1} more like this.)" if len(faults) > 1 else ""
+    return RequestError(f"{field or 'The body'}: {reason}.{more}", param=field)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Make the application answer every failure with the envelope."""
+    app.add_exception_handler(PythonCoderError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _ours)
+
+
+async def _ours(_request: Request, error: Exception) -> JSONResponse:
+    return error_response(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return error_response(validation_error(error))
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    messages = {
+        404: f"There is no {request.method} {request.url.path}. The API begins with /v1.",
+        405: f"{request.url.path} does not take {request.method}.",
+    }
+    message = messages.get(error.status_code) or HTTPStatus(error.status_code).phrase
+    body = envelope(message, status=error.status_code)
+    return JSONResponse(body, error.status_code, dict(error.headers or {}))
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it

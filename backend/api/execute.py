@@ -1,0 +1,132 @@
+"""``POST /v1/execute``: run a program, no model involved."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from backend.api.answering import keep_artifact
+from backend.api.body import max_json_bytes, read_json
+from backend.api.errors import UnsupportedParameter
+from backend.api.plain import plain
+from backend.api.presence import while_connected
+from backend.api.schemas import ExecuteRequest
+from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.errors import RequestError
+from backend.store.files import working_names
+from backend.tools.python_executor_engine import PythonExecutor, open_engine, require_enabled
+from backend.types import Artifact, ExecutionRequest, ExecutionResult, Language
+
+router = APIRouter(tags=["execute"])
+
+INLINE_BYTES = 256 * 1024
+"""Up to which size an artifact's bytes come with the answer; larger ones by their link."""
+
+_LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+
+@router.post(
+    "/v1/execute",
+    summary="Run a program in the sandbox",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ExecuteRequest.model_json_schema()}},
+        }
+    },
+)
+async def execute(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
+    """Run a program; 200 says that it was dealt with, not that it worked."""
+    limit = max_json_bytes(server.settings)
+    body = await read_json(request, ExecuteRequest, max_bytes=limit)
+    require_enabled(server.settings)
+    asked = await _prepare(body, server, owner)
+    links = base_url(request, server.settings)
+    return await while_connected(request.receive, _run(asked, body, server, owner, links))
+
+
+async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> ExecutionRequest:
+    if body.session_id is not None:
+        raise UnsupportedParameter(
+            "'session_id' is not supported by /v1/execute: each program starts afresh.",
+            "Leave it out, and pass data on in files.",
+            param="session_id",
+        )
+    if not body.code.strip():
+        raise RequestError("The code is empty.", "Send a program.", param="code")
+    files = [await server.files.get(each, owner=owner) for each in body.file_ids]
+    placed = working_names(files)
+
+    def paths() -> dict[str, str | Path]:
+        return {name: server.files.path(file) for name, file in placed.items()}
+
+    return ExecutionRequest(
+        code=body.code,
+        language=_language(body.language),
+        files=await asyncio.to_thread(paths),
+        timeout_s=body.timeout_s,
+        memory_mb=body.memory_mb,
+        argv=tuple(body.argv),
+    )
+
+
+def _language(value: str) -> Language:
+    for language in _LANGUAGES:
+        if value == language:
+            return language
+    raise RequestError(
+        f"There is no language {value[:80]!r}.",
+        f"Use one of: {', '.join(_LANGUAGES)}.",
+        param="language",
+    )
+
+
+async def _run(
+    asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
+) -> Response:
+    async with _engine(body.executor, server) as engine:
+        result = await engine.execute(asked, check=body.check)
+    artifacts = [await _artifact(each, server, owner, links) for each in result.artifacts]
+    return JSONResponse(plain(_result(result, artifacts)))
+
+
+@asynccontextmanager
+async def _engine(name: str | None, server: Server) -> AsyncIterator[PythonExecutor]:
+    """The server's own engine, or one for this request alone when another executor is named."""
+    if name in {None, server.settings.executor}:
+        yield server.assistant.engine
+        return
+    async with open_engine(server.settings, name) as engine:
+        yield engine
+
+
+async def _artifact(artifact: Artifact, server: Server, owner: str, links: str) -> dict[str, Any]:
+    reference = await server.assistant.blobs.put_artifact(artifact)
+    described = await keep_artifact(reference, server, owner, links)
+    small = artifact.size <= INLINE_BYTES
+    described["content"] = base64.b64encode(artifact.content).decode() if small else None
+    return described
+
+
+def _result(result: ExecutionResult, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "success": result.success,
+        "returncode": result.returncode,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "stopped_by": result.stopped_by,
+        "duration_s": result.duration_s,
+        "value": result.value,
+        "artifacts": artifacts,
+        "truncated": list(result.truncated),
+        "isolation": result.isolation.as_dict() if result.isolation else None,
+        "issues": [issue.as_dict() for issue in result.issues],
+        "notes": list(result.notes),
+    }

@@ -1,0 +1,53 @@
+"""Links to a file's content that a browser can open without a key, for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+LIFETIME_S = 7 * 24 * 3600
+"""A week: chat front ends show a conversation's plots again whenever it is opened."""
+
+
+class SignedLinks:
+    """Signs and checks ``/v1/files/{id}/content?expires=...&signature=...``."""
+
+    def __init__(self, secret: bytes, *, lifetime_s: int = LIFETIME_S) -> None:
+        self._secret = secret
+        self._lifetime_s = lifetime_s
+
+    def url(self, base_url: str, file_id: str) -> str:
+        """An absolute link to a file's content, valid from now on for the lifetime."""
+        expires = int(time.time()) + self._lifetime_s
+        query = urlencode({"expires": expires, "signature": self._sign(file_id, expires)})
+        return f"{base_url}/v1/files/{file_id}/content?{query}"
+
+    def allows(self, file_id: str, *, expires: int, signature: str) -> bool:
+        """Whether a link was signed here for this file and has not expired."""
+        expected = self._sign(file_id, expires)
+        return hmac.compare_digest(expected.encode(), signature.encode()) and expires > time.time()
+
+    def _sign(self, file_id: str, expires: int) -> str:
+        message = f"{file_id}\n{expires}".encode()
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+def link_secret(data_dir: Path) -> bytes:
+    """The secret in the data folder that links are signed with; made on first use, 0600.
+
+    Links stay good over a restart, and end for good when the file is deleted.
+    """
+    path = data_dir / "link-secret"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return bytes.fromhex(path.read_text(encoding="ascii").strip())
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32))
+    return bytes.fromhex(path.read_text(encoding="ascii").strip())

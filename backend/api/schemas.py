@@ -1,0 +1,176 @@
+"""What comes in over HTTP. Fields that nobody here acts on are ignored, as OpenAI's clients expect.
+
+Three kinds of fields in a chat request: those that are honoured, those that change nothing here
+and are accepted (penalties, ``logit_bias``, ``logprobs``, ``service_tier``, ``store``, ``user``,
+``reasoning_effort``, ``parallel_tool_calls``; they are not even declared), and those that would
+change the answer's form and are refused with ``unsupported_parameter``: see ``refuse_unsupported``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.api.errors import UnsupportedParameter
+
+
+class Edge(BaseModel):
+    """Base of everything that comes in."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class TextPart(Edge):
+    """Words; OpenAI's newer API calls the part ``input_text``."""
+
+    type: Literal["text", "input_text"]
+    text: str
+
+
+class RefusalPart(Edge):
+    """An assistant's refusal, sent back as history."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImageUrl(Edge):
+    """Where an image is: a ``data:`` URI, or an address, which is never fetched."""
+
+    url: str
+
+
+class ImagePart(Edge):
+    """An image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class InlineFile(Edge):
+    """A file by its id, or its bytes in base64, as a ``data:`` URI or bare."""
+
+    file_id: str | None = None
+    file_data: str | None = None
+    filename: str | None = None
+
+
+class FilePart(Edge):
+    """A file."""
+
+    type: Literal["file"]
+    file: InlineFile
+
+
+Part = Annotated[TextPart | RefusalPart | ImagePart | FilePart, Field(discriminator="type")]
+
+
+class ChatMessage(Edge):
+    """One message of the conversation that a client sends."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+
+
+class StreamOptions(Edge):
+    """How to stream."""
+
+    include_usage: bool | None = False
+
+
+class ChatRequest(Edge):
+    """``POST /v1/chat/completions``."""
+
+    model: Annotated[str, Field(max_length=256)] | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: int | None = None
+    metadata: (
+        Annotated[
+            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+            Field(max_length=16),
+        ]
+        | None
+    ) = None
+
+    n: int | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    modalities: list[str] | None = None
+
+    agent_type: str | None = None
+    session_id: str | None = None
+    file_ids: Annotated[list[str], Field(max_length=100)] | None = None
+    approve: str | None = None
+
+    @property
+    def output_tokens(self) -> int | None:
+        """The limit by its new name, else by its old one."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stop_sequences(self) -> tuple[str, ...]:
+        """Where the answer's text ends; empty strings mean nothing."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(sequence for sequence in given if sequence)
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with a chunk of usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def refuse_unsupported(self) -> None:
+        """Refuse what would change the answer's form and is not offered.
+
+        Raises:
+            UnsupportedParameter: names the field.
+        """
+        form = (self.response_format or {}).get("type", "text")
+        refused = {
+            "n": self.n not in {None, 1},
+            "tools": bool(self.tools),
+            "tool_choice": self.tool_choice not in (None, "none", "auto"),
+            "functions": bool(self.functions),
+            "response_format": form != "text",
+            "modalities": "audio" in (self.modalities or []),
+            "approve": self.approve not in {None, "off"},
+        }
+        for field, is_refused in refused.items():
+            if is_refused:
+                raise UnsupportedParameter(
+                    f"{field!r} is not supported here.", _INSTEAD[field], param=field
+                )
+
+
+_INSTEAD = {
+    "n": "Leave it out, or send 1.",
+    "tools": "The server has its own tools; leave out the client's.",
+    "tool_choice": "Choose an agent with agent_type.",
+    "functions": "The server has its own tools; leave out the client's.",
+    "response_format": "Answers are text; ask in words for the form you need.",
+    "modalities": "Answers are text.",
+    "approve": "Leave it out, or send 'off'.",
+}
+
+
+class ExecuteRequest(Edge):
+    """``POST /v1/execute``."""
+
+    code: Annotated[str, Field(max_length=1_000_000)]
+    language: str = "python"
+    file_ids: Annotated[list[str], Field(max_length=100)] = []
+    session_id: str | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
+    memory_mb: Annotated[int, Field(ge=1, le=1_048_576)] | None = None
+    executor: str | None = None
+    argv: Annotated[list[str], Field(max_length=1000)] = []
+    check: bool = True

@@ -1,0 +1,90 @@
+"""``/v1/sessions``: the owner's conversations."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.store.sessions import Order, StoredMessage, StoredSession, check_session_id
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+MAX_PAGE = 1000
+
+
+@router.get("", summary="List conversations")
+async def list_sessions(
+    server: ServerDep,
+    owner: OwnerDep,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    order: Order = "desc",
+) -> dict[str, Any]:
+    """The owner's conversations, the one that began last first."""
+    page = await server.sessions.list(owner=owner, after=after, limit=limit, order=order)
+    return _list([_session(each) for each in page.sessions], has_more=page.has_more)
+
+
+@router.get("/{session_id}/messages", summary="List a conversation's messages")
+async def list_messages(
+    session_id: str,
+    request: Request,
+    server: ServerDep,
+    owner: OwnerDep,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
+    order: Order = "asc",
+) -> dict[str, Any]:
+    """What was asked and answered, oldest first, with what is known of each answer."""
+    page = await server.sessions.messages(
+        check_session_id(session_id), owner=owner, after=after, limit=limit, order=order
+    )
+    links = base_url(request, server.settings)
+    return _list([_message(each, server, links) for each in page.messages], has_more=page.has_more)
+
+
+@router.delete("/{session_id}", summary="Delete a conversation")
+async def delete_session(session_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
+    """Forget a conversation and its messages; its files stay until they are deleted."""
+    await server.sessions.delete(check_session_id(session_id), owner=owner)
+    return {"id": session_id, "object": "session", "deleted": True}
+
+
+def _list(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def _session(session: StoredSession) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "object": "session",
+        "title": session.title,
+        "created_at": int(session.created_at),
+        "updated_at": int(session.updated_at),
+        "message_count": session.message_count,
+    }
+
+
+def _message(message: StoredMessage, server: Server, links: str) -> dict[str, Any]:
+    metadata = dict(message.details)
+    if "artifacts" in metadata:
+        metadata["artifacts"] = [
+            artifact | {"url": server.links.url(links, artifact["id"])}
+            for artifact in metadata["artifacts"]
+        ]
+    return {
+        "id": message.id,
+        "object": "session.message",
+        "role": message.role,
+        "content": message.content,
+        "created_at": int(message.created_at),
+        "metadata": metadata,
+    }

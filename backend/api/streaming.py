@@ -1,0 +1,270 @@
+"""A chat answer as server-sent events, while it comes about.
+
+One chunk a line ``data: {...}``, ended by ``data: [DONE]``: the assistant's role first, the steps as
+``delta.reasoning_content`` as they happen, the words, the pictures and links, then the chunk with
+``finish_reason`` that also holds ``x_session_id`` and ``x_agent_metadata``. Silence is filled with
+comment lines, which clients skip.
+
+The status line is sent when there is something to tell, at the latest after the first silence: what
+fails before has an HTTP status of its own. What fails later is a line with ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backend.api.answering import (
+    Completion,
+    FinishReason,
+    Progress,
+    answer_of_cut_chat,
+    complete,
+    cut_at_stop,
+    new_head,
+)
+from backend.api.asking import ChatJob
+from backend.api.errors import error_body
+from backend.api.presence import while_connected
+from backend.api.state import Server
+from backend.api.steps import status_of, step_of
+from backend.core.requests import Answer
+from backend.errors import PythonCoderError
+from backend.types import Event
+
+DONE = "data: [DONE]\n\n"
+KEEP_ALIVE = ": keep-alive\n\n"
+PIECE_CHARS = 400
+"""Characters in a chunk of an answer that was there all at once."""
+_BEFORE_WORK = frozenset({"route", "files"})
+"""Events that come before the model is asked; a model that is gone still gets its status."""
+
+T = TypeVar("T")
+
+
+class ChatStream(Response):
+    """The response to a streaming chat request; runs it, and stops it when the client goes."""
+
+    def __init__(
+        self,
+        job: ChatJob,
+        server: Server,
+        *,
+        base_url: str,
+        include_usage: bool,
+        shows_status: bool,
+    ) -> None:
+        super().__init__(
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        del self.headers["content-length"]
+        self._job = job
+        self._server = server
+        self._base_url = base_url
+        self._include_usage = include_usage
+        self._shows_status = shows_status
+        self._head = new_head(job.model).body("chat.completion.chunk")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request and send what comes of it."""
+        with suppress(ClientDisconnect):
+            await while_connected(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._lines()) as lines:
+            first = await anext(lines)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send(_body(first))
+            async for line in lines:
+                await send(_body(line))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _lines(self) -> AsyncGenerator[str, None]:
+        async with follow(self._server.assistant.stream(self._job.ask)) as feed:
+            held = await self._before_work(feed)
+            yield self._chunk({"role": "assistant", "content": ""})
+            try:
+                async with aclosing(self._rest(held, feed)) as rest:
+                    async for line in rest:
+                        yield line
+            except Exception as error:  # the status is out; this is all that can be told now
+                yield _data(error_body(error))
+        yield DONE
+
+    async def _before_work(self, feed: Feed[Event | Answer]) -> list[Event | Answer | None]:
+        held: list[Event | Answer | None] = []
+        while True:
+            item = await feed.next(self._server.settings.stream_keep_alive_s)
+            held.append(item)
+            if not (isinstance(item, Event) and item.kind in _BEFORE_WORK):
+                return held
+
+    async def _rest(
+        self, held: list[Event | Answer | None], feed: Feed[Event | Answer]
+    ) -> AsyncGenerator[str, None]:
+        words, progress = Words(self._job.stop), Progress()
+        while True:
+            try:
+                item = held.pop(0) if held else await self._next(feed)
+                finish: FinishReason = "stop"
+            except PythonCoderError as error:
+                item, finish = answer_of_cut_chat(self._job, error, progress), "length"
+            if item is None:
+                yield KEEP_ALIVE
+            elif isinstance(item, Event):
+                progress(item)
+                for line in self._event(item, words):
+                    yield line
+            else:
+                break
+        done = await complete(self._job, item, self._server, base_url=self._base_url, finish=finish)
+        for piece in words.end(done.text):
+            yield self._chunk({"content": piece})
+        if done.links:
+            yield self._chunk({"content": done.links})
+        for line in self._end(done):
+            yield line
+
+    async def _next(self, feed: Feed[Event | Answer]) -> Event | Answer | None:
+        return await feed.next(self._server.settings.stream_keep_alive_s)
+
+    def _event(self, event: Event, words: Words) -> list[str]:
+        if event.kind == "text":
+            piece = words.take(event.text)
+            return [self._chunk({"content": piece})] if piece else []
+        lines = []
+        if step := step_of(event):
+            lines.append(self._chunk({"reasoning_content": step}))
+        if self._shows_status and (status := status_of(event)):
+            lines.append(self._status(status, done=False))
+        return lines
+
+    def _end(self, done: Completion) -> list[str]:
+        session = self._job.session
+        extra = {
+            "x_session_id": session.id if session else None,
+            "x_agent_metadata": done.metadata,
+        }
+        lines = [self._status("Done", done=True)] if self._shows_status else []
+        lines.append(self._chunk({}, finish=done.finish_reason, **extra))
+        if self._include_usage:
+            lines.append(_data(self._head | {"choices": [], "usage": done.usage}))
+        return lines
+
+    def _chunk(self, delta: dict[str, Any], *, finish: str | None = None, **extra: Any) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        usage = {"usage": None} if self._include_usage else {}
+        return _data(self._head | {"choices": [choice]} | usage | extra)
+
+    def _status(self, description: str, *, done: bool) -> str:
+        data = {"description": description, "done": done}
+        return _data(self._head | {"choices": [], "event": {"type": "status", "data": data}})
+
+
+class Words:
+    """The answer's words on their way out: each once, none behind a stop sequence.
+
+    They come piece by piece from a model that speaks to the user, and once more, whole, in the
+    answer; or only in the answer.
+    """
+
+    def __init__(self, stop: tuple[str, ...]) -> None:
+        self._stop = stop
+        self._held_back = max((len(sequence) for sequence in stop), default=1) - 1
+        self._heard = ""
+        self._sent = 0
+
+    def take(self, piece: str) -> str:
+        """What can go out now; as much is held back as could become a stop sequence."""
+        self._heard += piece
+        text = cut_at_stop(self._heard, self._stop)
+        end = len(text) - self._held_back if text == self._heard else len(text)
+        out = text[self._sent : max(end, self._sent)]
+        self._sent += len(out)
+        return out
+
+    def end(self, answer: str) -> list[str]:
+        """What is still missing of the answer, in pieces."""
+        heard = cut_at_stop(self._heard, self._stop)
+        missing = heard[self._sent :]
+        if not heard.strip():
+            missing = answer
+        elif not heard.strip().endswith(answer.strip()):
+            missing += f"\n\n{answer}"
+        return [
+            missing[start : start + PIECE_CHARS] for start in range(0, len(missing), PIECE_CHARS)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ended:
+    error: BaseException | None
+
+
+class Feed(Generic[T]):
+    """What a source gives, to be waited for with a limit; see ``follow``."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
+
+    async def next(self, timeout_s: float) -> T | None:
+        """The next item, or None after so many seconds of silence.
+
+        Raises:
+            Exception: what the source raised.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                item = await self._queue.get()
+        except TimeoutError:
+            return None
+        if isinstance(item, _Ended):
+            raise item.error or RuntimeError("It ended without an answer.")
+        return item
+
+    async def pump(self, source: AsyncIterator[T]) -> None:
+        """Take in everything the source gives."""
+        error: BaseException | None = None
+        try:
+            async for item in source:
+                self._queue.put_nowait(item)
+        except Exception as raised:
+            error = raised
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+        self._queue.put_nowait(_Ended(error=error))
+
+
+@asynccontextmanager
+async def follow(source: AsyncIterator[T]) -> AsyncIterator[Feed[T]]:
+    """Let a source work on its own; on leaving it is stopped, and has stopped."""
+    feed: Feed[T] = Feed()
+    task = asyncio.create_task(feed.pump(source))
+    try:
+        yield feed
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _data(value: dict[str, Any]) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _body(line: str) -> dict[str, Any]:
+    return {
+        "type": "http.response.body",
+        "body": line.encode("utf-8", errors="replace"),
+        "more_body": True,
+    }

@@ -1,0 +1,161 @@
+"""A file out of a ``multipart/form-data`` body, straight to disk as it comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from backend.api.asking import media_type_of
+from backend.api.body import drain
+from backend.errors import RequestError, TooLarge
+from backend.store.blobs import Incoming
+from backend.store.files import safe_name
+
+FIELD_BYTES = 10_000
+"""What a field beside the file may have."""
+
+
+@dataclass(kw_only=True)
+class Form:
+    """What came with a file."""
+
+    filename: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+async def receive_form(request: Request, incoming: Incoming) -> Form:
+    """Read the body: the part ``file`` into ``incoming``, the others into the form.
+
+    Raises:
+        RequestError: it is not such a form, has no file or more than one, or of no use.
+        TooLarge: the file is over its limit; the rest of it is not kept.
+    """
+    try:
+        return await _receive(request, incoming)
+    except TooLarge:
+        await drain(request)
+        raise
+
+
+async def _receive(request: Request, incoming: Incoming) -> Form:
+    form, reader = Form(), _Reader(request.headers.get("content-type", ""))
+    into_file, name, value = False, "", b""
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            for kind, data in reader.read(chunk):
+                if kind == "begin":
+                    name, value, into_file = data["name"], b"", data["filename"] is not None
+                    if into_file:
+                        _note_file(form, data)
+                elif kind == "data" and into_file:
+                    await incoming.write(data)
+                elif kind == "data":
+                    value = _bounded(value + data, name)
+                elif not into_file:
+                    form.fields[name] = value.decode("utf-8", errors="replace")
+    reader.finish()
+    if form.filename is None:
+        raise RequestError("The form has no file.", "Send it as the field 'file'.", param="file")
+    media_type_of(form.filename, incoming.size)
+    return form
+
+
+def _note_file(form: Form, part: dict[str, Any]) -> None:
+    if part["name"] != "file" or form.filename is not None:
+        raise RequestError("One file a request, as the field 'file'.", param=part["name"])
+    form.filename = safe_name(part["filename"])
+    media_type_of(form.filename, 1)  # what is of no use is refused before it has all come
+
+
+def _bounded(value: bytes, name: str) -> bytes:
+    if len(value) > FIELD_BYTES:
+        raise RequestError(f"{name[:80]!r} is too long.", param=name[:80])
+    return value
+
+
+class _Reader:
+    """The parser's callbacks, turned into a sequence: ``begin``, ``data`` ..., ``end``."""
+
+    def __init__(self, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary")
+        if kind != b"multipart/form-data" or not boundary:
+            raise RequestError(
+                "The body is not multipart/form-data.", "Send the fields 'file' and 'purpose'."
+            )
+        self._events: list[tuple[str, Any]] = []
+        self._header = (bytearray(), bytearray())
+        self._disposition = b""
+        self._ended = False
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_data": lambda data, start, end: self._events.append(
+                    ("data", data[start:end])
+                ),
+                "on_part_end": lambda: self._events.append(("end", None)),
+                "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_end": self._on_end,
+            },
+        )
+
+    def read(self, chunk: bytes) -> Iterator[tuple[str, Any]]:
+        """What the next bytes hold."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise _broken() from None
+        events, self._events = self._events, []
+        yield from events
+
+    def finish(self) -> None:
+        """See that the form was whole."""
+        if not self._ended:
+            raise _broken()
+
+    def _on_header_end(self) -> None:
+        name, value = self._header
+        if bytes(name).lower() == b"content-disposition":
+            self._disposition = bytes(value)
+        self._header = (bytearray(), bytearray())
+
+    def _on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        name, filename = options.get(b"name"), options.get(b"filename")
+        self._disposition = b""
+        if name is None:
+            raise _broken()
+        self._events.append(
+            (
+                "begin",
+                {
+                    "name": name.decode("utf-8", errors="replace"),
+                    "filename": None if filename is None else _file_name(filename),
+                },
+            )
+        )
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+
+def _file_name(raw: bytes) -> str:
+    """A file's name as forms write it: UTF-8, with quotes and line ends percent-encoded."""
+    text = raw.decode("utf-8", errors="replace")
+    for code in ("%22", "%0D", "%0A"):
+        text = text.replace(code, unquote(code))
+    return text
+
+
+def _broken() -> RequestError:
+    return RequestError("The form is broken or was cut off.", "Send it again.")
