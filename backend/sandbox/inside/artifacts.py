@@ -1,0 +1,148 @@
+"""Hands out what a program left in its working directory: regular files, within caps.
+
+By now nothing of the program runs any more, so nothing changes under our hands; what it left may
+still be a trap. No link is followed, nothing but a regular file is opened, and every name goes
+through a directory descriptor, one component at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import wire
+
+
+class Collector:
+    """One walk over the working directory."""
+
+    def __init__(self, control: int, limits: Mapping[str, Any], seconds: float) -> None:
+        self._control = control
+        self._limits = limits
+        self._until = time.monotonic() + seconds
+        self._device = 0
+        self._files = 0
+        self._bytes = 0
+        self._entries = 0
+        self._left_out: dict[str, int] = {}
+
+    def send_all(self, folder: str) -> None:
+        """Send every file below ``folder``, then a sentence for each reason something was not."""
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._device = os.fstat(root).st_dev
+        self._walk(root, "", 0)
+        for reason, count in self._left_out.items():
+            wire.send(self._control, wire.NOTE, f"{count} {reason}".encode())
+
+    def _walk(self, folder: int, prefix: str, depth: int) -> None:
+        """Go through one folder; closes the descriptor it was given."""
+        try:
+            for name in self._names(folder):
+                if not self._may_go_on():
+                    return
+                self._visit(folder, name, prefix, depth)
+        finally:
+            os.close(folder)
+
+    def _names(self, folder: int) -> list[str]:
+        with os.scandir(folder) as entries:
+            names = []
+            for entry in entries:
+                self._entries += 1
+                if not self._may_go_on():
+                    break
+                names.append(entry.name)
+        return sorted(names)
+
+    def _may_go_on(self) -> bool:
+        if self._entries > self._limits["artifact_entries"]:
+            self._skip(
+                f"or more entries after the first {self._limits['artifact_entries']}", once=True
+            )
+            return False
+        if time.monotonic() > self._until:
+            self._skip("or more files that there was no time left to read", once=True)
+            return False
+        return True
+
+    def _skip(self, reason: str, *, once: bool = False) -> None:
+        self._left_out[reason] = 1 if once else self._left_out.get(reason, 0) + 1
+
+    def _visit(self, folder: int, name: str, prefix: str, depth: int) -> None:
+        try:
+            found = os.lstat(name, dir_fd=folder)
+        except OSError:
+            return self._skip("unreadable entries")
+        if found.st_dev != self._device:
+            return None  # an input: bound in from another file system
+        if stat.S_ISDIR(found.st_mode):
+            return self._enter(folder, name, prefix, depth)
+        if not stat.S_ISREG(found.st_mode):
+            return self._skip("entries that are no regular file (links, pipes, sockets)")
+        return self._send(folder, name, prefix)
+
+    def _enter(self, folder: int, name: str, prefix: str, depth: int) -> None:
+        if depth >= self._limits["artifact_depth"]:
+            return self._skip(f"folders deeper than {self._limits['artifact_depth']}")
+        below = _open(name, folder, os.O_RDONLY | os.O_DIRECTORY)
+        if below is None:
+            return self._skip("folders that cannot be read")
+        return self._walk(below, f"{prefix}{name}/", depth + 1)
+
+    def _send(self, folder: int, name: str, prefix: str) -> None:
+        fd = _open(name, folder, os.O_RDONLY | os.O_NONBLOCK)
+        if fd is None:
+            return self._skip("files that cannot be read")
+        try:
+            size = os.fstat(fd).st_size
+            if not self._fits(size):
+                return None
+            self._files += 1
+            self._bytes += size
+            head = f"{size} {prefix}{name}".encode("utf-8", "surrogateescape")
+            wire.send(self._control, wire.ARTIFACT, head)
+            return _copy(fd, self._control, size)
+        finally:
+            os.close(fd)
+
+    def _fits(self, size: int) -> bool:
+        limits = self._limits
+        mib = 1 << 20
+        if size > limits["artifact_file_bytes"]:
+            self._skip(f"files larger than {limits['artifact_file_bytes'] // mib} MB")
+        elif self._files >= limits["artifact_files"]:
+            self._skip(f"files after the first {limits['artifact_files']}")
+        elif self._bytes + size > limits["artifact_total_bytes"]:
+            self._skip(f"files beyond {limits['artifact_total_bytes'] // mib} MB in all")
+        else:
+            return True
+        return False
+
+
+def _open(name: str, folder: int, flags: int) -> int | None:
+    try:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except PermissionError:
+        # Modes are the program's to set, and so are the files: set them right.
+        return _after(lambda: os.chmod(name, 0o700, dir_fd=folder), name, folder, flags)
+    except OSError:
+        return None
+
+
+def _after(repair: Callable[[], None], name: str, folder: int, flags: int) -> int | None:
+    try:
+        repair()
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        return None
+
+
+def _copy(fd: int, control: int, size: int) -> None:
+    """Send exactly ``size`` bytes; zeros stand in for bytes that cannot be read."""
+    while size:
+        chunk = os.read(fd, min(size, wire.CHUNK)) or bytes(min(size, wire.CHUNK))
+        wire.send_bytes(control, chunk)
+        size -= len(chunk)

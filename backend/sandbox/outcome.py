@@ -1,0 +1,103 @@
+"""From what was seen of a run to its result."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from backend.sandbox.capture import Capture
+from backend.sandbox.report import Report
+from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, Limits
+from backend.types import ExecutionResult, Isolation, StoppedBy
+
+_BY_SIGNAL: dict[int, StoppedBy] = {
+    signal.SIGXCPU: "cpu",
+    signal.SIGXFSZ: "disk",
+}
+_BY_KEEPER: dict[str, StoppedBy] = {
+    "memory": "memory",
+    "processes": "processes",
+    "disk": "disk",
+}
+
+
+def result_of(
+    report: Report,
+    stdout: Capture,
+    stderr: Capture,
+    ours: StoppedBy | None,
+    duration_s: float,
+    limits: Limits,
+    isolation: Isolation,
+) -> ExecutionResult:
+    """The result of a run that has ended.
+
+    Args:
+        report: what the keeper saw.
+        stdout: what was printed.
+        stderr: what was printed there.
+        ours: why the host stopped it, if it did.
+        duration_s: seconds it took.
+        limits: what it was allowed.
+        isolation: the walls that stood.
+    """
+    stopped_by = _stopped_by(report, ours)
+    returncode = os.waitstatus_to_exitcode(report.status) if report.ended else -signal.SIGKILL
+    out, err = stdout.finish(), stderr.finish()
+    cut = {"stdout": out.truncated, "stderr": err.truncated}
+    notes = list(report.notes)
+    if not report.done:
+        notes.append("Not handed out: files that there was no time left to read.")
+    cut["artifacts"] = any("no regular file" not in note for note in notes)
+    if stopped_by is not None:
+        notes.insert(0, _sentence(stopped_by, returncode, limits))
+    return ExecutionResult(
+        success=returncode == 0 and stopped_by is None,
+        returncode=returncode,
+        stdout=out.text,
+        stderr=err.text,
+        stopped_by=stopped_by,
+        duration_s=duration_s,
+        artifacts=tuple(report.artifacts),
+        truncated=tuple(name for name, is_cut in cut.items() if is_cut),
+        isolation=isolation,
+        value=report.value,
+        notes=tuple(notes),
+    )
+
+
+def _stopped_by(report: Report, ours: StoppedBy | None) -> StoppedBy | None:
+    if not report.ended:
+        return ours or "killed"
+    if report.stopped == "host":
+        return ours
+    if report.stopped:
+        return _BY_KEEPER.get(report.stopped, "killed")
+    if os.WIFSIGNALED(report.status):
+        return _BY_SIGNAL.get(os.WTERMSIG(report.status), "killed")
+    return None
+
+
+def _sentence(stopped_by: StoppedBy, returncode: int, limits: Limits) -> str:
+    sentences: dict[StoppedBy, str] = {
+        "timeout": f"Stopped after {limits.timeout_s:g} s: make it faster, or raise the time-out "
+        "(PYTHON_CODE_TIMEOUT).",
+        "memory": f"Stopped above {limits.memory_mb} MB of memory: use less, or raise the limit "
+        "(PYTHON_CODE_MAX_MEMORY).",
+        "cpu": "Stopped at its limit of CPU seconds.",
+        "processes": f"Stopped for starting processes without end; {limits.processes} at a time "
+        "are allowed (PYTHON_CODE_MAX_PROCESSES).",
+        "disk": f"Stopped for writing more than {limits.disk_mb} MB or too many files "
+        "(PYTHON_CODE_MAX_DISK).",
+        "output": f"Stopped after printing {FLOOD_BYTES // MIB} MB.",
+        "killed": f"Ended by {_signal_name(returncode)}, which none of the limits sent.",
+        "cancelled": "Cancelled.",
+    }
+    return sentences[stopped_by]
+
+
+def _signal_name(returncode: int) -> str:
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"

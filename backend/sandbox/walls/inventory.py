@@ -1,0 +1,41 @@
+"""Which walls really stood around a run: compared and reported, never assumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from backend.sandbox.walls.bubblewrap import Walls
+from backend.types import Isolation
+
+_NAMESPACES = {
+    "user": "user namespace",
+    "pid": "pid namespace",
+    "mnt": "mount namespace",
+    "ipc": "ipc namespace",
+    "uts": "uts namespace",
+    "cgroup": "cgroup namespace",
+    "net": "no network",
+}
+
+
+def isolation_of(standing: Mapping[str, str], walls: tuple[str, ...], setup: Walls) -> Isolation:
+    """The isolation of a run.
+
+    Args:
+        standing: the keeper's namespaces and uid, in its own words.
+        walls: what the program's process built before the program's code began.
+        setup: what bubblewrap was asked for; it starts nothing when it cannot give that.
+    """
+    found = [
+        wall
+        for name, wall in _NAMESPACES.items()
+        if name in standing and standing[name] != os.readlink(f"/proc/self/ns/{name}")
+    ]
+    if setup.allow_network and "no network" in found:
+        found.remove("no network")
+    if standing.get("uid") not in (None, "0"):
+        found.append("unprivileged user")
+    found += ["read-only root", "empty environment", "private file systems", *walls]
+    found.append("memory watchdog")
+    return Isolation(executor="local", tier="B", walls=tuple(found))

@@ -1,0 +1,125 @@
+"""What one run may use: from the request where it says so, else from the settings."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from backend.config.settings import Settings
+from backend.errors import RequestError
+from backend.types import ExecutionRequest
+
+MIB = 1024 * 1024
+
+HEADROOM_MB = 256
+"""MiB of private writable address space above the memory limit: libraries reserve more than they
+use (one BLAS buffer and one stack a thread), and only what is used is held against a program."""
+
+OPEN_FILES = 512
+"""Descriptors one process may hold; also bounds what can be parked in socket buffers."""
+
+INODES = 50_000
+"""Files and folders one run may make; each costs the kernel about a KiB."""
+
+FLOOD_BYTES = 256 * MIB
+"""Bytes of stdout and stderr together after which a program is stopped rather than cut."""
+
+VALUE_BYTES = 64 * 1024
+"""Bytes kept of the last expression's ``repr``."""
+
+LONGEST_TIMEOUT_S = 24 * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactCaps:
+    """How much of what a program wrote is handed out."""
+
+    files: int = 200
+    file_bytes: int = 64 * MIB
+    total_bytes: int = 128 * MIB
+    depth: int = 16
+    """Folders below the working directory."""
+    seconds: float = 5.0
+    """For looking and reading, however large the tree is."""
+    entries: int = 20_000
+    """Directory entries looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The limits of one run, resolved."""
+
+    timeout_s: float
+    memory_mb: int
+    disk_mb: int
+    processes: int
+    output_bytes: int
+    """Kept of each of stdout and stderr."""
+    artifacts: ArtifactCaps
+
+    def rlimits(self) -> dict[str, int]:
+        """Resource limits by the name of their constant in the ``resource`` module."""
+        processors = os.cpu_count() or 1
+        return {
+            "RLIMIT_CORE": 0,
+            # Held against one process; a wall-clock second has one CPU second a processor.
+            "RLIMIT_CPU": math.ceil(self.timeout_s * processors) + 2,
+            "RLIMIT_DATA": (self.memory_mb + HEADROOM_MB) * MIB,
+            "RLIMIT_FSIZE": self.disk_mb * MIB,
+            "RLIMIT_MEMLOCK": 64 * 1024,
+            "RLIMIT_MSGQUEUE": 0,
+            "RLIMIT_NOFILE": OPEN_FILES,
+            # The keeper is one of them.
+            "RLIMIT_NPROC": self.processes + 1,
+            "RLIMIT_SIGPENDING": 256,
+        }
+
+    def as_header(self) -> dict[str, Any]:
+        """What the keeper enforces, as plain values."""
+        caps = self.artifacts
+        return {
+            "rlimits": self.rlimits(),
+            "memory_bytes": self.memory_mb * MIB,
+            "disk_bytes": self.disk_mb * MIB,
+            "processes": self.processes,
+            "inodes": INODES,
+            "value_bytes": VALUE_BYTES,
+            "artifact_files": caps.files,
+            "artifact_file_bytes": caps.file_bytes,
+            "artifact_total_bytes": caps.total_bytes,
+            "artifact_depth": caps.depth,
+            "artifact_seconds": caps.seconds,
+            "artifact_entries": caps.entries,
+        }
+
+
+def resolve_limits(request: ExecutionRequest, settings: Settings) -> Limits:
+    """The limits of a request.
+
+    Raises:
+        RequestError: a limit that is 0, negative, not a number or out of range.
+    """
+    timeout_s = settings.timeout_s if request.timeout_s is None else request.timeout_s
+    memory_mb = settings.max_memory_mb if request.memory_mb is None else request.memory_mb
+    if not (isinstance(timeout_s, int | float) and 0 < timeout_s <= LONGEST_TIMEOUT_S):
+        raise RequestError(
+            f"The time-out is {timeout_s!r} seconds.",
+            f"Give more than 0 and at most {LONGEST_TIMEOUT_S}, or nothing for the default.",
+            param="timeout_s",
+        )
+    if not (isinstance(memory_mb, int) and 1 <= memory_mb <= 1_048_576):
+        raise RequestError(
+            f"The memory limit is {memory_mb!r} MB.",
+            "Give a whole number of at least 1, or nothing for the default.",
+            param="memory_mb",
+        )
+    return Limits(
+        timeout_s=float(timeout_s),
+        memory_mb=memory_mb,
+        disk_mb=settings.max_disk_mb,
+        processes=settings.max_processes,
+        output_bytes=settings.max_output_kb * 1024,
+        artifacts=ArtifactCaps(),
+    )

@@ -1,0 +1,157 @@
+"""The system call filter: an allow-list in classic BPF, assembled here and loaded inside.
+
+A call that is not on the list answers EPERM, a newer one than the list knows ENOSYS; a call in a
+foreign ABI (32 bit, x32) kills the process. The rest of the walls stands without this one; it is
+the one that keeps programs away from kernel code they never need.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+import struct
+from dataclasses import dataclass
+
+from backend.errors import SandboxUnavailable
+from backend.sandbox.walls.syscalls import ALLOWED, GATED, NEWEST
+
+# linux/bpf_common.h, linux/seccomp.h, linux/audit.h
+_LOAD_WORD = 0x20
+_JUMP_EQUAL = 0x15
+_JUMP_GREATER = 0x25
+_JUMP_AT_LEAST = 0x35
+_JUMP_ANY_BIT = 0x45
+_RETURN = 0x06
+_KILL_PROCESS = 0x80000000
+_ERRNO = 0x00050000
+_ALLOW = 0x7FFF0000
+_OFFSET_NUMBER = 0
+_OFFSET_ARCH = 4
+_OFFSET_ARGS = 16
+_X32_BIT = 0x40000000
+
+# linux/sched.h: CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID, -NET.
+_CLONE_NAMESPACES = 0x7E020000
+_TIOCSTI = 0x5412
+_TIOCLINUX = 0x541C
+_PR_SET_MM = 35
+_AF_UNIX = 1
+_AF_INET = 2
+_AF_INET6 = 10
+_AF_NETLINK = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """An architecture as the filter sees it."""
+
+    audit: int
+    column: int
+    """Which of the numbers in ``syscalls`` is its own."""
+    has_x32: bool
+
+
+MACHINES = {
+    "x86_64": Machine(audit=0xC000003E, column=0, has_x32=True),
+    "aarch64": Machine(audit=0xC00000B7, column=1, has_x32=False),
+}
+
+
+def build_filter(*, allow_network: bool = False, machine: str | None = None) -> bytes:
+    """Assemble the filter as an array of ``struct sock_filter``.
+
+    Args:
+        allow_network: let programs make internet sockets.
+        machine: ``x86_64`` or ``aarch64``; None is this machine.
+
+    Raises:
+        SandboxUnavailable: an architecture whose numbers are not known here.
+    """
+    name = machine or platform.machine()
+    here = MACHINES.get(name)
+    if here is None:
+        raise SandboxUnavailable(
+            f"There is no system call filter for {name!r}.",
+            f"Run on one of {', '.join(sorted(MACHINES))}.",
+        )
+    code = _check_architecture(here)
+    for call, gated in GATED.items():
+        code += _only_for(gated[here.column], _gate(call, allow_network))
+    for allowed in ALLOWED.values():
+        number = allowed[here.column]
+        if number is not None:
+            code += _only_for(number, [_instruction(_RETURN, _ALLOW)])
+    code += [
+        _instruction(_JUMP_GREATER, NEWEST, 0, 1),
+        _refuse(errno.ENOSYS),
+        _refuse(errno.EPERM),
+    ]
+    return b"".join(code)
+
+
+def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def _refuse(number: int) -> bytes:
+    return _instruction(_RETURN, _ERRNO | number)
+
+
+def _load_argument(index: int) -> bytes:
+    # Both architectures are little-endian: the low word, which is all the kernel looks at here.
+    return _instruction(_LOAD_WORD, _OFFSET_ARGS + 8 * index)
+
+
+def _check_architecture(here: Machine) -> list[bytes]:
+    code = [
+        _instruction(_LOAD_WORD, _OFFSET_ARCH),
+        _instruction(_JUMP_EQUAL, here.audit, 1, 0),
+        _instruction(_RETURN, _KILL_PROCESS),
+        _instruction(_LOAD_WORD, _OFFSET_NUMBER),
+    ]
+    if here.has_x32:
+        code += [
+            _instruction(_JUMP_AT_LEAST, _X32_BIT, 0, 1),
+            _instruction(_RETURN, _KILL_PROCESS),
+        ]
+    return code
+
+
+def _only_for(number: int, body: list[bytes]) -> list[bytes]:
+    """``body``, which returns on every path, for this call number only."""
+    return [_instruction(_JUMP_EQUAL, number, 0, len(body)), *body]
+
+
+def _gate(call: str, allow_network: bool) -> list[bytes]:
+    allow = _instruction(_RETURN, _ALLOW)
+    refused = _refuse(errno.EPERM)
+    if call == "clone":
+        has_flag = _instruction(_JUMP_ANY_BIT, _CLONE_NAMESPACES, 0, 1)
+        return [_load_argument(0), has_flag, refused, allow]
+    if call in ("clone3", "memfd_create"):
+        # clone3 hides its flags behind a pointer; the C library falls back to clone. Memory files
+        # are in no file system whose size is limited.
+        return [_refuse(errno.ENOSYS)]
+    if call == "ioctl":
+        # Typing into a terminal.
+        return [_load_argument(1), *_refuse_values(_TIOCSTI, _TIOCLINUX), allow]
+    if call == "prctl":
+        return [_load_argument(0), *_refuse_values(_PR_SET_MM), allow]
+    if call == "prlimit64":
+        # Only its own limits: 0 is the caller.
+        own = _instruction(_JUMP_EQUAL, 0, 1, 0)
+        return [_load_argument(0), own, refused, allow]
+    families = [_AF_UNIX]
+    if allow_network and call == "socket":
+        families += [_AF_INET, _AF_INET6, _AF_NETLINK]
+    accepted: list[bytes] = []
+    for family in families:
+        accepted += [_instruction(_JUMP_EQUAL, family, 0, 1), allow]
+    return [_load_argument(0), *accepted, refused]
+
+
+def _refuse_values(*values: int) -> list[bytes]:
+    code: list[bytes] = []
+    for value in values:
+        code += [_instruction(_JUMP_EQUAL, value, 0, 1), _refuse(errno.EPERM)]
+    return code

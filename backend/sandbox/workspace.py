@@ -1,0 +1,229 @@
+"""Where a run's input files wait: a folder of its own, locked while we live, swept when we died.
+
+    <execution_dir>/<random>/lock         held by the executor for as long as it is open
+    <execution_dir>/<random>/runtime/     our own files for the inside
+    <execution_dir>/<random>/runs/<id>/   copies of one run's inputs, removed with the run
+
+A lock dies with its process, so a folder whose lock can be taken belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from backend.errors import NotFound, RequestError, SandboxUnavailable, TooLarge
+
+MIB = 1024 * 1024
+MOST_FILES = 1000
+MOST_DEPTH = 16
+_PREFIX = "run-"
+
+
+def check_name(name: str) -> str:
+    """A file's name inside, or an error that says what is wrong with it.
+
+    Raises:
+        RequestError: absolute, with ``..``, a control character, too long, or not encodable.
+    """
+    fault = _fault_of(name)
+    if fault:
+        raise RequestError(
+            f"The file name {name!r} {fault}.",
+            "Use a relative name with forward slashes, such as data/table.csv.",
+            param="files",
+        )
+    return name
+
+
+def _fault_of(name: str) -> str:
+    parts = name.split("/")
+    try:
+        encoded = [part.encode() for part in parts]
+    except UnicodeEncodeError:
+        return "cannot be written as UTF-8"
+    faults = {
+        "is empty or has an empty part": not all(parts),
+        "goes through '.' or '..'": any(part in (".", "..") for part in parts),
+        "has a control character": any(ord(sign) < 32 or ord(sign) == 127 for sign in name),
+        "has a part longer than 255 bytes": any(len(part) > 255 for part in encoded),
+        f"lies more than {MOST_DEPTH} folders deep": len(parts) > MOST_DEPTH,
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
+
+
+def check_names(names: Mapping[str, object]) -> None:
+    """Every name by itself, and that no file is the folder of another.
+
+    Raises:
+        RequestError: see ``check_name``; or two names that cannot both exist; or too many.
+    """
+    if len(names) > MOST_FILES:
+        raise RequestError(
+            f"{len(names)} files were given.", f"Give at most {MOST_FILES}.", param="files"
+        )
+    for name in names:
+        check_name(name)
+        parts = name.split("/")
+        for end in range(1, len(parts)):
+            if (folder := "/".join(parts[:end])) in names:
+                raise RequestError(
+                    f"{folder!r} is a file, and {name!r} needs it to be a folder.",
+                    "Rename one of them.",
+                    param="files",
+                )
+
+
+class Workspaces:
+    """The executor's folder on the host, and the runs' folders in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._runs = folder / "runs"
+
+    @property
+    def runtime(self) -> Path:
+        """Our own files for the inside."""
+        return self.folder / "runtime"
+
+    @contextmanager
+    def stage(
+        self, files: Mapping[str, str | Path], max_file_size_mb: int
+    ) -> Iterator[dict[str, Path]]:
+        """Copy a run's inputs; they are gone when the context ends.
+
+        Yields:
+            Name inside -> the copy, mode 0444. Copies are numbered, so that no name of a file
+            ever has to exist on the host.
+
+        Raises:
+            NotFound: a path that does not exist.
+            RequestError: a path that is no regular file or cannot be read.
+            TooLarge: a file over ``max_file_size_mb`` MiB.
+        """
+        if not files:
+            yield {}
+            return
+        place = Path(tempfile.mkdtemp(dir=self._runs))
+        try:
+            staged = {}
+            for number, (name, path) in enumerate(files.items()):
+                staged[name] = place / str(number)
+                _copy(name, Path(path), staged[name], max_file_size_mb)
+            yield staged
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def open_workspaces(execution_dir: Path) -> Iterator[Workspaces]:
+    """Make a locked folder below ``execution_dir``, after sweeping what dead servers left.
+
+    Raises:
+        SandboxUnavailable: the folder cannot be made or written.
+    """
+    try:
+        execution_dir.mkdir(parents=True, exist_ok=True)
+        with _alone_in(root := execution_dir.resolve()):
+            sweep(root)
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+            lock = _take_lock(folder)
+        (folder / "runs").mkdir()
+        (folder / "runtime").mkdir()
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"The execution folder {str(execution_dir)!r} cannot be used: {error.strerror}.",
+            "Make it writable, or set PYTHON_CODE_EXECUTION_DIR to a folder that is.",
+        ) from error
+    try:
+        yield Workspaces(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def sweep(root: Path) -> int:
+    """Remove the folders whose owners are dead. Returns how many."""
+    removed = 0
+    for folder in root.glob(f"{_PREFIX}*"):
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        lock = _take_lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+            removed += 1
+    return removed
+
+
+@contextmanager
+def _alone_in(root: Path) -> Iterator[None]:
+    """Keep other servers from sweeping a folder between its making and its locking."""
+    fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _take_lock(folder: Path) -> int | None:
+    """The lock of a folder, or None when someone alive holds it."""
+    with suppress(FileNotFoundError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            return None
+        return lock
+    return None
+
+
+def _copy(name: str, path: Path, target: Path, max_file_size_mb: int) -> None:
+    with _open_input(name, path) as source, open(target, "xb") as copy:
+        limit = max_file_size_mb * MIB
+        copied = 0
+        while chunk := source.read(MIB):
+            copied += len(chunk)
+            if copied > limit:
+                raise TooLarge(
+                    f"The file {name!r} is larger than {max_file_size_mb} MB.",
+                    "Send a smaller one, or raise PYTHON_CODE_MAX_FILE_SIZE.",
+                    param="files",
+                )
+            copy.write(chunk)
+    target.chmod(0o444)
+
+
+def _open_input(name: str, path: Path) -> BinaryIO:
+    try:
+        # Without O_NONBLOCK the opening of a pipe would wait for a writer.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"The file {str(path)!r} does not exist.", "Correct the path.", param="files"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(
+            f"The file {str(path)!r} cannot be read: {reason}.",
+            "Give a file that this user may read.",
+            param="files",
+        ) from None
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(fd)
+        kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        raise RequestError(
+            f"{str(path)!r}, given as {name!r}, is {kind}.", "Name the file itself.", param="files"
+        )
+    return open(fd, "rb")
