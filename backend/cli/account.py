@@ -1,0 +1,80 @@
+"""The account at the end: where the files are, and what the answer took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from backend.cli.output import one_line, size_text
+
+if TYPE_CHECKING:
+    from backend.core.requests import Answer
+    from backend.types import ExecutionResult, Isolation
+
+_SHOWN_FILES = 12
+
+
+def files_line(names: Sequence[str], written: Sequence[Path], folder: Path | None) -> str:
+    """One line about the files that were made; '' when there are none.
+
+    Args:
+        names: as the programs gave them.
+        written: where they were put, when they were.
+        folder: where they were put; None when nowhere.
+    """
+    if not names:
+        return ""
+    if folder is not None:
+        shown = ", ".join(str(path.relative_to(folder)) for path in written[:_SHOWN_FILES])
+        return f"Files in {folder}: {shown}{_more(written)}"
+    shown = ", ".join(names[:_SHOWN_FILES])
+    count = "1 file was" if len(names) == 1 else f"{len(names)} files were"
+    return f"{count} made ({shown}{_more(names)}); with -o DIR they are written to a folder."
+
+
+def _more(entries: Sequence[object]) -> str:
+    left = len(entries) - _SHOWN_FILES
+    return f" and {left} more" if left > 0 else ""
+
+
+def answer_line(answer: Answer) -> str:
+    """Agent, model, calls, tokens, seconds and walls of an answer."""
+    usage = answer.usage
+    model = "scripted (a recorded conversation)" if answer.model == "scripted" else answer.model
+    calls = "1 call" if usage["calls"] == 1 else f"{usage['calls']} calls"
+    return ", ".join(
+        [
+            f"agent {answer.agent}",
+            f"model {model}",
+            calls,
+            f"{usage['input_tokens']:,} + {usage['output_tokens']:,} tokens",
+            f"{answer.timings.get('total_s', 0.0):.1f} s",
+            _walls(answer.isolation),
+        ]
+    )
+
+
+def run_line(result: ExecutionResult) -> str:
+    """How a program ended, and inside what."""
+    if result.returncode is None and result.stopped_by is None:
+        return "The program was not run: the static check refuses it (--no-check runs it all the same)."
+    if result.stopped_by:
+        ended = f"Stopped by the {result.stopped_by} limit"
+    elif result.success:
+        ended = "Done"
+    else:
+        ended = f"Ended with exit status {result.returncode}"
+    cut = f", {' and '.join(result.truncated)} cut" if result.truncated else ""
+    return f"{ended} after {result.duration_s:.2f} s{cut}, {_walls(result.isolation)}"
+
+
+def _walls(isolation: Isolation | None) -> str:
+    if isolation is None:
+        return "nothing was run"
+    return f"sandbox {isolation.executor}, tier {isolation.tier}"
+
+
+def artifact_line(name: str, size: int) -> str:
+    """A file as it is made."""
+    return f"{one_line(name, 80)} ({size_text(size)})"

@@ -1,0 +1,144 @@
+"""``ask``: a question in plain words, answered by a program that was checked, run and repaired."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from backend.cli.account import answer_line, files_line
+from backend.cli.folder import OutputFolder
+from backend.cli.options import (
+    PROVIDERS,
+    files_option,
+    json_option,
+    output_options,
+    quiet_option,
+    read_settings,
+)
+from backend.cli.output import clean, print_json, print_line
+from backend.cli.question import read_question
+from backend.cli.signals import run_async
+
+if TYPE_CHECKING:
+    from backend.config.settings import Settings
+    from backend.core.requests import Answer, Ask
+    from backend.types import AgentType
+
+
+@click.command("ask")
+@click.argument("question")
+@click.argument("more_files", nargs=-1, metavar="", type=click.Path())
+@files_option
+@click.option(
+    "--agent",
+    type=click.Choice(["auto", "react", "plan_execute", "chat"]),
+    default="auto",
+    show_default=True,
+    help="Who answers; auto lets the router choose.",
+)
+@click.option("-m", "--model", metavar="MODEL", help="provider:model, or a name of Ollama's.")
+@output_options
+@quiet_option
+@json_option
+def command(
+    question: str,
+    more_files: tuple[str, ...],
+    files: tuple[str, ...],
+    agent: AgentType,
+    model: str | None,
+    folder: Path | None,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Answer QUESTION (- for stdin). The answer goes to stdout, everything else to stderr.
+
+    Plots and files that were made are written with -o DIR only.
+    """
+    if absent := [name for name in more_files if not Path(name).exists()]:
+        raise click.UsageError(
+            f"Unexpected {absent[0]!r}: put the question in quotes, and -f before each file.",
+            click.get_current_context(),
+        )
+    settings = read_settings(model=model if model and _names_provider(model) else None)
+    asked = read_question(question, settings)
+    target = OutputFolder(folder, overwrite=overwrite) if folder else None
+
+    from backend.core.requests import Ask
+    from backend.tools.python_executor_engine import place_files
+
+    request = Ask(
+        question=asked,
+        agent_type=agent,
+        files=place_files([*files, *more_files], settings),
+        model=None if model is None or _names_provider(model) else model,
+    )
+    answer, written = run_async(_answer(settings, request, target, quiet=quiet or as_json))
+    if as_json:
+        print_json(answer_document(answer, written))
+    else:
+        show_answer(answer.text)
+        if not quiet:
+            names = [made["name"] for made in answer.artifacts]
+            for line in (
+                files_line(names, written, target.path if target else None),
+                answer_line(answer),
+            ):
+                if line:
+                    print_line(line)
+    return 0 if answer.success else 1
+
+
+def _names_provider(model: str) -> bool:
+    """Whether it is ``provider:model``; ``qwen3:8b`` is a name and a tag of Ollama's."""
+    provider, colon, name = model.partition(":")
+    return bool(colon and name) and provider in PROVIDERS
+
+
+async def _answer(
+    settings: Settings, request: Ask, target: OutputFolder | None, *, quiet: bool
+) -> tuple[Answer, list[Path]]:
+    from backend.cli.progress import open_progress
+    from backend.core.assistant import open_assistant
+
+    async with open_assistant(settings) as assistant:
+        with open_progress(quiet=quiet) as progress:
+            answer = await assistant.run(request, progress)
+        written = []
+        if target is not None:
+            for made in answer.artifacts:
+                content = await assistant.blobs.get(made["sha256"])
+                written.append(target.write(made["name"], content))
+        return answer, written
+
+
+def show_answer(text: str) -> None:
+    """The answer on stdout: formatted on a terminal, as it is for another program."""
+    if not sys.stdout.isatty():
+        print(text, flush=True)
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    Console(highlight=False).print(Markdown(clean(text)))
+
+
+def answer_document(answer: Answer, written: list[Path]) -> dict[str, Any]:
+    """An answer as plain JSON values."""
+    from dataclasses import asdict
+
+    document = asdict(answer)
+    paths: list[Path | None] = [*written] or [None] * len(answer.artifacts)
+    return {
+        "success": answer.success,
+        "answer": document.pop("text"),
+        **document,
+        "artifacts": [
+            {**made, "path": str(path) if path else None}
+            for made, path in zip(answer.artifacts, paths, strict=True)
+        ],
+        "isolation": answer.isolation.as_dict() if answer.isolation else None,
+    }

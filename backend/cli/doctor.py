@@ -1,0 +1,163 @@
+"""``doctor``: what is missing on this machine, each with what mends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from backend.cli.options import PROVIDERS, json_option, read_settings
+from backend.cli.output import one_line, print_json
+from backend.cli.signals import run_async
+from backend.errors import PythonCoderError
+
+if TYPE_CHECKING:
+    from backend.config.settings import Settings
+
+State = Literal["ok", "note", "missing"]
+_MARKS: dict[State, str] = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    topic: str
+    state: State
+    """``note``: it works, but something about it should be known."""
+    what: str
+    remedy: str = ""
+    """What to do, with the command where there is one."""
+
+
+@click.command("doctor")
+@click.option("--model", metavar="MODEL", help="Look for this model instead of the configured one.")
+@click.option("--no-run", is_flag=True, help="Run nothing, not even the sandbox's own test.")
+@json_option
+def command(model: str | None, no_run: bool, as_json: bool) -> int:
+    """Look for what is missing on this machine. Exit status 3 when something needed is.
+
+    Looked at: the settings and where they come from, the sandbox (with a real run), the model
+    server and its model, and the folders that are written to.
+    """
+    if model and model.partition(":")[0] not in PROVIDERS:
+        model = f"ollama:{model}"
+    settings = read_settings(model=model)
+    findings = run_async(_examine(settings, runs=not no_run))
+    healthy = all(finding.state != "missing" for finding in findings)
+    if as_json:
+        print_json({"success": healthy, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            click.echo(f"{_MARKS[finding.state]}  {finding.topic:<9} {one_line(finding.what)}")
+            if finding.remedy:
+                click.echo(f"{'':20}{one_line(finding.remedy)}")
+    return 0 if healthy else 3
+
+
+async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
+    findings = list(_settings(settings))
+    findings.append(await _sandbox(settings) if runs else _sandbox_unrun())
+    findings.append(await _model(settings))
+    findings += [
+        _folder("data", settings.data_dir, "PYTHON_CODER_DATA_DIR"),
+        _folder("runs", settings.execution_dir, "PYTHON_CODE_EXECUTION_DIR"),
+    ]
+    return findings
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    from backend.config.settings import Settings, dotenv_file, yaml_file
+
+    known = {str(field.alias) for field in Settings.model_fields.values()}
+    sources = [f"{name} from the environment" for name in sorted(known & set(os.environ))]
+    sources += [str(path.resolve()) for path in (dotenv_file(), yaml_file()) if path]
+    yield Finding(
+        topic="settings", state="ok", what="; ".join(sources) or "defaults: no file, no variable"
+    )
+    if not settings.enabled:
+        yield Finding(
+            topic="settings",
+            state="note",
+            what="Running code is switched off (PYTHON_CODE_ENABLED is false).",
+            remedy="Set PYTHON_CODE_ENABLED=true to switch it on.",
+        )
+    if settings.allow_network:
+        yield Finding(
+            topic="settings",
+            state="note",
+            what="Programs have the network of this machine (PYTHON_CODE_ALLOW_NETWORK is true).",
+            remedy="Unset PYTHON_CODE_ALLOW_NETWORK to put that wall up again.",
+        )
+
+
+async def _sandbox(settings: Settings) -> Finding:
+    from backend.sandbox import ExecutionRequest, open_executor
+
+    try:
+        async with open_executor(settings.executor, settings) as executor:
+            result = await executor.run(ExecutionRequest(code="print(6 * 7)"))
+            isolation = executor.isolation
+    except PythonCoderError as error:
+        return _missing("sandbox", error)
+    if result.stdout.strip() != "42":
+        said = result.stderr.strip() or f"it ended with {result.stopped_by or result.returncode}"
+        return Finding(
+            topic="sandbox",
+            state="missing",
+            what=f"A program of one line did not work: {said}",
+            remedy="Raise PYTHON_CODE_TIMEOUT and PYTHON_CODE_MAX_MEMORY if they are small.",
+        )
+    walls = f"{isolation.executor}, tier {isolation.tier}: {', '.join(isolation.walls)}"
+    return Finding(topic="sandbox", state="ok", what=walls)
+
+
+def _sandbox_unrun() -> Finding:
+    from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap
+
+    try:
+        found = find_bubblewrap()
+    except PythonCoderError as error:
+        return _missing("sandbox", error)
+    if remedy := blocked_namespaces():
+        what = f"{found} is there, but this machine may forbid namespaces; not tried."
+        return Finding(topic="sandbox", state="note", what=what, remedy=remedy)
+    return Finding(topic="sandbox", state="ok", what=f"{found} is there; not tried.")
+
+
+async def _model(settings: Settings) -> Finding:
+    from backend.llm.models import open_models
+
+    try:
+        async with open_models(settings) as models:
+            await models.check()
+    except PythonCoderError as error:
+        return _missing("model", error)
+    if settings.model.startswith("scripted:"):
+        what = f"{settings.model}: a recorded conversation, no model"
+        return Finding(topic="model", state="note", what=what)
+    return Finding(topic="model", state="ok", what=f"{settings.model} is there")
+
+
+def _missing(topic: str, error: PythonCoderError) -> Finding:
+    return Finding(topic=topic, state="missing", what=error.what, remedy=error.remedy)
+
+
+def _folder(topic: str, folder: Path, variable: str) -> Finding:
+    """Whether a folder can be written to, or be made; nothing is made here."""
+    place = folder.absolute()
+    existing = next((path for path in (place, *place.parents) if path.exists()), Path("/"))
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        made = "" if existing == place else " (will be made)"
+        return Finding(topic=topic, state="ok", what=f"{place}{made}")
+    why = "cannot be written to" if existing.is_dir() else "is no folder"
+    return Finding(
+        topic=topic,
+        state="missing",
+        what=f"{place} cannot be used: {existing} {why}.",
+        remedy=f"Make it writable, or set {variable} to a folder that is.",
+    )

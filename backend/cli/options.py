@@ -1,0 +1,101 @@
+"""Options that several commands share, and the settings they are read with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from backend.errors import RequestError, TooLarge
+
+if TYPE_CHECKING:
+    from backend.config.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PROVIDERS = ("ollama", "openai", "scripted")
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    text = "Print exactly one JSON document on stdout, and no progress."
+    return click.option("--json", "as_json", is_flag=True, help=text)(command)
+
+
+def quiet_option(command: F) -> F:
+    """``--quiet``."""
+    return click.option("-q", "--quiet", is_flag=True, help="Show no progress.")(command)
+
+
+def files_option(command: F) -> F:
+    """``-f FILE``, any number of times."""
+    text = "An input file; once for each. It lies read-only in the program's working directory."
+    return click.option(
+        "-f", "--file", "files", multiple=True, metavar="FILE", type=click.Path(), help=text
+    )(command)
+
+
+def output_options(command: F) -> F:
+    """``-o DIR`` and ``--overwrite``."""
+    folder = "Write the plots and files that were made into this folder."
+    replace = "Replace files of the same name in DIR, instead of choosing a free name."
+    command = click.option("--overwrite", is_flag=True, help=replace)(command)
+    return click.option(
+        "-o", "--output", "folder", metavar="DIR", type=click.Path(path_type=Path), help=folder
+    )(command)
+
+
+def language_option(command: F) -> F:
+    """``--language``."""
+    text = "What the program is written in; without it, bash for .sh and Python for all else."
+    return click.option("--language", type=click.Choice(["python", "bash"]), help=text)(command)
+
+
+def read_settings(**overrides: Any) -> Settings:
+    """The settings, with the command's own options where they were given.
+
+    Raises:
+        SettingsError: a value is not allowed.
+    """
+    from backend.config.settings import load_settings
+
+    return load_settings(**{key: value for key, value in overrides.items() if value is not None})
+
+
+def read_text(name: str, *, most_bytes: int, what: str) -> str:
+    """A file's text, or stdin's for ``-``.
+
+    Args:
+        name: the path, or ``-``.
+        most_bytes: more is refused, and not read.
+        what: what it is, for messages: "program", "question".
+
+    Raises:
+        RequestError: it cannot be read, or is not UTF-8.
+        TooLarge: it has more bytes than are allowed.
+    """
+    shown = f"the {what} on stdin" if name == "-" else repr(name)
+    try:
+        if name == "-":
+            raw = sys.stdin.buffer.read(most_bytes + 1)
+        else:
+            with open(name, "rb") as file:
+                raw = file.read(most_bytes + 1)
+    except FileNotFoundError:
+        raise RequestError(f"The file {shown} does not exist.", "Check the path.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RequestError(f"{shown} cannot be read: {reason}.", "Check the path.") from None
+    if len(raw) > most_bytes:
+        raise TooLarge(
+            f"{shown} has more than the {most_bytes:,} bytes that a {what} may have.",
+            "Shorten it, and give data as a file with -f.",
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"byte {error.start} is {raw[error.start]:#04x}"
+        raise RequestError(f"{shown} is not UTF-8 text: {where}.", "Save it as UTF-8.") from None

@@ -1,0 +1,187 @@
+"""Live progress: each step of a request as it happens, on a terminal or as plain lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+from backend.cli.account import artifact_line
+from backend.cli.output import clean, one_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.status import Status
+    from rich.text import Text
+
+    from backend.types import Event
+
+_HIDDEN = frozenset(("observation", "text"))
+"""An observation repeats the output above it; the words of an answer come with the answer."""
+_LINE = 150
+"""Characters of a plain line."""
+_BLOCK_LINES = 24
+"""Lines of a program's output that are shown on the way."""
+_DOING = {
+    "route": "asking the model",
+    "files": "asking the model",
+    "thought": "asking the model",
+    "plan": "working on the plan",
+    "action": "the model writes the program",
+    "code": "checking the program",
+    "check": "asking the model to review the program",
+    "review": "on with the program",
+    "run": "running the program",
+    "output": "asking the model",
+    "repair": "the model repairs the program",
+    "observation": "asking the model",
+    "answer": "done",
+}
+
+
+class Progress(Protocol):
+    """Somebody who watches a request."""
+
+    def __call__(self, event: Event) -> None:
+        """Tell of an event."""
+
+
+def open_progress(
+    *, quiet: bool = False, stream: IO[str] | None = None
+) -> AbstractContextManager[Progress]:
+    """The progress that fits the stream: rich on a terminal, short lines elsewhere, or none.
+
+    Args:
+        quiet: show nothing.
+        stream: None for stderr.
+    """
+    if quiet:
+        return _silent()
+    target = sys.stderr if stream is None else stream
+    return _live(target) if target.isatty() else _plain(target)
+
+
+@contextmanager
+def _silent() -> Iterator[Progress]:
+    yield lambda event: None
+
+
+@contextmanager
+def _plain(stream: IO[str]) -> Iterator[Progress]:
+    started = time.monotonic()
+
+    def show(event: Event) -> None:
+        if event.kind not in _HIDDEN:
+            seconds = time.monotonic() - started
+            text = one_line(_summary(event), _LINE)
+            print(f"{seconds:6.1f}s  {event.kind:<8}  {text}", file=stream, flush=True)
+
+    yield show
+
+
+def _summary(event: Event) -> str:
+    """An event in a line."""
+    data = event.data
+    if event.kind == "code":
+        lines = event.text.count("\n") + 1
+        draft = data.get("iteration", 1)
+        return f"{'first draft' if draft == 1 else f'version {draft}'}, {lines} lines"
+    if event.kind == "artifact":
+        return artifact_line(event.text, data.get("size", 0))
+    if event.kind == "output":
+        first = next((line for line in event.text.splitlines() if line.strip()), "(nothing)")
+        more = event.text.strip().count("\n")
+        return f"{_ended(data)}: {first}" + (f" (and {more} lines more)" if more else "")
+    if event.kind == "action":
+        return f"{data.get('tool', '')}: {event.text}"
+    if event.kind == "answer":
+        return "answered" if data.get("success", True) else "not answered"
+    return event.text
+
+
+def _ended(data: Any) -> str:
+    seconds = f" in {data['duration_s']:.2f} s" if "duration_s" in data else ""
+    if data.get("stopped_by"):
+        return f"stopped by the {data['stopped_by']} limit{seconds}"
+    return f"{'ran' if data.get('success') else 'failed'}{seconds}"
+
+
+@contextmanager
+def _live(stream: IO[str]) -> Iterator[Progress]:
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    with console.status("starting", spinner="dots") as status:
+        yield _Live(status)
+
+
+class _Live:
+    """Steps one below the other, and a status line that says what is being done."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._started = time.monotonic()
+        self._words = ""
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        from rich.text import Text
+
+        if event.kind == "text":
+            self._words = one_line(self._words + event.text)[-70:]
+            self._status.update(Text(self._words))
+            return
+        if event.kind not in _HIDDEN:
+            seconds = f"{time.monotonic() - self._started:6.1f}s  "
+            for part in _parts(event, Text(seconds, style="dim")):
+                self._status.console.print(part)
+        if event.kind in _DOING:
+            self._status.update(Text(_DOING[event.kind], style="dim"))
+
+
+_STYLES = {
+    "route": "cyan",
+    "plan": "cyan",
+    "action": "cyan",
+    "repair": "yellow",
+    "artifact": "magenta",
+    "answer": "bold green",
+}
+
+
+def _parts(event: Event, seconds: Text) -> list[RenderableType]:
+    """An event as rich shows it: a head line, and the program or its output below."""
+    from rich.padding import Padding
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    style = "red" if _is_bad(event) else _STYLES.get(event.kind, "default")
+    head = seconds + Text(f"{event.kind:<9} ", style=f"bold {style}")
+    if event.kind == "code":
+        head += Text(_summary(event))
+        program = Syntax(
+            clean(event.text), "python", line_numbers=True, theme="ansi_dark", word_wrap=True
+        )
+        return [head, Padding(program, (0, 0, 0, 10))]
+    if event.kind == "output":
+        head += Text(_ended(event.data), style=style)
+        return [head, Padding(Text(_block(event.text)), (0, 0, 0, 10))]
+    lines = clean(_summary(event)).strip().splitlines() or [""]
+    head += Text(lines[0], style=style)
+    below = [Padding(Text("\n".join(lines[1:]), style=style), (0, 0, 0, 10))] if lines[1:] else []
+    return [head, *below]
+
+
+def _is_bad(event: Event) -> bool:
+    if event.kind == "check":
+        return any(issue.get("severity") != "advice" for issue in event.data.get("issues", ()))
+    return event.kind in ("output", "answer") and not event.data.get("success", True)
+
+
+def _block(text: str) -> str:
+    lines = clean(text).rstrip().splitlines()
+    left = len(lines) - _BLOCK_LINES
+    shown = lines if left <= 0 else [*lines[:_BLOCK_LINES], f"... {left} more lines"]
+    return "\n".join(shown)

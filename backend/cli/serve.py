@@ -1,0 +1,38 @@
+"""``serve``: the HTTP API."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from backend.cli.options import json_option, read_settings
+from backend.cli.output import print_json, print_line
+
+_ADDRESS = re.compile(r"http://\S+?(?=/v1\b)")
+
+
+@click.command("serve")
+@click.option("--host", metavar="HOST", help="The address to listen on; else the setting.")
+@click.option("--port", type=int, metavar="PORT", help="The port; 0 for any that is free.")
+@json_option
+def command(host: str | None, port: int | None, as_json: bool) -> int:
+    """Answer over HTTP, as OpenAI's API does, until Ctrl-C.
+
+    The model need not be there yet. With --json, one document with the address is printed as
+    soon as requests are taken.
+    """
+    settings = read_settings(host=host, port=port)
+
+    from backend.api.server import serve
+
+    def announce(line: str) -> None:
+        found = _ADDRESS.search(line)
+        if as_json:
+            url = found[0] if found else None
+            print_json({"success": True, "url": url, "model": settings.model})
+        print_line(line)
+        print_line(f"Model: {settings.model}. Ctrl-C ends it.")
+
+    serve(settings, announce=announce)
+    return 0
