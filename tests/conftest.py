@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from backend.config.settings import Settings
+from tests.ollama_server import ollama_server
+
+__all__ = ["ollama_server"]
 
 _CORPORA = os.environ.get("PYTHON_CODER_CORPORA")
 
@@ -23,6 +26,9 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("PYTHON_CODER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("PYTHON_CODE_EXECUTION_DIR", str(tmp_path / "data" / "code_execution"))
+    # Nothing listens there: a test never reaches a model server of this machine.
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.chdir(tmp_path)
     yield
 

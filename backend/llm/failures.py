@@ -94,9 +94,18 @@ def _status(error: Exception) -> int | None:
 
 
 def _words(error: Exception) -> str:
-    said = getattr(error, "error", None) or getattr(error, "message", None)
-    text = " ".join((said if isinstance(said, str) else str(error)).split())
+    text = " ".join(next(_said(error)).split()).rstrip(".")
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+
+
+def _said(error: Exception) -> Iterator[str]:
+    """Where the server's own words may be, best first: ollama's `error`, openai's `body`."""
+    body = getattr(error, "body", None)
+    places = [getattr(error, "error", None), body]
+    if isinstance(body, dict):
+        places += [body.get("message"), body.get("detail")]
+    yield from (place for place in places if isinstance(place, str) and place.strip())
+    yield str(error) or type(error).__name__
 
 
 # --- what each row says ----------------------------------------------------------------------
@@ -187,7 +196,9 @@ def _no_memory(raised: _Raised) -> PythonCoderError:
 def _too_long(raised: _Raised) -> PythonCoderError:
     return BadReply(
         f"The question does not fit into the context of {raised.model!r}: {raised.words}.",
-        "Raise PYTHON_CODER_NUM_CTX, or ask with less text.",
+        "Give the server a larger context, or ask with less text."
+        if raised.server.provider == "openai"
+        else "Raise PYTHON_CODER_NUM_CTX, or ask with less text.",
         reason="context",
     )
 

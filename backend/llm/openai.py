@@ -37,16 +37,16 @@ class OpenAIProvider:
         # Only the official server knows the newer name, and it refuses the older for some models.
         self._limit = "max_completion_tokens" if url == _OFFICIAL else "max_tokens"
         self._without_schema: set[str] = set()
+        timeout = openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
         # A client of its own: the one that langchain shares between instances belongs to the
         # first event loop that used it, and nobody closes it.
-        self._http = openai.DefaultAsyncHttpxClient(
-            timeout=openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
-        )
+        self._http = openai.DefaultAsyncHttpxClient(timeout=timeout)
         self._chat = ChatOpenAI(
             model="",
             base_url=url,
             api_key=SecretStr(settings.openai_api_key or _NO_KEY),
             http_async_client=self._http,
+            timeout=timeout,  # or the chat's own None overrides the client's
             max_retries=0,
             stream_usage=True,
             stream_chunk_timeout=None,
@@ -71,7 +71,8 @@ class OpenAIProvider:
         self, model: str, question: Question, error: openai.BadRequestError
     ) -> bool:
         sent = question.schema is not None and model not in self._without_schema
-        return sent and any(word in str(error) for word in ("response_format", "json_schema"))
+        said = f"{error} {error.body}"
+        return sent and any(word in said for word in ("response_format", "json_schema"))
 
     async def _once(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         chat = self._chat.model_copy(update={"model_name": model})
