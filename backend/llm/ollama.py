@@ -7,11 +7,9 @@ server's default context is then cut from the front without a word.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import httpx
 from langchain_core.messages import AIMessageChunk
@@ -21,7 +19,7 @@ from langchain_ollama import ChatOllama
 from backend.config.settings import Settings
 from backend.errors import ModelUnavailable
 from backend.llm.turns import as_turns
-from backend.llm.wire import Piece, Question, Server
+from backend.llm.wire import Piece, Question, Server, is_loopback
 
 LIST_TIMEOUT_S = 10
 """A list of models needs no model; a server that takes longer is not well."""
@@ -43,7 +41,7 @@ class OllamaProvider:
             base_url=url,
             keep_alive=_keep_alive(settings.keep_alive),
             # `timeout` reaches httpx only by way of the client's own arguments.
-            client_kwargs={"trust_env": not _is_loopback(url)},
+            client_kwargs={"trust_env": not is_loopback(url)},
             async_client_kwargs={
                 "timeout": httpx.Timeout(
                     settings.model_timeout_s, connect=settings.connect_timeout_s
@@ -109,12 +107,3 @@ def _piece(chunk: AIMessageChunk) -> Piece:
 def _keep_alive(setting: str) -> str | int:
     """A bare number of seconds (or -1, for ever) must go over the wire as a number."""
     return int(setting) if setting.lstrip("-").isdigit() else setting
-
-
-def _is_loopback(url: str) -> bool:
-    """Whether a proxy of the environment must be left aside: none can reach this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from backend.config.settings import Settings
 from backend.errors import SettingsError
 from backend.llm.turns import as_turns
-from backend.llm.wire import Piece, Question, Server
+from backend.llm.wire import Piece, Question, Server, is_loopback
 
 _OFFICIAL = "https://api.openai.com/v1"
 _NO_KEY = "none"
@@ -40,7 +40,7 @@ class OpenAIProvider:
         timeout = openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
         # A client of its own: the one that langchain shares between instances belongs to the
         # first event loop that used it, and nobody closes it.
-        self._http = openai.DefaultAsyncHttpxClient(timeout=timeout)
+        self._http = openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_loopback(url))
         self._chat = ChatOpenAI(
             model="",
             base_url=url,

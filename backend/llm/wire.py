@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from backend.types import Message, Stage
 
@@ -69,3 +71,12 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a proxy of the environment must be left aside: none can reach this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

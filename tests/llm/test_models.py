@@ -272,6 +272,16 @@ async def test_an_outer_run_sees_the_stage_and_no_tokens(ollama_server: OllamaSe
     assert {"stage:answer", "nostream"} <= set(watcher.tags)
 
 
+@both
+async def test_a_proxy_is_not_asked_for_a_server_of_this_machine(
+    ollama_server: OllamaServer, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    ollama_server.add({"reply": "Directly."})
+    assert (await call(model)).text == "Directly."
+
+
 async def test_several_calls_at_once_share_a_client(ollama_server: OllamaServer) -> None:
     for name in "abc":
         ollama_server.add({"when": f"question {name}", "reply": f"answer {name}"})
@@ -316,9 +326,9 @@ async def test_a_server_that_says_nothing_any_more_times_out(
     ollama_server: OllamaServer, model: str
 ) -> None:
     ollama_server.add(Line(reply="one two", fault="hold_midway"))
-    error = await failing(model, model_timeout_s=0.2)
+    error = await failing(model, model_timeout_s=1)
     assert isinstance(error, ModelUnavailable)
-    assert "0.2 s" in error.what
+    assert "1 s" in error.what
     assert "PYTHON_CODER_MODEL_TIMEOUT" in error.remedy
     assert len(ollama_server.chats) == 1
     assert error.calls[0]["output_tokens"] == 2
