@@ -24,7 +24,7 @@ from typing import Literal, get_args
 from starlette.datastructures import Headers
 
 from backend.api.conversation import Attachment, Conversation, read_conversation
-from backend.api.schemas import ChatRequest
+from backend.api.schemas import ChatRequest, TextPart
 from backend.api.state import Server
 from backend.core.requests import Ask
 from backend.core.router import route
@@ -158,8 +158,9 @@ def _agent(value: str | None, param: str) -> AgentType | None:
 def _looks_like_task(body: ChatRequest) -> bool:
     if body.stream or len(body.messages) != 1 or body.messages[0].role != "user":
         return False
-    content = body.messages[0].content
-    return isinstance(content, str) and content.startswith(_TASK_PREFIX)
+    parts = body.messages[0].content or []
+    first = parts[0] if len(parts) == 1 else None
+    return isinstance(first, TextPart) and first.text.startswith(_TASK_PREFIX)
 
 
 async def _find_session(

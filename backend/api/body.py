@@ -49,7 +49,8 @@ async def read_json(request: Request, model: type[Model], *, max_bytes: int) -> 
 
 async def drain(request: Request) -> None:
     """Throw away what is still coming, for a short time."""
-    with suppress(TimeoutError, ClientDisconnect):
+    # RuntimeError: there was no more; the stream does not say so in another way.
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):
         async with asyncio.timeout(_DRAIN_S), aclosing(request.stream()) as chunks:
             async for _ in chunks:
                 pass

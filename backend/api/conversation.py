@@ -107,9 +107,7 @@ def _check_question(messages: Sequence[ChatMessage], turns: Sequence[Message]) -
 
 
 def _words(message: ChatMessage) -> str:
-    if isinstance(message.content, list):
-        return "".join(part.text for part in message.content if isinstance(part, TextPart))
-    return message.content or ""
+    return "".join(part.text for part in message.content or () if isinstance(part, TextPart))
 
 
 def _of_assistant(message: ChatMessage, text: str) -> str:
@@ -118,11 +116,9 @@ def _of_assistant(message: ChatMessage, text: str) -> str:
 
 
 def _read(message: ChatMessage, field: str, images: int) -> tuple[str, list[Attachment]]:
-    if not isinstance(message.content, list):
-        return message.content or "", []
     texts: list[str] = []
     files: list[Attachment] = []
-    for index, part in enumerate(message.content):
+    for index, part in enumerate(message.content or ()):
         if isinstance(part, TextPart):
             texts.append(part.text)
         elif isinstance(part, RefusalPart):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backend.api.errors import UnsupportedParameter
 
@@ -66,11 +66,19 @@ class FilePart(Edge):
 Part = Annotated[TextPart | RefusalPart | ImagePart | FilePart, Field(discriminator="type")]
 
 
+def _as_parts(value: Any) -> Any:
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 class ChatMessage(Edge):
-    """One message of the conversation that a client sends."""
+    """One message of the conversation that a client sends; a bare string is one text part."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: Annotated[list[Part], BeforeValidator(_as_parts)] | None = None
 
 
 class StreamOptions(Edge):
@@ -90,7 +98,7 @@ class ChatRequest(Edge):
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Annotated[list[str], Field(max_length=4), BeforeValidator(_as_list)] | None = None
     seed: int | None = None
     metadata: (
         Annotated[
@@ -120,8 +128,7 @@ class ChatRequest(Edge):
     @property
     def stop_sequences(self) -> tuple[str, ...]:
         """Where the answer's text ends; empty strings mean nothing."""
-        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return tuple(sequence for sequence in given if sequence)
+        return tuple(sequence for sequence in self.stop or () if sequence)
 
     @property
     def includes_usage(self) -> bool:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.conftest import Serve
+
+
+def execute(client: httpx.Client, code: str, **more: Any) -> httpx.Response:
+    return client.post("/v1/execute", json={"code": code, **more})
+
+
+def test_a_program_runs_without_any_model(serve: Serve) -> None:
+    client = serve(model="ollama:some:1b", ollama_host="127.0.0.1:9")
+    result = execute(client, "import sys\nprint('한글', sys.argv[1:])\n6 * 7", argv=["a"]).json()
+    assert result["success"] is True
+    assert result["returncode"] == 0
+    assert result["stdout"] == "한글 ['a']\n"
+    assert result["value"] == "42"
+    assert result["stopped_by"] is None
+    assert result["isolation"]["executor"] == "local"
+    assert result["duration_s"] > 0
+    assert (result["issues"], result["truncated"]) == ([], [])
+
+
+def test_a_program_that_fails_was_dealt_with_all_the_same(client: httpx.Client) -> None:
+    reply = execute(client, "print('before')\n1 / 0")
+    assert reply.status_code == 200
+    result = reply.json()
+    assert (result["success"], result["stdout"]) == (False, "before\n")
+    assert "ZeroDivisionError" in result["stderr"]
+
+
+def test_what_the_check_refuses_is_not_run_and_says_why(client: httpx.Client) -> None:
+    result = execute(client, "import socket\nprint('ran')").json()
+    assert (result["success"], result["stopped_by"], result["stdout"]) == (False, None, "")
+    assert result["issues"][0]["line"] == 1
+    assert result["isolation"] is None
+
+
+def test_the_check_can_be_left_out_and_the_walls_stand(client: httpx.Client) -> None:
+    code = "import socket\nsocket.create_connection(('127.0.0.1', 9))"
+    result = execute(client, code, check=False).json()
+    assert result["success"] is False
+    assert "Error" in result["stderr"]
+
+
+def test_a_time_limit_of_its_own(client: httpx.Client) -> None:
+    result = execute(client, "print('x', flush=True)\nwhile True: pass", timeout_s=1).json()
+    assert (result["success"], result["stopped_by"], result["stdout"]) == (False, "timeout", "x\n")
+
+
+def test_uploaded_files_go_in_and_written_ones_come_out(client: httpx.Client) -> None:
+    ids = [
+        client.post("/v1/files", files={"file": ("수치.csv", text)}).json()["id"]
+        for text in (b"x\n1\n2\n", b"x\n40\n")
+    ]
+    code = (
+        "from pathlib import Path\n"
+        "found = sorted(path for path in Path('.').rglob('수치.csv'))\n"
+        "total = sum(int(line) for path in found for line in path.read_text().split()[1:])\n"
+        "Path('out').mkdir()\n"
+        "Path('out/total.txt').write_text(str(total))\n"
+    )
+    result = execute(client, code, file_ids=ids).json()
+    assert result["success"], result["stderr"]
+    [artifact] = result["artifacts"]
+    assert (artifact["name"], artifact["size"]) == ("out/total.txt", 2)
+    assert base64.b64decode(artifact["content"]) == b"43"
+    assert client.get(f"/v1/files/{artifact['id']}/content").content == b"43"
+    listed = client.get("/v1/files", params={"purpose": "assistants_output"}).json()["data"]
+    assert [file["id"] for file in listed] == [artifact["id"]]
+
+
+def test_a_large_artifact_comes_by_its_link(client: httpx.Client) -> None:
+    [artifact] = execute(client, "open('a.bin', 'wb').write(bytes(300_000))").json()["artifacts"]
+    assert artifact["content"] is None
+    assert len(client.get(artifact["url"]).content) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({}, 400, "code"),
+        ({"code": " "}, 400, "code"),
+        ({"code": 1}, 400, "code"),
+        ({"code": "1", "language": "cobol"}, 400, "language"),
+        ({"code": "1", "executor": "cloud"}, 400, None),
+        ({"code": "1", "timeout_s": 0}, 400, "timeout_s"),
+        ({"code": "1", "timeout_s": -1}, 400, "timeout_s"),
+        ({"code": "1", "timeout_s": "soon"}, 400, "timeout_s"),
+        ({"code": "1", "memory_mb": 0}, 400, "memory_mb"),
+        ({"code": "1", "session_id": "s"}, 400, "session_id"),
+        ({"code": "1", "file_ids": ["file-9"]}, 404, "file_id"),
+        ({"code": "#" * 1_000_001}, 400, "code"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_bad_requests_are_refused(
+    client: httpx.Client, body: dict[str, Any], status: int, param: str | None
+) -> None:
+    reply = client.post("/v1/execute", json=body)
+    assert reply.status_code == status, reply.text
+    if param is not None:
+        assert reply.json()["error"]["param"] == param
+
+
+def test_switched_off_is_forbidden(serve: Serve) -> None:
+    client = serve({"stage": "chat", "reply": "ok"}, enabled=False)
+    reply = execute(client, "print(1)")
+    assert reply.status_code == 403
+    assert "PYTHON_CODE_ENABLED" in reply.json()["error"]["message"]

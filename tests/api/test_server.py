@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from backend.api.server import require_loopback, serve
+from backend.config.settings import load_settings
+from backend.errors import SettingsError
+from tests.scripts import write_script
+
+START = (
+    "from backend.api.server import serve\n"
+    "from backend.config.settings import load_settings\n"
+    "serve(load_settings())\n"
+)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org", ""])
+def test_without_keys_it_listens_for_this_machine_only(host: str) -> None:
+    with pytest.raises(SettingsError, match="PYTHON_CODER_HOST"):
+        require_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
+def test_loopback_has_many_names(host: str) -> None:
+    require_loopback(host)
+
+
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"PYTHON_CODER_PORT is {port}"):
+            serve(load_settings(port=port))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_a_stopped_server_takes_everything_with_it(tmp_path: Path, number: int) -> None:
+    script = write_script(tmp_path / "script.jsonl", {"stage": "chat", "reply": "ok"})
+    environment = os.environ | {
+        "PYTHON_CODER_MODEL": f"scripted:{script}",
+        "PYTHON_CODER_PORT": "0",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert server.stderr is not None
+    try:
+        line = server.stderr.readline()
+        assert "this machine only" in line
+        url = next(word for word in line.split() if word.startswith("http")).removesuffix("/v1")
+        body = {"code": "while True: pass", "timeout_s": 300}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/v1/execute", json=body, timeout=3)
+        with httpx.Client(base_url=url) as client:
+            assert client.get("/health").status_code == 200
+            address = (client.base_url.host, client.base_url.port or 80)
+            with socket.create_connection(address) as connection:
+                content = b'{"code": "while True: pass", "timeout_s": 300}'
+                connection.sendall(
+                    b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                    b"Content-Type: application/json\r\n"
+                    b"Content-Length: " + str(len(content)).encode() + b"\r\n\r\n" + content
+                )
+                below = psutil.Process(server.pid).children(recursive=True)
+                server.send_signal(number)
+                _, errors = server.communicate(timeout=30)
+        assert errors == ""
+        assert server.returncode == 0
+        _, alive = psutil.wait_procs(below, timeout=10)
+        assert alive == []
+    finally:
+        server.kill()
+        server.wait()
