@@ -47,8 +47,8 @@ def result_of(
     cut = {"stdout": out.truncated, "stderr": err.truncated}
     notes = list(report.notes)
     if not report.done:
-        notes.append("Not handed out: files that there was no time left to read.")
-    cut["artifacts"] = any("no regular file" not in note for note in notes)
+        notes.append("Not handed out: what there was no time left to read.")
+    cut["artifacts"] = any("no regular files" not in note for note in notes)
     if stopped_by is not None:
         notes.insert(0, _sentence(stopped_by, returncode, limits))
     return ExecutionResult(

@@ -51,7 +51,6 @@ class LocalExecutor(Executor):
         self._slots = asyncio.Semaphore(settings.max_parallel_runs or 2 * (os.cpu_count() or 1))
         self._constant = {
             "filter": build_filter(allow_network=settings.allow_network),
-            "packages": list(walls.interpreter.packages),
             "allow_network": settings.allow_network,
         }
         self._fonts = FontCache(walls.interpreter, workspaces)

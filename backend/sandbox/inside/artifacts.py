@@ -35,41 +35,34 @@ class Collector:
         self._device = os.fstat(root).st_dev
         self._walk(root, "", 0)
         for reason, count in self._left_out.items():
-            wire.send(self._control, wire.NOTE, f"{count} {reason}".encode())
+            text = reason if count == 0 else f"{reason} ({count})"
+            wire.send(self._control, wire.NOTE, text.encode())
 
     def _walk(self, folder: int, prefix: str, depth: int) -> None:
         """Go through one folder; closes the descriptor it was given."""
         try:
             for name in self._names(folder):
-                if not self._may_go_on():
+                if time.monotonic() > self._until:
+                    self._left_out["what there was no time left to read"] = 0
                     return
                 self._visit(folder, name, prefix, depth)
         finally:
             os.close(folder)
 
     def _names(self, folder: int) -> list[str]:
+        names: list[str] = []
         with os.scandir(folder) as entries:
-            names = []
             for entry in entries:
                 self._entries += 1
-                if not self._may_go_on():
+                if self._entries > self._limits["artifact_entries"]:
+                    most = self._limits["artifact_entries"]
+                    self._left_out[f"all but the first {most} names that were found"] = 0
                     break
                 names.append(entry.name)
         return sorted(names)
 
-    def _may_go_on(self) -> bool:
-        if self._entries > self._limits["artifact_entries"]:
-            self._skip(
-                f"or more entries after the first {self._limits['artifact_entries']}", once=True
-            )
-            return False
-        if time.monotonic() > self._until:
-            self._skip("or more files that there was no time left to read", once=True)
-            return False
-        return True
-
-    def _skip(self, reason: str, *, once: bool = False) -> None:
-        self._left_out[reason] = 1 if once else self._left_out.get(reason, 0) + 1
+    def _skip(self, reason: str) -> None:
+        self._left_out[reason] = self._left_out.get(reason, 0) + 1
 
     def _visit(self, folder: int, name: str, prefix: str, depth: int) -> None:
         try:
@@ -81,7 +74,7 @@ class Collector:
         if stat.S_ISDIR(found.st_mode):
             return self._enter(folder, name, prefix, depth)
         if not stat.S_ISREG(found.st_mode):
-            return self._skip("entries that are no regular file (links, pipes, sockets)")
+            return self._skip("links, pipes and sockets, which are no regular files")
         return self._send(folder, name, prefix)
 
     def _enter(self, folder: int, name: str, prefix: str, depth: int) -> None:

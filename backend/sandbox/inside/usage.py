@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_BOMB_SECONDS = 1.0
 
 
 class Meter:
@@ -19,8 +17,6 @@ class Meter:
         self._disk = int(limits["disk_bytes"])
         self._inodes = int(limits["inodes"])
         self._processes = int(limits["processes"])
-        self._crowded_since: float | None = None
-        self._pid_then = 0
 
     def over(self) -> str:
         """The limit that is passed now: ``memory``, ``processes``, ``disk``, or nothing."""
@@ -29,7 +25,7 @@ class Meter:
         shared_bytes, _ = _used("/dev/shm")
         if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
             return "memory"
-        if self._is_a_bomb(threads):
+        if threads > self._processes:
             return "processes"
         return "disk" if self._disk_is_full() else ""
 
@@ -37,18 +33,6 @@ class Meter:
         places = [_used("/workspace"), _used("/tmp"), _used("/dev/shm")]
         on_disk = places[0][0] + places[1][0]
         return on_disk > self._disk or sum(inodes for _, inodes in places) > self._inodes
-
-    def _is_a_bomb(self, threads: int) -> bool:
-        """At the limit for a while, and new processes being made all that time."""
-        if threads < 0.9 * self._processes:
-            self._crowded_since = None
-            return False
-        now = time.monotonic()
-        if self._crowded_since is None:
-            self._crowded_since, self._pid_then = now, _last_pid()
-            return False
-        made = _last_pid() - self._pid_then
-        return now - self._crowded_since > _BOMB_SECONDS and made > self._processes
 
 
 def _totals(pids: list[str]) -> tuple[int, int]:
@@ -79,10 +63,6 @@ def _used(folder: str) -> tuple[int, int]:
     """Bytes and inodes in use in a folder's file system."""
     found = os.statvfs(folder)
     return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
-
-
-def _last_pid() -> int:
-    return int(_read("/proc/loadavg").split()[4])
 
 
 def _read(path: str) -> bytes:

@@ -69,7 +69,7 @@ class Walls:
             "--remount-ro", "/dev",
             "--remount-ro", "/",
             "--chdir", WORKSPACE,
-            *_environment(self.interpreter.executable),
+            *_environment(self.interpreter),
         ]  # fmt: skip
         return Command(
             argv=[
@@ -78,7 +78,8 @@ class Walls:
                 str(options_fd),
                 "--",
                 self.interpreter.executable,
-                "-I",
+                "-P",
+                "-s",
                 "-B",
                 "-X",
                 "utf8",
@@ -160,11 +161,11 @@ def _folders_of(name: str) -> Sequence[str]:
     return [str(folder) for folder in PurePosixPath(name).parents if str(folder) != "."]
 
 
-def _environment(executable: str) -> list[str]:
+def _environment(interpreter: Interpreter) -> list[str]:
     # Each BLAS thread reserves buffers, and more threads than processors are slower.
     threads = str(min(os.cpu_count() or 1, 4))
     variables = {
-        "PATH": f"{os.path.dirname(executable)}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{os.path.dirname(interpreter.executable)}:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
         "USER": "nobody",
@@ -180,4 +181,6 @@ def _environment(executable: str) -> list[str]:
         "MKL_NUM_THREADS": threads,
         "NUMEXPR_MAX_THREADS": threads,
     }
+    if interpreter.added_packages:
+        variables["PYTHONPATH"] = ":".join(interpreter.added_packages)
     return [part for name, value in variables.items() for part in ("--setenv", name, value)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Interpreter:
     """(target, path inside) of symbolic links in the root."""
     packages: tuple[str, ...]
     """Folders of packages, for ``sys.path``."""
+    added_packages: tuple[str, ...]
+    """Those among them that the interpreter does not look into by itself, for ``PYTHONPATH``."""
 
 
 def this_interpreter(*, allow_network: bool = False) -> Interpreter:
@@ -70,6 +73,7 @@ def this_interpreter(*, allow_network: bool = False) -> Interpreter:
         binds=tuple((source, target) for target, source in sorted(found.items())),
         links=tuple(links),
         packages=packages,
+        added_packages=tuple(set(packages).difference(site.getsitepackages())),
     )
 
 
@@ -90,7 +94,7 @@ def _interpreter_folders() -> list[str]:
             folders.append(os.path.dirname(os.path.dirname(stop)))
     if sys.prefix != sys.base_prefix:
         folders += [os.path.join(sys.prefix, part) for part in _VENV_PARTS]
-    return [folder for folder in folders if folder not in ("/", "/usr/..")]
+    return [folder for folder in folders if folder != "/"]
 
 
 def _package_folders() -> tuple[str, ...]:
