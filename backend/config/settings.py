@@ -158,6 +158,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", alias="PYTHON_CODER_LOG_LEVEL"
     )
+    """How much the server says of itself on stderr."""
 
     @property
     def ollama_url(self) -> str:

@@ -74,6 +74,8 @@ async def ask(
             text = reply.text
             return Asked(value=read(text), text=text, calls=calls)
         except BadReply as error:
+            if error.reason == "context":
+                raise  # the same question does not fit the second time either
             calls += error.calls
             text, reason = error.partial, error.what
         except Unreadable as error:
