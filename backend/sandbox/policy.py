@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-import threading
-import warnings
 from collections.abc import Collection
 from typing import Final
 
 from backend.errors import RequestError
+from backend.llm.parsing import quiet_compiler
 from backend.sandbox.policy_imports import BLOCKED_IMPORTS, SAFE_PACKAGES
 from backend.sandbox.policy_python import check_tree
 from backend.sandbox.policy_shell import check_shell
@@ -27,9 +26,6 @@ that is longer holds data, which belongs into a file."""
 
 _COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"})
-# Filters of `warnings` belong to the whole process; two threads must not restore each other's.
-_WARNINGS_LOCK: Final = threading.Lock()
-
 _SYNTAX_HINTS: Final = (
     (re.compile(r"^\s*(?:!|%%?)\s*\w"), "Remove shell and notebook lines such as '!pip' or '%matplotlib'."),
     (re.compile(r"^\s*(?:```|~~~)"), "Remove the Markdown fence; write the program alone."),
@@ -83,8 +79,7 @@ def _check_python(code: str, allow_network: bool, known_modules: Collection[str]
 
 def _parse(code: str) -> ast.Module | Issue:
     """The syntax tree; compiled as well, because ``return`` outside a function still parses."""
-    with _WARNINGS_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_compiler():
         try:
             tree = ast.parse(code)
             compile(code, "<program>", "exec", dont_inherit=True)

@@ -1,0 +1,277 @@
+"""Making a program of what is almost one: entities, quotes, prompts, numbers, shell lines.
+
+Nothing is touched in a text that parses. Each mend is tried alone, then together with the ones
+before it, and kept only when the result parses.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import re
+import textwrap
+from collections.abc import Callable
+from typing import Final
+
+from backend.llm.parsing import Parser
+
+_QUOTES: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"'),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b\u00b4\u2032", "'"),
+    }
+)
+_SIGNS: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u00a0\u2007\u202f\u3000", " "),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
+        **dict.fromkeys("\u2028\u2029", "\n"),
+        **dict.fromkeys("\u2010\u2011\u2013\u2212", "-"),
+        "\u060c": ",",
+        **{chr(code + 0xFEE0): chr(code) for code in range(0x21, 0x7F)},  # full-width forms
+    }
+)
+_PROMPT: Final = re.compile(r"[ \t]*(?:>>>|\.\.\.|In \[\d*\]:|\.{3}:)(?: |$)")
+_NUMBERED: Final = re.compile(r"[ \t]*(\d{1,5})(?:[.:|)]|[ \t]+\||(?=[ \t]|$))")
+_SHELL: Final = re.compile(
+    r"([ \t]*)(?:[!%?]{1,2}[\w(].*|(?:\$ )?(?:python3? -m )?(?:pip3?|conda) install .*|\w+\?{1,2}[ \t]*)$"
+)
+_OPENS_BODY: Final = re.compile(
+    r"[ \t]*(?:async |def |class |if |elif |else\b|for |while |with |try\b|except\b|finally\b).*:[ \t]*(?:#.*)?$"
+)
+_HEADER: Final = re.compile(
+    r"\A\s*(?:copy code|python3?|code|edit|run|copy)[ \t]*\n", re.IGNORECASE
+)
+
+
+def mend(text: str, parser: Parser) -> str | None:
+    """The program that `text` is meant to be, or None when no mend makes it parse."""
+    text = text.strip("\n").rstrip()
+    if parser.tree(text) is not None:
+        return text
+    if len(text) > Parser.LONGEST:
+        return None
+    so_far = text
+    for step in _STEPS:
+        alone, together = step(text), step(so_far)
+        for mended in dict.fromkeys((alone, together)):
+            if mended not in (text, so_far) and parser.tree(mended) is not None:
+                return mended.strip("\n").rstrip()
+        so_far = together
+    return None
+
+
+def _dedented(text: str) -> str:
+    return textwrap.dedent(text.expandtabs(4) if "\t" in text else text).strip("\n")
+
+
+def _rest_dedented(text: str) -> str:
+    """All lines but the first share an indentation: the first one lost its own."""
+    first, newline, rest = text.partition("\n")
+    return first.lstrip() + newline + textwrap.dedent(rest)
+
+
+def _without_header(text: str) -> str:
+    return _HEADER.sub("", text)
+
+
+def _tabs_as_spaces(text: str) -> str:
+    return text.expandtabs(4)
+
+
+def _tabs_as_eight(text: str) -> str:
+    return text.expandtabs(8)
+
+
+def _plain_signs(text: str) -> str:
+    return text.translate(_SIGNS)
+
+
+def _plain_quotes(text: str) -> str:
+    return text.translate(_QUOTES)
+
+
+def _without_prompts(text: str) -> str:
+    """Only what was typed after ``>>>``, without what was printed."""
+    if ">>>" not in text and "In [" not in text:
+        return text
+    typed = [line[found.end() :] for line in text.split("\n") if (found := _PROMPT.match(line))]
+    return "\n".join(typed)
+
+
+def _without_numbers(text: str) -> str:
+    """Numbers before the lines, if every line that is not blank has the next one."""
+    stripped: list[str] = []
+    expected: int | None = None
+    for line in text.split("\n"):
+        found = _NUMBERED.match(line)
+        if found is None:
+            if line.strip():
+                return text
+            stripped.append("")
+            continue
+        if expected is not None and int(found[1]) != expected:
+            return text
+        expected = int(found[1]) + 1
+        stripped.append(line[found.end() :])
+    return textwrap.dedent("\n".join(stripped))
+
+
+def _without_shell_lines(text: str) -> str:
+    """Notebook magics and installations as comments; ``pass`` keeps a block from being empty."""
+    lines = []
+    for line in text.split("\n"):
+        found = _SHELL.match(line)
+        if found is None:
+            lines.append(line)
+        elif found[1]:
+            lines.append(f"{found[1]}pass  # {line.strip()}")
+        else:
+            lines.append(f"# {line}")
+    return "\n".join(lines)
+
+
+def _foreign_comments(text: str) -> str:
+    """Comments after ``//`` as Python writes them."""
+    return re.sub(r"(?m)(^|\s)//(?= ?[A-Z])", r"\1#", text)
+
+
+def _passing_bodies(text: str) -> str:
+    """``pass`` where a body holds nothing but comments."""
+    lines = text.split("\n")
+    mended: list[str] = []
+    for place, line in enumerate(lines):
+        mended.append(line)
+        if not _OPENS_BODY.match(line):
+            continue
+        width = len(line) - len(line.lstrip())
+        after = place + 1
+        while after < len(lines) and (not lines[after].strip() or lines[after].lstrip()[0] == "#"):
+            after += 1
+        follows = lines[after] if after < len(lines) else ""
+        if len(follows) - len(follows.lstrip()) <= width:
+            mended.append(" " * (width + 4) + "pass")
+    return "\n".join(mended)
+
+
+def _real_line_breaks(text: str) -> str:
+    r"""A whole program on one line, its line breaks written as ``\n``."""
+    if "\n" in text.strip() or "\\n" not in text:
+        return text
+    return text.replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"').replace("\\'", "'")
+
+
+_STEPS: Final[tuple[Callable[[str], str], ...]] = (
+    _dedented,
+    _without_header,
+    _without_shell_lines,
+    _without_prompts,
+    html.unescape,
+    _plain_signs,
+    _plain_quotes,
+    _foreign_comments,
+    _passing_bodies,
+    _without_numbers,
+    _real_line_breaks,
+    _rest_dedented,
+    _tabs_as_spaces,
+    _tabs_as_eight,
+)
+
+# --- is it a program at all? -----------------------------------------------------------------
+
+_STRONG: Final = (
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.AsyncFor, ast.While,
+    ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.If, ast.Match,
+)  # fmt: skip
+_DOES = (
+    *_STRONG, ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.Delete, ast.Assert,
+    ast.Raise,
+)  # fmt: skip
+_DISPLAYS = (
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Set,
+    ast.Constant,
+    ast.Name,
+    ast.UnaryOp,
+    ast.JoinedStr,
+)
+_FOREIGN_ROOTS: Final = frozenset(
+    {"console", "document", "window", "System", "fmt", "std", "puts", "echo", "library", "alert"}
+)
+
+
+def does_something(tree: ast.Module, *, tagged: bool) -> bool:
+    """Whether a parsed text is a program: not a word, a value, a comment or a printed result.
+
+    `tagged`: the reply itself says that it is Python, so an expression is enough.
+    """
+    for node in tree.body:
+        if isinstance(node, _DOES) or (isinstance(node, ast.AnnAssign) and node.value is not None):
+            return True
+        if isinstance(node, ast.Expr):
+            if isinstance(node.value, ast.Call | ast.Await):
+                if _root(node.value) not in _FOREIGN_ROOTS:
+                    return True
+            elif tagged and not isinstance(node.value, _DISPLAYS):
+                return True
+    return False
+
+
+def is_unmistakable(tree: ast.Module) -> bool:
+    """Whether it is Python without anybody saying so: a definition, a block, or import and use."""
+    imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
+    return any(isinstance(node, _STRONG) for node in tree.body) or (imports and len(tree.body) > 1)
+
+
+def _root(node: ast.AST) -> str:
+    while isinstance(node, ast.Call | ast.Attribute | ast.Await | ast.Subscript):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+# --- is it only a part of one? ---------------------------------------------------------------
+
+_DIFF_LINES: Final = re.compile(r"^(?:@@ .*@@|diff --git |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
+_REST: Final = re.compile(
+    r"""(?ix)^\s*(?:\#|//)\s*(?:
+        [.\u2026\[(<\s]* (?:keep\s+)? (?:the\s+)?
+            (?:rest|remainder|remaining|other|existing|previous|original|same)\b [^\n]*
+            \b(?:unchanged|omitted|as\s+(?:before|above)
+            |(?:remains?|stays?|is|are)\s+(?:the\s+)?(?:same|unchanged))\b
+        | [.\u2026\[(<\s]* (?:the\s+)? (?:rest|remainder|remaining|existing|previous|original)\b
+            [^\n]* \b(?:code|program|script|functions?|methods?|class|imports|implementation|logic)\b
+            [^\n]* (?:\bhere\b|\bcontinues\b|\.{3}|\u2026)
+        | (?:\.{3}|\u2026) [^\n]* \b(?:rest|unchanged|same|existing|previous|remaining|omitted)\b
+        | (?:the\s+)?(?:rest|remainder)\s+of\s+(?:the\s+|your\s+)?(?:\w+\s+)?
+            (?:code|program|script|function|class|file|implementation)\b
+        | \w+\s+(?:unchanged|omitted)\s*(?:\.{3}|\u2026)?\s*$
+        | same\s+as\s+(?:before|above)
+    )""",
+    re.MULTILINE,
+)
+
+
+def is_fragment(text: str, tree: ast.Module | None) -> bool:
+    """Whether it is a diff, or leaves something out ("rest unchanged")."""
+    if _DIFF_LINES.search(text) or _signed_lines(text):
+        return True
+    if "#" in text and _REST.search(text):
+        return True
+    body = tree.body if tree is not None else []
+    return len(body) > 1 and any(
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and node.value.value is Ellipsis
+        for node in body
+    )
+
+
+def _signed_lines(text: str) -> bool:
+    """Lines that begin with + and lines that begin with -, and hardly any others."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    plus = sum(line[0] == "+" for line in lines)
+    minus = sum(line[0] == "-" for line in lines)
+    return bool(plus and minus) and (plus + minus) * 2 >= len(lines)

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.llm.replies import extract_blocks, extract_code, extract_json, strip_thinking
+from bench import replies as bench
+
+CASES = sorted((Path(__file__).parent.parent / "data" / "replies").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_a_reply_gives_the_program_it_holds_or_none(path: Path) -> None:
+    reply, _, wanted = path.read_bytes().decode().rpartition("\n=====\n")
+    wanted = wanted.rstrip("\n")
+    assert extract_code(reply) == (None if wanted == "None" else wanted)
+
+
+@pytest.mark.parametrize("reply", ["", " \n", "```", "```python", "<think>", "{}", "\0", "\ud800"])
+def test_nothing_is_none_and_never_an_empty_text(reply: str) -> None:
+    assert extract_code(reply) is None
+    assert extract_json(reply) is None
+
+
+def test_two_small_alternatives_give_the_last_and_are_not_joined() -> None:
+    reply = "```python\nprint(1)\n```\nor\n```python\nprint(2)\n```"
+    assert extract_code(reply) == "print(2)"
+
+
+def test_a_broken_alternative_loses_against_an_earlier_whole_one() -> None:
+    reply = "```python\nprint(1)\n```\nor\n```python\nprint(2\n```"
+    assert extract_code(reply) == "print(1)"
+
+
+def test_a_fragment_with_unknown_names_loses_against_a_whole_program() -> None:
+    reply = "```python\nx = [3, 1]\nprint(max(x))\n```\nIn general:\n```python\nsorter.sort(things)\n```"
+    assert extract_code(reply) == "x = [3, 1]\nprint(max(x))"
+
+
+def test_names_that_comprehensions_and_parameters_bind_are_not_needed() -> None:
+    first = "```python\nx = 1\nprint(x)\n```\n"
+    last = "print([x for x in range(3)])\nprint((lambda x: x)(2))\n\n\ndef f(x):\n    return x"
+    assert extract_code(f"{first}```python\n{last}\n```") == last
+
+
+# --- other languages -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "wanted"),
+    [
+        ("```bash\nls -la\n```", "ls -la"),
+        ("```sh\n$ ls\na.txt\n$ wc -l a.txt\n```", "ls\nwc -l a.txt"),
+        ("```\nls -la | wc -l\n```", "ls -la | wc -l"),
+        ("#!/bin/bash\nfor f in *; do\n  echo $f\ndone", "#!/bin/bash\nfor f in *; do\n  echo $f\ndone"),
+        ("ls -la", "ls -la"),
+        ("```python\nprint(1)\n```", None),
+        ("You can list the files.", None),
+        ("```bash\n# nothing\n```", None),
+        ("```bash\nls", None),
+        ("<think>```bash\nls\n```</think>", None),
+    ],
+)  # fmt: skip
+def test_bash_is_taken_from_its_fences_or_from_plain_commands(
+    reply: str, wanted: str | None
+) -> None:
+    assert extract_code(reply, "bash") == wanted
+
+
+def test_bash_is_no_python() -> None:
+    assert extract_code("```bash\nls\n```") is None
+
+
+def test_another_language_is_taken_by_its_tag() -> None:
+    assert extract_code("```sql\nSELECT 1\n```", "sql") == "SELECT 1"
+
+
+# --- blocks ----------------------------------------------------------------------------------
+
+
+def test_blocks_come_in_order_with_their_languages() -> None:
+    markdown = (
+        "a\n```python\nx = 1\n```\nb\n```\nplain\n```\n~~~SQL\nSELECT 1\n~~~\n"
+        "- item\n  ```{.js}\n  f()\n  ```\n````md\n```python\ny\n```\n````\n```bash\nls"
+    )
+    assert [(b.language, b.code, b.closed) for b in extract_blocks(markdown)] == [
+        ("python", "x = 1", True),
+        ("", "plain", True),
+        ("sql", "SELECT 1", True),
+        ("js", "f()", True),
+        ("md", "```python\ny\n```", True),
+        ("bash", "ls", False),
+    ]
+
+
+def test_text_without_fences_has_no_blocks() -> None:
+    assert extract_blocks("a `b` ``c``\n    d") == []
+
+
+# --- thoughts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reply", "wanted"),
+    [
+        ("<think>a</think>b", "b"),
+        ("<think>\na\n</think>\n\nb", "b"),
+        ("<Thinking>a</Thinking>\nb", "b"),
+        ("a <think>x</think> b", "a  b"),
+        ("<think>a", ""),
+        ("a</think>b", "b"),
+        ("[THINK]a[/THINK]b", "b"),
+        ("<think>a</think>b<think>c</think>d", "bd"),
+        ("Use the `<think>` tag", "Use the `<think>` tag"),
+        ('{"thought": "<think> is a tag"}', '{"thought": "<think> is a tag"}'),
+        ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", "b"),
+        ("<|im_start|>assistant\nb<|im_end|>", "b"),
+        ("plain", "plain"),
+    ],
+)  # fmt: skip
+def test_thoughts_are_taken_away(reply: str, wanted: str) -> None:
+    assert strip_thinking(reply) == wanted
+
+
+# --- json ------------------------------------------------------------------------------------
+
+READABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ('{"a": 1}', {"a": 1}),
+    "prose": ('Sure: {"a": 1} - done.', {"a": 1}),
+    "fence": ('```json\n{"a": [1, 2]}\n```', {"a": [1, 2]}),
+    "thoughts": ('<think>{"a": 0}</think>{"a": 1}', {"a": 1}),
+    "thought-without-start": ('so {"a": 0}\n</think>\n{"a": 1}', {"a": 1}),
+    "first-of-two": ('{"a": 1}\n{"a": 2}', {"a": 1}),
+    "trailing-comma": ('{"a": [1, 2,], "b": 2,}', {"a": [1, 2], "b": 2}),
+    "single-quotes": ("{'a': 'it is', 'b': True, 'c': None}", {"a": "it is", "b": True, "c": None}),
+    "apostrophe": ("{'a': \"it's\"}", {"a": "it's"}),
+    "bare-keys": ("{a: 1, b: 'x'}", {"a": 1, "b": "x"}),
+    "comments": ('{"a": 1, // one\n "b": 2 # two\n}', {"a": 1, "b": 2}),
+    "raw-breaks": ('{"a": "x\ny"}', {"a": "x\ny"}),
+    "raw-breaks-and-comma": ('{"a": "x\ny",}', {"a": "x\ny"}),
+    "inner-quotes": ('{"a": "use "df" here", "b": 1}', {"a": 'use "df" here', "b": 1}),
+    "braces-in-text": ('{"a": "} {", "b": {"c": "}"}}', {"a": "} {", "b": {"c": "}"}}),
+    "escapes": ('{"a": "\\u00e9\\n\\"q\\"",}', {"a": 'é\n"q"'}),
+    "surrogates": ('{"a": "\\ud83d\\ude00",}', {"a": "😀"}),
+    "bad-escape": ('{"a": "\\d+",}', {"a": "\\d+"}),
+    "smart-quotes": ("{\u201ca\u201d: \u201cb\u201d}", {"a": "b"}),
+    "triple-quotes": ('{"a": """x "y"\nz"""}', {"a": 'x "y"\nz'}),
+    "joined": ('{"a": "x" "y"}', {"a": "xy"}),
+    "missing-comma": ('{"a": "x"\n "b": "y"}', {"a": "x", "b": "y"}),
+    "stray-brace": ('Use {x} or { y. {"a": 1}', {"a": 1}),
+    "numbers": ("{'a': -1.5e3, 'b': .5, 'c': 1_000}", {"a": -1500.0, "b": 0.5, "c": 1000}),
+    "in-list": ('[{"a": 1}]', {"a": 1}),
+    "python-tuple": ("{'a': (1, 2)}", {"a": [1, 2]}),
+}
+
+
+@pytest.mark.parametrize(("reply", "wanted"), READABLE.values(), ids=READABLE.keys())
+def test_json_is_read_as_models_write_it(reply: str, wanted: dict[str, Any]) -> None:
+    assert extract_json(reply) == wanted
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"a": 1',
+        '{"steps": [{"id": "s1"}, {"id": "s2"',
+        '{"a": "text that stops',
+        "{'a': [1, 2",
+        "no object",
+        "[1, 2]",
+        '"text"',
+        "{a, b}",
+        '<think>{"a": 1}',
+        "{" * 5000,
+        '{"a":' * 500,
+        '{"a": ' + "9" * 5000 + "}",
+    ],
+)
+def test_what_is_cut_off_or_no_object_is_none(reply: str) -> None:
+    assert extract_json(reply) is None
+
+
+# --- hostile replies -------------------------------------------------------------------------
+
+MEGABYTE = 1_000_000
+HOSTILE = {
+    "backticks": "`" * 100_000,
+    "backticks-in-lines": "```\n" * 100_000,
+    "backticks-and-text": "`" * 100_000 + "x`",
+    "tagged-fences": "```python\n" * 50_000,
+    "tildes": "~~~a\n" * 50_000,
+    "quote-marks": "> " * 400_000,
+    "megabyte-of-prose": "This is a line of words that means nothing at all.\n" * 20_000,
+    "megabyte-of-code": "x = (1 + 2)\n" * 80_000,
+    "megabyte-of-fenced-code": "```python\n" + "x = (1 + 2)\n" * 80_000 + "```",
+    "megabyte-line": "x" * MEGABYTE,
+    "spaces": " " * MEGABYTE,
+    "braces": "{" * MEGABYTE,
+    "json-openings": '{"a" ' * 200_000,
+    "json-nesting": '{"a":' * 200_000,
+    "quotes": '"' * MEGABYTE,
+    "backslashes": '{"a": "' + "\\" * MEGABYTE,
+    "think-openings": "<think>" * 140_000,
+    "think-closings": "</think>\n" * 100_000,
+    "channels": "<|channel|>" * 90_000,
+    "code-tags": "<code>" * 100_000,
+    "parameter-tags": "<parameter=code>" * 60_000,
+    "prompts": ">>> x\n" * 150_000,
+    "numbers": "\n".join(f"{n} x" for n in range(100_000)),
+    "parentheses": "```python\n" + "(" * 100_000 + "\n```",
+    "colons": "if x:\n" * 100_000,
+    "comments": "# rest of\n" * 100_000,
+    "hashes": "#" * MEGABYTE,
+    "words": "Word " * 200_000,
+}
+
+
+@pytest.mark.parametrize("reply", HOSTILE.values(), ids=HOSTILE.keys())
+def test_hostile_replies_are_answered(reply: str) -> None:
+    extract_code(reply)
+    extract_code(reply, "bash")
+    extract_json(reply)
+    strip_thinking(reply)
+    extract_blocks(reply)
+
+
+# --- real replies ----------------------------------------------------------------------------
+
+
+@pytest.mark.corpora
+def test_real_replies_that_hold_a_program_give_one(corpora: Path) -> None:
+    counts = bench.measure(corpora / "model_replies.jsonl")
+    held = sum(n for name, n in counts.items() if name.startswith("program:"))
+    assert held > 1500
+    assert counts["program: program"] >= 0.99 * held
+
+
+@pytest.mark.corpora
+def test_a_program_in_a_fence_comes_back_as_it_was(corpora: Path) -> None:
+    import json
+
+    with (corpora / "humaneval.jsonl").open(encoding="utf-8") as lines:
+        programs = [json.loads(line)["code"].strip("\n") for line in lines]
+    for code in programs:
+        assert extract_code(f"Here:\n```python\n{code}\n```\nDone.") == code.rstrip()
+        assert ast.dump(ast.parse(extract_code(code) or "")) == ast.dump(ast.parse(code))
