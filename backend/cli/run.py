@@ -21,6 +21,7 @@ from backend.cli.options import (
 )
 from backend.cli.output import print_json, print_line
 from backend.cli.signals import run_async
+from backend.errors import RequestError
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
@@ -63,6 +64,8 @@ def command(
     """
     settings = read_settings()
     code = read_text(script, most_bytes=MOST_PROGRAM_BYTES, what="program")
+    if not code.strip():
+        raise RequestError(f"The program {script!r} is empty.", "Write something into it.")
     target = OutputFolder(folder, overwrite=overwrite) if folder else None
 
     from backend.tools.python_executor_engine import place_files
@@ -104,6 +107,8 @@ async def _execute(
 def _show(result: ExecutionResult) -> None:
     sys.stdout.write(result.stdout)
     sys.stdout.flush()
+    if result.stdout[-1:] not in ("", "\n") and sys.stdout.isatty():
+        sys.stderr.write("\n")
     sys.stderr.write(result.stderr)
     if result.stderr and not result.stderr.endswith("\n"):
         sys.stderr.write("\n")

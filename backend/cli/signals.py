@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -11,26 +9,28 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """A signal other than Ctrl-C asked us to end, and everything is closed."""
+    """A signal asked us to end, and everything is closed."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, name: str) -> None:
         self.exit_status = 128 + number
-        super().__init__(f"Ended by {signal.Signals(number).name}.")
+        super().__init__("Interrupted." if name == "SIGINT" else f"Ended by {name}.")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end; on SIGINT, SIGTERM or SIGHUP cancel it, wait until it has closed, and say so.
 
     Raises:
-        KeyboardInterrupt: on SIGINT.
-        Stopped: on SIGTERM or SIGHUP.
+        Stopped: a signal ended it.
     """
-    received: list[int] = []
+    import asyncio
+    import signal
+
+    received: list[signal.Signals] = []
 
     async def watched() -> T:
         task = asyncio.ensure_future(work)
 
-        def stop(number: int) -> None:
+        def stop(number: signal.Signals) -> None:
             received.append(number)
             task.cancel()
 
@@ -42,7 +42,9 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         return asyncio.run(watched())
+    except KeyboardInterrupt:
+        raise Stopped(signal.SIGINT, "SIGINT") from None
     except asyncio.CancelledError:
         if received:
-            raise Stopped(received[0]) from None
+            raise Stopped(received[0], received[0].name) from None
         raise
