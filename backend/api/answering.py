@@ -166,7 +166,7 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "scores": answer.scores,
         "matched_terms": answer.matched_terms,
         "steps": answer.steps,
-        "python_coder_results": answer.python_coder_results,
+        "python_coder_results": [_result(each, artifacts) for each in answer.python_coder_results],
         "artifacts": artifacts,
         "timings": answer.timings,
         "model": answer.model,
@@ -174,6 +174,16 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "usage_by_stage": answer.usage["by_stage"],
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
     }
+
+
+def _result(result: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A use of the coder, its artifacts by their files' ids instead of places on our disk."""
+    ids = {artifact["name"]: artifact["id"] for artifact in artifacts}
+    shown = [
+        {key: each[key] for key in ("name", "media_type", "size")} | {"id": ids.get(each["name"])}
+        for each in result.get("artifacts", [])
+    ]
+    return {**result, "artifacts": shown}
 
 
 async def _keep_turn(

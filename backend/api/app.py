@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from backend.api import chat, execute, files, health, models, sessions
+from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import LocalOnly
 from backend.api.health import product_version
@@ -39,4 +40,5 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(LocalOnly, settings=settings)
     for module in (chat, models, files, execute, sessions, health):
         app.include_router(module.router)
+    install_description(app)
     return app

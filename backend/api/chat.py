@@ -21,12 +21,6 @@ router = APIRouter(tags=["chat"])
 @router.post(
     "/v1/chat/completions",
     summary="Answer the last message, with code that runs in the sandbox where code helps",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
-        }
-    },
 )
 async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
     """Check the request, then answer it in one piece or as a stream."""

@@ -35,12 +35,6 @@ _LANGUAGES: tuple[Language, ...] = get_args(Language)
 @router.post(
     "/v1/execute",
     summary="Run a program in the sandbox",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": ExecuteRequest.model_json_schema()}},
-        }
-    },
 )
 async def execute(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
     """Run a program; 200 says that it was dealt with, not that it worked."""

@@ -115,7 +115,7 @@ class FileStore:
             await asyncio.to_thread(self._blobs.path, artifact["sha256"])
             return await self._insert(
                 owner=owner,
-                filename=artifact["name"],
+                filename=_output_name(artifact["name"]),
                 purpose=OUTPUT_PURPOSE,
                 media_type=artifact["media_type"],
                 size=artifact["size"],
@@ -249,6 +249,13 @@ def safe_name(filename: str) -> str:
             f"{filename[:80]!r} is not a file name.", "Give the file a name.", param="file"
         )
     return stem.encode()[:room].decode(errors="ignore") + dot + extension
+
+
+def _output_name(name: str) -> str:
+    try:
+        return safe_name(name)
+    except RequestError:  # a program may call a file "-"; that is nobody's mistake
+        return "output"
 
 
 def working_names(files: Sequence[StoredFile]) -> dict[str, StoredFile]:

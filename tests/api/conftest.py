@@ -69,3 +69,17 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def client(serve: Serve) -> httpx.Client:
     """A server that answers every chat with ``ok``."""
     return serve({"stage": "chat", "reply": "ok", "tokens": [3, 1], "repeat": True})
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One server for many requests that must leave nothing behind; it answers ``ok``, too."""
+    folder = tmp_path_factory.mktemp("steady")
+    line = {"stage": "chat", "reply": "ok", "repeat": True}
+    settings = load_settings(
+        model=f"scripted:{write_script(folder / 'script.jsonl', line)}",
+        data_dir=folder / "data",
+        execution_dir=folder / "data" / "code_execution",
+    )
+    with running(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client

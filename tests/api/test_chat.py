@@ -162,6 +162,11 @@ def test_a_plot_comes_back_as_a_picture_and_a_file(serve: Serve) -> None:
     assert text_of(reply).startswith("There it is.\n\n")
     assert f"![plot.png]({artifacts['plot.png']['url']})" in text_of(reply)
     assert f"\n[table.csv]({artifacts['table.csv']['url']})" in text_of(reply)
+    [result] = reply.json()["x_agent_metadata"]["python_coder_results"]
+    assert {each["id"] for each in result["artifacts"]} == {
+        each["id"] for each in artifacts.values()
+    }
+    assert "/blobs/" not in reply.text
     picture = client.get(artifacts["plot.png"]["url"])
     assert picture.content.startswith(b"\x89PNG")
     assert picture.headers["content-type"] == "image/png"
@@ -300,3 +305,12 @@ def test_twenty_requests_at_a_time_do_not_mix(serve: Serve) -> None:
         )
         kept = client.get(f"/v1/sessions/s{n}/messages").json()["data"]
         assert [turn["content"] for turn in kept] == [f"Compute case-{n:02}x", text]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_switched_off_it_talks_and_runs_nothing(serve: Serve, stream: bool) -> None:
+    client = serve({"stage": "chat", "reply": "ok", "repeat": True}, enabled=False)
+    reply = chat(client, "Compute 6 * 7", agent_type="react", stream=stream)
+    assert reply.status_code == 403
+    assert "PYTHON_CODE_ENABLED" in reply.json()["error"]["message"]
+    assert text_of(chat(client, "Compute 6 * 7")) == "ok"

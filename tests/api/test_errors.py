@@ -72,9 +72,9 @@ def test_what_is_not_ours_tells_nothing_of_the_inside() -> None:
     ],
 )
 def test_every_refusal_has_the_envelope(
-    client: httpx.Client, method: str, path: str, status: int
+    steady: httpx.Client, method: str, path: str, status: int
 ) -> None:
-    reply = client.request(method, path)
+    reply = steady.request(method, path)
     assert reply.status_code == status
     error = reply.json()["error"]
     assert error["message"]
@@ -168,22 +168,22 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
 )
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_bad_chat_requests_are_refused_before_any_work(
-    client: httpx.Client, body: dict[str, Any], status: int, param: str, stream: bool
+    steady: httpx.Client, body: dict[str, Any], status: int, param: str, stream: bool
 ) -> None:
-    reply = client.post("/v1/chat/completions", json=body | {"stream": stream})
+    reply = steady.post("/v1/chat/completions", json=body | {"stream": stream})
     assert reply.status_code == status, reply.text[:500]
     error = reply.json()["error"]
     assert error["message"]
     assert error["param"] == param
-    assert client.get("/v1/sessions").json()["data"] == []
-    assert client.get("/v1/files").json()["data"] == []
+    assert steady.get("/v1/sessions").json()["data"] == []
+    assert steady.get("/v1/files").json()["data"] == []
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000], ids=range(7)
 )
-def test_what_is_no_json_object_is_a_bad_request(client: httpx.Client, content: bytes) -> None:
+def test_what_is_no_json_object_is_a_bad_request(steady: httpx.Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    reply = client.post("/v1/chat/completions", content=content, headers=headers)
+    reply = steady.post("/v1/chat/completions", content=content, headers=headers)
     assert reply.status_code == 400
     assert reply.json()["error"]["type"] == "invalid_request_error"

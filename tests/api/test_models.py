@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from tests.api.conftest import Serve
+from tests.ollama_server import OllamaServer
 
 SUFFIXES = ["", "@auto", "@react", "@plan_execute", "@chat"]
 
@@ -37,3 +38,46 @@ def test_without_its_model_server_it_starts_and_says_so(serve: Serve) -> None:
         assert reply.status_code == 503
         assert int(reply.headers["retry-after"]) > 0
         assert reply.json()["error"]["code"] == "model_unavailable"
+
+
+def test_a_listed_model_answers_by_any_of_its_names(
+    serve: Serve, ollama_server: OllamaServer
+) -> None:
+    ollama_server.models[:] = ["gpt-oss:20b", "qwen3:8b", "llama:latest"]
+    ollama_server.add({"reply": "hello", "repeat": True})
+    client = serve(model="ollama:gpt-oss:20b", ollama_host=ollama_server.url)
+    assert len(client.get("/v1/models").json()["data"]) == 15
+    asked = {
+        "": "gpt-oss:20b",
+        "default@chat": "gpt-oss:20b",
+        "gpt-oss:20b@chat": "gpt-oss:20b",
+        "qwen3:8b@chat": "qwen3:8b",
+        "ollama:qwen3:8b@chat": "qwen3:8b",
+        "llama@chat": "llama:latest",
+    }
+    for name, model in asked.items():
+        body = {"model": name, "messages": [{"role": "user", "content": "hello there"}]}
+        reply = client.post("/v1/chat/completions", json=body | {"temperature": 0.7})
+        assert reply.status_code == 200, reply.text
+        assert reply.json()["model"] == (name or "gpt-oss:20b")
+        sent = ollama_server.next_request().body
+        assert (sent["model"], sent["options"]["temperature"]) == (model, 0.7)
+
+
+def test_a_model_that_was_never_pulled_is_not_found(
+    serve: Serve, ollama_server: OllamaServer
+) -> None:
+    client = serve(model="ollama:none:1b", ollama_host=ollama_server.url)
+    body = {"messages": [{"role": "user", "content": "hi"}]}
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 404
+    assert "ollama pull none:1b" in reply.json()["error"]["message"]
+
+
+def test_the_limit_of_tokens_reaches_the_model(serve: Serve, ollama_server: OllamaServer) -> None:
+    ollama_server.add({"reply": "ok", "repeat": True})
+    client = serve(model="ollama:gpt-oss:20b", ollama_host=ollama_server.url)
+    for field in ("max_tokens", "max_completion_tokens"):
+        body = {"messages": [{"role": "user", "content": "hello there"}], field: 77}
+        assert client.post("/v1/chat/completions", json=body).status_code == 200
+        assert ollama_server.next_request().body["options"]["num_predict"] == 77

@@ -32,10 +32,10 @@ def until(condition: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-def busy() -> set[psutil.Process]:
-    """The processes below this one that have been computing for a while."""
+def busy(parent: psutil.Process) -> set[psutil.Process]:
+    """The processes below one that have been computing for a while."""
     found = set()
-    for process in psutil.Process().children(recursive=True):
+    for process in parent.children(recursive=True):
         try:
             if process.cpu_times().user > BUSY_S:
                 found.add(process)
@@ -73,7 +73,7 @@ def test_a_client_that_goes_ends_its_program(serve: Serve, kind: str) -> None:
     )
     with socket.create_connection(address) as connection:
         connection.sendall(head.encode() + content)
-        running = until(busy)
+        running = until(lambda: busy(psutil.Process()))
     until(lambda: gone(running))
     assert client.get("/v1/sessions").json()["data"] == []
     assert client.get("/health").json()["status"] == "ok"

@@ -6,16 +6,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import psutil
 import pytest
 
 from backend.api.server import require_loopback, serve
 from backend.config.settings import load_settings
 from backend.errors import SettingsError
+from tests.api.test_presence import busy, gone, until
 from tests.scripts import write_script
 
+ENDLESS = b'{"code": "while True: pass", "timeout_s": 300}'
 START = (
     "from backend.api.server import serve\n"
     "from backend.config.settings import load_settings\n"
@@ -56,26 +58,20 @@ def test_a_stopped_server_takes_everything_with_it(tmp_path: Path, number: int) 
         line = server.stderr.readline()
         assert "this machine only" in line
         url = next(word for word in line.split() if word.startswith("http")).removesuffix("/v1")
-        body = {"code": "while True: pass", "timeout_s": 300}
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}/v1/execute", json=body, timeout=3)
-        with httpx.Client(base_url=url) as client:
-            assert client.get("/health").status_code == 200
-            address = (client.base_url.host, client.base_url.port or 80)
-            with socket.create_connection(address) as connection:
-                content = b'{"code": "while True: pass", "timeout_s": 300}'
-                connection.sendall(
-                    b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                    b"Content-Type: application/json\r\n"
-                    b"Content-Length: " + str(len(content)).encode() + b"\r\n\r\n" + content
-                )
-                below = psutil.Process(server.pid).children(recursive=True)
-                server.send_signal(number)
-                _, errors = server.communicate(timeout=30)
+        parts = urlsplit(url)
+        address = (parts.hostname or "", parts.port or 0)
+        with socket.create_connection(address) as connection:
+            connection.sendall(
+                b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Content-Type: application/json\r\n"
+                b"Content-Length: " + str(len(ENDLESS)).encode() + b"\r\n\r\n" + ENDLESS
+            )
+            running = until(lambda: busy(psutil.Process(server.pid)))
+            server.send_signal(number)
+            _, errors = server.communicate(timeout=30)
         assert errors == ""
         assert server.returncode == 0
-        _, alive = psutil.wait_procs(below, timeout=10)
-        assert alive == []
+        until(lambda: gone(running))
     finally:
         server.kill()
         server.wait()

@@ -84,6 +84,10 @@ async def test_what_a_program_wrote_becomes_a_file(files: FileStore, blobs: Blob
         owner="local",
     )
     assert (file.filename, file.purpose, file.size) == ("plot.png", "assistants_output", 3)
+    odd = await files.add_artifact(
+        {"name": "-", "media_type": "image/png", "size": 3, "sha256": sha256}, owner="local"
+    )
+    assert odd.filename == "output"
     with pytest.raises(NotFound):
         await files.add_artifact(
             {"name": "x", "media_type": "a/b", "size": 1, "sha256": "0" * 64}, owner="local"
