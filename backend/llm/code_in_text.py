@@ -52,9 +52,9 @@ def _is_plainly_code(node: ast.stmt) -> bool:
 def candidates_in(lines: Sequence[str], parser: Parser) -> list[Candidate]:
     """Runs of lines that are Python beyond doubt, in order."""
     found = []
-    for first, code in _runs(lines, parser):
+    for first, last, code in _runs(lines, parser):
         tree = parser.tree(code)
-        if tree is None or is_fragment(code, tree):
+        if tree is None or is_fragment(code, tree) or _goes_on(lines, last):
             continue
         height = sum(1 for line in code.split("\n") if line.strip())
         indented = lines[first][:4] in ("    ", "\t") or lines[first].startswith("\t")
@@ -66,7 +66,13 @@ def candidates_in(lines: Sequence[str], parser: Parser) -> list[Candidate]:
     return found
 
 
-def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, str]]:
+def _goes_on(lines: Sequence[str], place: int) -> bool:
+    """Whether code follows that does not parse: then what was found is only a part."""
+    follows = next((line for line in lines[place:] if line.strip()), "")
+    return bool(follows) and not _is_left_over(follows)
+
+
+def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, str]]:
     place = 0
     while place < len(lines) and not parser.spent:
         line = lines[place]
@@ -79,7 +85,7 @@ def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, str]]:
         height = _longest_prefix(region, parser)
         code = _without_edges("\n".join(region.split("\n")[:height]), parser) if height else ""
         if code:
-            yield place, code
+            yield place, place + height, code
         place += max(1, height)
 
 
@@ -137,10 +143,10 @@ def _is_word(node: ast.stmt) -> bool:
 def without_prose(text: str, parser: Parser) -> str | None:
     """A fenced block's program when prose or printed output was fenced in with it."""
     lines = text.split("\n")
-    runs = [(first, code) for first, code in _runs(lines, parser)]
+    runs = list(_runs(lines, parser))
     if not runs:
         return None
-    code = "\n".join(code for _, code in runs)
+    code = "\n".join(code for _, _, code in runs)
     kept = {line.strip() for line in code.split("\n")}
     left = [line for line in lines if line.strip() and line.strip() not in kept]
     tree = parser.tree(code)

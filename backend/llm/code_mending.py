@@ -10,7 +10,7 @@ import ast
 import html
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from backend.llm.parsing import Parser
@@ -137,21 +137,31 @@ def _foreign_comments(text: str) -> str:
 
 
 def _passing_bodies(text: str) -> str:
-    """``pass`` where a body holds nothing but comments."""
+    """``pass`` where a body holds nothing but comments; a body that lost its indent is no such."""
     lines = text.split("\n")
     mended: list[str] = []
     for place, line in enumerate(lines):
         mended.append(line)
-        if not _OPENS_BODY.match(line):
-            continue
-        width = len(line) - len(line.lstrip())
-        after = place + 1
-        while after < len(lines) and (not lines[after].strip() or lines[after].lstrip()[0] == "#"):
-            after += 1
-        follows = lines[after] if after < len(lines) else ""
-        if len(follows) - len(follows.lstrip()) <= width:
-            mended.append(" " * (width + 4) + "pass")
+        if _OPENS_BODY.match(line) and _only_comments_below(lines, place):
+            mended.append(" " * (_indent(line) + 4) + "pass")
     return "\n".join(mended)
+
+
+def _only_comments_below(lines: Sequence[str], place: int) -> bool:
+    width, comments = _indent(lines[place]), 0
+    for line in lines[place + 1 :]:
+        if not line.strip():
+            continue
+        if _indent(line) <= width:
+            break
+        if not line.lstrip().startswith("#"):
+            return False
+        comments += 1
+    return comments > 0
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _real_line_breaks(text: str) -> str:
@@ -238,7 +248,7 @@ _DIFF_LINES: Final = re.compile(r"^(?:@@ .*@@|diff --git |--- \S.*\n\+\+\+ \S)",
 _REST: Final = re.compile(
     r"""(?ix)^\s*(?:\#|//)\s*(?:
         [.\u2026\[(<\s]* (?:keep\s+)? (?:the\s+)?
-            (?:rest|remainder|remaining|other|existing|previous|original|same)\b [^\n]*
+            (?:rest|remainder|remaining|other|existing|previous|original)\b [^\n]*
             \b(?:unchanged|omitted|as\s+(?:before|above)
             |(?:remains?|stays?|is|are)\s+(?:the\s+)?(?:same|unchanged))\b
         | [.\u2026\[(<\s]* (?:the\s+)? (?:rest|remainder|remaining|existing|previous|original)\b
