@@ -53,15 +53,15 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
         print_json({"success": healthy, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            click.echo(f"{_MARKS[finding.state]}  {finding.topic:<9} {one_line(finding.what)}")
+            click.echo(f"{_MARKS[finding.state]}  {finding.topic:<10} {one_line(finding.what)}")
             if finding.remedy:
-                click.echo(f"{'':20}{one_line(finding.remedy)}")
+                click.echo(f"{'':21}{one_line(finding.remedy)}")
     return 0 if healthy else 3
 
 
 async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
     findings = list(_settings(settings))
-    findings.append(await _sandbox(settings) if runs else _sandbox_unrun())
+    findings += await _sandbox(settings, runs=runs)
     findings.append(await _model(settings))
     findings += [
         _folder("data", settings.data_dir, "PYTHON_CODER_DATA_DIR"),
@@ -95,38 +95,26 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-async def _sandbox(settings: Settings) -> Finding:
-    from backend.sandbox import ExecutionRequest, open_executor
+async def _sandbox(settings: Settings, *, runs: bool) -> list[Finding]:
+    from backend.sandbox.doctor import diagnose
 
-    try:
-        async with open_executor(settings.executor, settings) as executor:
-            result = await executor.run(ExecutionRequest(code="print(6 * 7)"))
-            isolation = executor.isolation
-    except PythonCoderError as error:
-        return _missing("sandbox", error)
-    if result.stdout.strip() != "42":
-        said = result.stderr.strip() or f"it ended with {result.stopped_by or result.returncode}"
-        return Finding(
-            topic="sandbox",
-            state="missing",
-            what=f"A program of one line did not work: {said}",
-            remedy="Raise PYTHON_CODE_TIMEOUT and PYTHON_CODE_MAX_MEMORY if they are small.",
+    found = await diagnose(settings, run=runs)
+    # What is lacking while a program ran all the same is a wall less, not a sandbox less.
+    ran = any(entry.name == "run" and entry.ok for entry in found)
+    findings = [
+        Finding(
+            topic=entry.name,
+            state="ok" if entry.ok else "note" if ran else "missing",
+            what=entry.detail,
+            remedy=entry.fix,
         )
-    walls = f"{isolation.executor}, tier {isolation.tier}: {', '.join(isolation.walls)}"
-    return Finding(topic="sandbox", state="ok", what=walls)
+        for entry in found
+    ]
+    return findings if runs else [*findings, _not_run()]
 
 
-def _sandbox_unrun() -> Finding:
-    from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap
-
-    try:
-        found = find_bubblewrap()
-    except PythonCoderError as error:
-        return _missing("sandbox", error)
-    if remedy := blocked_namespaces():
-        what = f"{found} is there, but this machine may forbid namespaces; not tried."
-        return Finding(topic="sandbox", state="note", what=what, remedy=remedy)
-    return Finding(topic="sandbox", state="ok", what=f"{found} is there; not tried.")
+def _not_run() -> Finding:
+    return Finding(topic="run", state="note", what="no program was run (--no-run)")
 
 
 async def _model(settings: Settings) -> Finding:
@@ -138,7 +126,7 @@ async def _model(settings: Settings) -> Finding:
     except PythonCoderError as error:
         return _missing("model", error)
     if settings.model.startswith("scripted:"):
-        what = f"{settings.model}: a recorded conversation, no model"
+        what = f"{settings.model}: a recorded conversation answers, not a model"
         return Finding(topic="model", state="note", what=what)
     return Finding(topic="model", state="ok", what=f"{settings.model} is there")
 

@@ -137,10 +137,10 @@ async def _choose_model(settings: Settings, folder: Path, show: Show) -> tuple[S
         except PythonCoderError as error:
             why = error.what.rstrip(".")
         else:
-            show.say(f"Model: {name}, live. What it writes differs each time.")
+            show.say(f"{name}: the local model answers, live; what it writes differs each time.")
             return settings, False
     show.say(
-        "Model: scripted: a recorded conversation; checks, sandbox, repairs, plots and files "
+        "scripted: a recorded conversation; checks, sandbox, repairs, plots and files "
         f"below are real ({why})."
     )
     script = folder / "conversation.jsonl"

@@ -32,10 +32,10 @@ class Finding:
     """What to do when it is not ok."""
 
 
-async def diagnose(settings: Settings) -> list[Finding]:
-    """Look at everything the local sandbox is made of, and run one program in it."""
+async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
+    """Look at everything the local sandbox is made of, and (with ``run``) run a program in it."""
     findings = [await _bubblewrap(), _user_namespaces(), _seccomp(), _landlock(), _cgroup()]
-    return [*findings, *await _real_run(settings)]
+    return [*findings, *(await _real_run(settings) if run else ())]
 
 
 async def _bubblewrap() -> Finding:
