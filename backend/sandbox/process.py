@@ -140,6 +140,8 @@ class WalledProcess:
         asyncio.get_running_loop().remove_reader(self._bubblewrap_fd)
         assert self._bubblewrap is not None
         self._bubblewrap.wait()
+        # Usually the keeper's end was the reason. If bubblewrap was killed, it was not.
+        self.kill()
         self._ended.set()
 
     async def send(self, data: bytes) -> None:
@@ -150,8 +152,6 @@ class WalledProcess:
 
     def kill(self) -> None:
         """End it at once: the keeper's end is the end of every process in its namespace."""
-        if self._ended.is_set():
-            return
         for fd in (self._keeper_fd, self._bubblewrap_fd):
             if fd >= 0:
                 with suppress(ProcessLookupError):

@@ -118,8 +118,12 @@ class LocalExecutor(Executor):
         if report.failure or not report.walls:
             process.drain()
             said = process.stderr.finish().text.strip()
-            late = f"nothing stood after {_START_SECONDS:g} seconds"
-            raise explain(report.failure or said or late)
+            silent = (
+                "bubblewrap ended without a word"
+                if reader.over.is_set()
+                else f"nothing stood after {_START_SECONDS:g} seconds"
+            )
+            raise explain(report.failure or said or silent)
 
 
 async def _until_over(process: WalledProcess, reader: Reader, limits: Limits) -> StoppedBy | None:

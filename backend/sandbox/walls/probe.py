@@ -57,11 +57,8 @@ def remedy_for(reason: str) -> str:
         return f"Install bubblewrap 0.7 or newer: {install_command()}"
     if "seccomp" in reason or "landlock" in reason:
         return f"The kernel or a container forbids it; use a kernel >= 5.13. {_IN_DOCKER}"
-    blocked = blocked_namespaces()
-    if blocked:
-        return blocked
-    if "ermitted" in reason or "denied" in reason or "amespace" in reason:
-        return f"Something forbids namespaces here. {_IN_DOCKER}"
+    if any(word in reason for word in ("ermitted", "ermission", "denied", "amespace")):
+        return blocked_namespaces() or f"Something forbids namespaces here. {_IN_DOCKER}"
     return "Run: python-coder doctor"
 
 

@@ -1,0 +1,132 @@
+"""Whatever ends a run or its server, nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.config.settings import Settings
+from backend.sandbox import ExecutionRequest, Executor, open_executor
+from tests.sandbox.conftest import Run, descendants, descriptors
+
+pytestmark = pytest.mark.sandbox
+
+BUSY = """
+import os, subprocess, sys
+subprocess.Popen(["sleep", "600"])
+os.fork()
+while True: pass
+"""
+
+
+async def until_busy() -> None:
+    # bubblewrap, keeper, program, its fork, sleep; nothing tells when the last one is there.
+    while len(descendants()) < 5:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_cancelling_kills_and_removes_everything(
+    executor: Executor, settings: Settings, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("x")
+    await executor.run(ExecutionRequest(code="1"))
+    before = descriptors()
+    task = asyncio.create_task(executor.run(ExecutionRequest(code=BUSY, files={"in.txt": source})))
+    await until_busy()
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert descendants() == []
+    assert list(settings.execution_dir.glob("*/runs/*")) == []
+    assert descriptors() == before
+    assert (await executor.run(ExecutionRequest(code="print(1)"))).success
+
+
+async def test_cancelling_at_any_moment_leaves_nothing(
+    executor: Executor, settings: Settings, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("x")
+    request = ExecutionRequest(code="open('a', 'w').write('x')", files={"in.txt": source})
+    before = descriptors()
+    for step in range(40):
+        task = asyncio.create_task(executor.run(request))
+        for _ in range(step):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert descendants() == []
+    assert list(settings.execution_dir.glob("*/runs/*")) == []
+    assert descriptors() == before
+
+
+async def test_runs_leave_no_descriptor_and_no_process(run: Run) -> None:
+    await run("1")
+    before = descriptors()
+    for code in ("1", "1/0", "import os; os.kill(os.getpid(), 9)", "while True: print(1)"):
+        await run(code, timeout_s=0.5)
+    assert descriptors() == before
+    assert descendants() == []
+
+
+async def test_closing_the_executor_removes_its_folder(
+    settings: Settings, executor: Executor
+) -> None:
+    async with open_executor("local", settings) as second:
+        await second.run(ExecutionRequest(code="1"))
+        assert len(list(settings.execution_dir.glob("run-*"))) == 2
+    assert len(list(settings.execution_dir.glob("run-*"))) == 1
+
+
+@pytest.mark.parametrize("signal", ["kill", "terminate"])
+async def test_the_death_of_the_server_is_the_death_of_its_programs(
+    executor: Executor, settings: Settings, signal: str
+) -> None:
+    code = textwrap.dedent(f"""
+        import asyncio
+        from pathlib import Path
+        from backend.config.settings import load_settings
+        from backend.sandbox import ExecutionRequest, open_executor
+        async def main():
+            settings = load_settings(execution_dir=Path({str(settings.execution_dir)!r}))
+            async with open_executor("local", settings) as executor:
+                await executor.run(ExecutionRequest(code={BUSY!r}, timeout_s=600))
+        asyncio.run(main())
+    """)
+    server = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    try:
+        family: list[psutil.Process] = []
+        while len(family) < 5:
+            await asyncio.sleep(0.01)
+            family = psutil.Process(server.pid).children(recursive=True)
+    finally:
+        getattr(server, signal)()
+        await server.wait()
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=10)
+    assert alive == []
+
+
+async def test_the_death_of_bubblewrap_is_a_killed_run(executor: Executor) -> None:
+    task = asyncio.create_task(executor.run(ExecutionRequest(code=BUSY)))
+    await until_busy()
+    psutil.Process().children()[0].kill()
+    result = await task
+    assert (result.success, result.stopped_by) == (False, "killed")
+    assert descendants() == []
+
+
+async def test_the_loop_stays_free_while_programs_run(executor: Executor) -> None:
+    flood = ExecutionRequest(code="while True: print('x' * 1000)", timeout_s=1)
+    runs = [asyncio.create_task(executor.run(flood)) for _ in range(2)]
+    beats = 0
+    while not all(task.done() for task in runs):
+        await asyncio.sleep(0.005)
+        beats += 1
+    assert beats > 10
