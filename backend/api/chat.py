@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from backend.api.answering import Progress, answer_of_cut_chat, complete, completion_body, new_head
 from backend.api.asking import ChatJob, prepare_chat
 from backend.api.body import max_json_bytes, read_json
-from backend.api.errors import error_response
+from backend.api.errors import error_response, log_unexpected
 from backend.api.presence import while_connected
 from backend.api.schemas import ChatRequest
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
@@ -52,5 +52,6 @@ async def _answer(job: ChatJob, server: Server, links: str) -> Response:
     except Exception as error:
         if not progress.has_run:
             raise
+        log_unexpected(error)
         return error_response(error, after_run=True)
     return JSONResponse(completion_body(head, job, done))

@@ -7,6 +7,7 @@ repeat 408, 409, 429 and 5xx; what would be one of those becomes ``FAILED_AFTER_
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -87,6 +88,12 @@ def error_body(error: Exception) -> dict[str, Any]:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
     param = "model" if isinstance(error, ModelNotFound) else getattr(error, "param", None)
     return envelope(str(error), status=error.http_status, param=param, code=code)
+
+
+def log_unexpected(error: Exception) -> None:
+    """Put what is not ours into the log, where an answer only tells that it happened."""
+    if not isinstance(error, PythonCoderError):
+        logging.getLogger("backend.api").error("A chat request failed", exc_info=error)
 
 
 def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse:

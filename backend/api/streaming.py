@@ -32,7 +32,7 @@ from backend.api.answering import (
     new_head,
 )
 from backend.api.asking import ChatJob
-from backend.api.errors import error_body
+from backend.api.errors import error_body, log_unexpected
 from backend.api.presence import while_connected
 from backend.api.state import Server
 from backend.api.steps import status_of, step_of
@@ -97,6 +97,7 @@ class ChatStream(Response):
                     async for line in rest:
                         yield line
             except Exception as error:  # the status is out; this is all that can be told now
+                log_unexpected(error)
                 yield _data(error_body(error))
         yield DONE
 

@@ -46,10 +46,10 @@ def test_a_file_goes_in_and_comes_out_the_same(client: httpx.Client, tmp_path: P
 
 
 @pytest.mark.parametrize("extension", sorted(SUPPORTED_FILE_TYPES))
-def test_every_supported_type_is_taken(client: httpx.Client, extension: str) -> None:
-    file = upload(client, f"a.{extension.upper()}", b"x")
+def test_every_supported_type_is_taken(steady: httpx.Client, extension: str) -> None:
+    file = upload(steady, f"a.{extension.upper()}", b"x")
     assert file.status_code == 200
-    kind = client.get(f"/v1/files/{file.json()['id']}/content").headers["content-type"]
+    kind = steady.get(f"/v1/files/{file.json()['id']}/content").headers["content-type"]
     assert kind.partition(";")[0] == SUPPORTED_FILE_TYPES[extension]
 
 

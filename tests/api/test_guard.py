@@ -11,15 +11,15 @@ BODY = {"messages": [{"role": "user", "content": "hi"}]}
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "localhost.evil.example", "10.0.0.1", "[::2]", "::"]
 )
-def test_a_name_that_was_bound_to_loopback_is_refused(client: httpx.Client, host: str) -> None:
-    reply = client.get("/v1/files", headers={"Host": host})
+def test_a_name_that_was_bound_to_loopback_is_refused(steady: httpx.Client, host: str) -> None:
+    reply = steady.get("/v1/files", headers={"Host": host})
     assert reply.status_code == 403
     assert reply.json()["error"]["type"] == "permission_error"
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:80", "[::1]:8000"])
-def test_the_names_of_this_machine_are_taken(client: httpx.Client, host: str) -> None:
-    assert client.get("/v1/files", headers={"Host": host}).status_code == 200
+def test_the_names_of_this_machine_are_taken(steady: httpx.Client, host: str) -> None:
+    assert steady.get("/v1/files", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -33,16 +33,16 @@ def test_the_names_of_this_machine_are_taken(client: httpx.Client, host: str) ->
     ids=str,
 )
 def test_other_sites_pages_cannot_make_it_work(
-    client: httpx.Client, headers: dict[str, str]
+    steady: httpx.Client, headers: dict[str, str]
 ) -> None:
-    assert client.post("/v1/chat/completions", json=BODY, headers=headers).status_code == 403
-    assert client.post("/v1/execute", json={"code": "1"}, headers=headers).status_code == 403
-    assert client.delete("/v1/files/file-1", headers=headers).status_code == 403
+    assert steady.post("/v1/chat/completions", json=BODY, headers=headers).status_code == 403
+    assert steady.post("/v1/execute", json={"code": "1"}, headers=headers).status_code == 403
+    assert steady.delete("/v1/files/file-1", headers=headers).status_code == 403
 
 
-def test_a_page_of_its_own_may_and_nobody_is_invited(client: httpx.Client) -> None:
-    own = str(client.base_url).rstrip("/")
-    reply = client.post("/v1/chat/completions", json=BODY, headers={"Origin": own})
+def test_a_page_of_its_own_may_and_nobody_is_invited(steady: httpx.Client) -> None:
+    own = str(steady.base_url).rstrip("/")
+    reply = steady.post("/v1/chat/completions", json=BODY, headers={"Origin": own})
     assert reply.status_code == 200
     assert not [name for name in reply.headers if name.startswith("access-control")]
     assert reply.headers["x-content-type-options"] == "nosniff"
@@ -58,6 +58,6 @@ def test_the_public_address_is_one_of_its_names(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded"])
-def test_a_body_that_pages_may_send_unasked_is_no_json(client: httpx.Client, kind: str) -> None:
-    reply = client.post("/v1/execute", content=b'{"code": "1"}', headers={"Content-Type": kind})
+def test_a_body_that_pages_may_send_unasked_is_no_json(steady: httpx.Client, kind: str) -> None:
+    reply = steady.post("/v1/execute", content=b'{"code": "1"}', headers={"Content-Type": kind})
     assert reply.status_code == 400
