@@ -13,12 +13,14 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 64
 _BLANK: Final = re.compile(r"(?:\s+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
+_SPACE: Final = re.compile(r"\s*")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d[\d_]*)?\.?\d+(?:[eE][-+]?\d+)?")
 _WORD: Final = re.compile(r"[A-Za-z_][\w-]*")
 _WORDS: Final[dict[str, Any]] = {
     "true": True, "false": False, "null": None, "none": None, "undefined": None, "nan": None,
 }  # fmt: skip
 _QUOTES: Final = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
+_STOPS: Final = {close: re.compile(rf"[\\{close}]") for close in _QUOTES.values()}
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _STRICT: Final = json.JSONDecoder(strict=False)
 
@@ -140,9 +142,12 @@ class _Reader:
 
     def _until(self, place: int, close: str, *, exact: bool) -> tuple[str, int]:
         text, parts, start = self._text, [], place
+        stops = _STOPS[close[0]]
         while True:
-            if place >= len(text):
-                raise Unreadable(place, cut_off=True)
+            stop = stops.search(text, place)
+            if stop is None:
+                raise Unreadable(len(text), cut_off=True)
+            place = stop.start()
             if text[place] == "\\":
                 parts.append(text[start:place])
                 letter, place = self._escape(place + 1)
@@ -156,7 +161,7 @@ class _Reader:
 
     def _ends_text(self, place: int) -> bool:
         """A quote ends a text only before what may follow a text; else it was not escaped."""
-        after = re.compile(r"\s*").match(self._text, place)
+        after = _SPACE.match(self._text, place)
         place = after.end() if after else place
         if place >= len(self._text):
             raise Unreadable(place, cut_off=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from backend.llm.code_blocks import PYTHON_TAGS, CodeBlock, extract_blocks, find_blocks
@@ -37,6 +38,7 @@ _WRITTEN: Final = re.compile(
     r"|@\w|[A-Za-z_][\w.]*(?:\[[^\]\n]*\])?[ \t]*[-+*/%|&^]?=|[A-Za-z_][\w.]*\()",
     re.MULTILINE,
 )
+_BLOCKS_READ: Final = 500
 _OBJECTS_TRIED: Final = 200
 _OBJECT_CHARS: Final = 4_000_000
 _NOT_PROGRAMS: Final = frozenset(
@@ -77,7 +79,7 @@ class _Python:
         if text[0] in "{[" and (code := self._in_json(text, depth)):
             return code
         lines = text.split("\n")
-        blocks = list(find_blocks(lines, self._parser))
+        blocks = list(islice(find_blocks(lines, self._parser), _BLOCKS_READ))
         return (
             self._in_blocks(blocks, depth)
             or self._in_tags(text, depth)
