@@ -48,6 +48,7 @@ class WalledProcess:
     async def __aenter__(self) -> WalledProcess:
         ours, theirs = socket.socketpair()
         try:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
             self._start(theirs)
         except BaseException:
             ours.close()
@@ -55,12 +56,22 @@ class WalledProcess:
             raise
         finally:
             theirs.close()
-        self.reader, self._writer = await asyncio.open_connection(sock=ours)
+        try:
+            self.reader, self._writer = await asyncio.open_connection(
+                sock=ours, limit=4 * _PIPE_BYTES
+            )
+        except BaseException:
+            ours.close()
+            await self._clear_away()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        await self._clear_away()
+
+    async def _clear_away(self) -> None:
         try:
-            self._writer.close()
             self.kill()
             with suppress(TimeoutError):
                 # A process that the kernel will not let go is not worth a hanging server.

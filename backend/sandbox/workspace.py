@@ -22,7 +22,8 @@ from typing import BinaryIO
 from backend.errors import NotFound, RequestError, SandboxUnavailable, TooLarge
 
 MIB = 1024 * 1024
-MOST_FILES = 1000
+MOST_FILES = 500
+MOST_FOLDERS = 1000
 MOST_DEPTH = 16
 _PREFIX = "run-"
 
@@ -69,16 +70,22 @@ def check_names(names: Mapping[str, object]) -> None:
         raise RequestError(
             f"{len(names)} files were given.", f"Give at most {MOST_FILES}.", param="files"
         )
+    folders: dict[str, str] = {}
     for name in names:
-        check_name(name)
-        parts = name.split("/")
-        for end in range(1, len(parts)):
-            if (folder := "/".join(parts[:end])) in names:
-                raise RequestError(
-                    f"{folder!r} is a file, and {name!r} needs it to be a folder.",
-                    "Rename one of them.",
-                    param="files",
-                )
+        parts = check_name(name).split("/")
+        folders.update({"/".join(parts[:end]): name for end in range(1, len(parts))})
+    for folder in folders.keys() & names.keys():
+        raise RequestError(
+            f"{folder!r} is a file, and {folders[folder]!r} needs it to be a folder.",
+            "Rename one of them.",
+            param="files",
+        )
+    if len(folders) > MOST_FOLDERS:
+        raise RequestError(
+            f"The files lie in {len(folders)} folders.",
+            f"Use at most {MOST_FOLDERS}.",
+            param="files",
+        )
 
 
 class Workspaces:

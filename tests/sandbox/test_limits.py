@@ -63,6 +63,23 @@ def test_a_limit_that_cannot_be_names_its_value() -> None:
             id="shared memory",
         ),
         pytest.param(
+            "import socket, time\n"
+            "for _ in range(8):\n    if not os.fork():\n"
+            "        pairs = [socket.socketpair() for _ in range(200)]\n"
+            "        for a, b in pairs: a.setblocking(False); a.send(bytes(100_000))\n"
+            "        time.sleep(60)\n"
+            "time.sleep(60)",
+            "memory",
+            id="memory in sockets",
+        ),
+        pytest.param(
+            "import mmap\nhuge = mmap.mmap(-1, 1 << 39, prot=mmap.PROT_READ, "
+            "flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)\n"
+            "for n in range(0, 1 << 39, 1 << 21): huge[n]\nwhile True: pass",
+            "memory",
+            id="memory in page tables",
+        ),
+        pytest.param(
             "while True:\n    try: os.fork()\n    except OSError: pass", "processes", id="fork bomb"
         ),
         pytest.param(

@@ -29,6 +29,14 @@ PROGRAMS = {
     "socket": "import socket; print('ran'); socket.socket()",
     "usr": "print('ran'); open('/usr/x', 'w')",
     "dev": "print('ran'); open('/dev/x', 'w')",
+    "keeper": '''import os
+for number in range(1, 65):
+    try: os.kill(1, number)
+    except OSError: pass
+for name in ("mem", "environ", "fd/3", "root"):
+    try: open(f"/proc/1/{name}", "rb").read(1); print("opened", name)
+    except OSError: pass
+print("alive")''',
     "input": "print(open('in.txt').read()); open('in.txt', 'w')",
     "forks": "import os\\nprint('ran', flush=True)\\nwhile True:\\n  try: os.fork()\\n  except OSError: pass",
     "memory": "print('ran')\\nx = []\\nwhile True: x.append(b'x' * (4 << 20))",
@@ -97,6 +105,7 @@ def test_an_ordinary_user_gets_the_same_walls(somebody: list[str], tmp_path: Pat
         found["isolation"]["walls"]
     )
     assert found["plain"][0] == "65534 2\n"
+    assert found["keeper"][0] == "alive\n"
     assert found["numpy"][0] == "3.0\n"
     assert found["input"][0] == "input\n"
     for name in ("shadow", "socket", "usr", "dev"):

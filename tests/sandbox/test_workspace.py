@@ -37,8 +37,14 @@ def test_two_names_that_exclude_each_other_are_refused() -> None:
 
 
 def test_too_many_files_are_refused() -> None:
-    with pytest.raises(RequestError, match="1001"):
-        check_names({str(n): "x" for n in range(1001)})
+    with pytest.raises(RequestError, match="501"):
+        check_names({str(n): "x" for n in range(501)})
+
+
+def test_too_many_folders_are_refused() -> None:
+    names = {f"{n}/a/b/c/file": "x" for n in range(400)}
+    with pytest.raises(RequestError, match="1600 folders"):
+        check_names(names)
 
 
 def test_copies_are_read_only_and_go_with_the_run(tmp_path: Path) -> None:
@@ -116,6 +122,15 @@ async def test_inputs_of_any_name_arrive_under_it(run: Run, tmp_path: Path) -> N
         variables={"names": names},
     )
     assert result.stdout == repr(["content"] * len(names)) + "\n", result.stderr
+
+
+@pytest.mark.sandbox
+async def test_as_many_files_as_are_allowed_arrive(run: Run, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("x")
+    files = dict.fromkeys([f"folder {n}/sub/{n}.txt" for n in range(500)], source)
+    result = await run("import glob; print(len(glob.glob('*/sub/*.txt')))", files=files)
+    assert result.stdout == "500\n"
 
 
 @pytest.mark.sandbox

@@ -106,6 +106,8 @@ class LocalExecutor(Executor):
             finally:
                 reading.cancel()
             process.drain()
+        if reader.report.failure:
+            raise explain(reader.report.failure)
         isolation = isolation_of(reader.report.standing, reader.report.walls, self._walls)
         return result_of(
             reader.report, process.stdout, process.stderr, stopped, duration, limits, isolation

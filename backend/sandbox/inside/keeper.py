@@ -101,7 +101,7 @@ class _Run:
         poll = select.poll()
         for fd in (ended, reading, self._control):
             poll.register(fd, select.POLLIN)
-        meter = usage.Meter(self._limits)
+        meter = usage.Meter(self._limits, has_own_network=not self._header["allow_network"])
         next_look = time.monotonic() + _TICK_MS / 1000
         while not self._stopped:
             ready = {fd for fd, _ in poll.poll(_TICK_MS)}

@@ -164,8 +164,9 @@ def _wind_up(status: int, own_pid: int) -> int:
             _show(error)
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except Exception:
             status = status or 120  # as the interpreter itself does
     kernel.flush_c_streams()
     return status

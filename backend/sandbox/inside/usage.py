@@ -6,17 +6,24 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MEMORY_LINES = {b"RssAnon", b"RssShmem", b"VmPTE"}
+"""Page tables too: a large mapping that is only read from costs nothing else."""
+_LONGEST = 1 << 20
+"""Bytes of one file of /proc that are looked at."""
+_MOST_SOCKETS = 1024
+"""Each can hold some 200 KiB of what was sent and not received, which nothing else accounts for."""
 
 
 class Meter:
     """Compares what all processes of a run use with its limits."""
 
-    def __init__(self, limits: Mapping[str, Any]) -> None:
+    def __init__(self, limits: Mapping[str, Any], *, has_own_network: bool) -> None:
         self._memory = int(limits["memory_bytes"])
         self._disk = int(limits["disk_bytes"])
         self._inodes = int(limits["inodes"])
         self._processes = int(limits["processes"])
+        self._has_own_network = has_own_network
+        """Otherwise the host's sockets would be counted, too."""
 
     def over(self) -> str:
         """The limit that is passed now: ``memory``, ``processes``, ``disk``, or nothing."""
@@ -24,6 +31,8 @@ class Meter:
         threads, resident = _totals(pids)
         shared_bytes, _ = _used("/dev/shm")
         if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
+            return "memory"
+        if self._has_own_network and _sockets() > _MOST_SOCKETS:
             return "memory"
         if threads > self._processes:
             return "processes"
@@ -36,33 +45,39 @@ class Meter:
 
 
 def _totals(pids: list[str]) -> tuple[int, int]:
-    """Threads and resident bytes; what is shared counts once for each sharer."""
-    threads = resident = 0
+    """Threads, and bytes of memory in which what is shared counts once for each sharer."""
+    threads = kilobytes = 0
     for pid in pids:
-        # proc(5): after the name in brackets, field 3 is the first; 20 num_threads, 24 rss.
-        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-        if len(fields) > 21:
-            threads += int(fields[17])
-            resident += int(fields[21]) * _PAGE
-    return threads, resident
+        for line in _read(f"/proc/{pid}/status").splitlines():
+            name, _, rest = line.partition(b":")
+            if name in _MEMORY_LINES:
+                kilobytes += int(rest.split()[0])
+            elif name == b"Threads":
+                threads += int(rest)
+    return threads, kilobytes * 1024
 
 
 def _memory(pids: list[str], shared_bytes: int) -> int:
     """Bytes that would come free if the run ended: anonymous memory, shared memory once."""
-    anonymous = shared = 0
+    own = shared = 0
     for pid in pids:
-        for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
-            if line.startswith(b"Pss_Anon:"):
-                anonymous += int(line.split()[1]) * 1024
+        text = _read(f"/proc/{pid}/smaps_rollup") + _read(f"/proc/{pid}/status")
+        for line in text.splitlines():
+            if line.startswith((b"Pss_Anon:", b"VmPTE:")):
+                own += int(line.split()[1]) * 1024
             elif line.startswith(b"Pss_Shmem:"):
                 shared += int(line.split()[1]) * 1024
-    return anonymous + max(shared, shared_bytes)
+    return own + max(shared, shared_bytes)
 
 
 def _used(folder: str) -> tuple[int, int]:
     """Bytes and inodes in use in a folder's file system."""
     found = os.statvfs(folder)
     return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+
+
+def _sockets() -> int:
+    return _read("/proc/net/unix").count(b"\n") - 1
 
 
 def _read(path: str) -> bytes:
@@ -72,7 +87,10 @@ def _read(path: str) -> bytes:
     except OSError:
         return b""
     try:
-        return os.read(fd, 1 << 16)
+        text = b""
+        while len(text) < _LONGEST and (more := os.read(fd, 1 << 16)):
+            text += more
+        return text
     except OSError:
         return b""
     finally:
