@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from backend.cli.signals import run_async
 if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.core.requests import Answer, Ask
-    from backend.types import AgentType
+    from backend.types import AgentType, ArtifactRef
 
 
 @click.command("ask")
@@ -82,7 +83,7 @@ def command(
     else:
         show_answer(answer.text)
         if not quiet:
-            names = [made["name"] for made in answer.artifacts]
+            names = [made["name"] for made in newest(answer.artifacts)]
             for line in (
                 files_line(names, written, target.path if target else None),
                 answer_line(answer),
@@ -109,10 +110,15 @@ async def _answer(
             answer = await assistant.run(request, progress)
         written = []
         if target is not None:
-            for made in answer.artifacts:
+            for made in newest(answer.artifacts):
                 content = await assistant.blobs.get(made["sha256"])
                 written.append(target.write(made["name"], content))
         return answer, written
+
+
+def newest(made: Sequence[ArtifactRef]) -> list[ArtifactRef]:
+    """The files without those that a later program wrote again."""
+    return list({entry["name"]: entry for entry in made}.values())
 
 
 def show_answer(text: str) -> None:
@@ -131,14 +137,15 @@ def answer_document(answer: Answer, written: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict
 
     document = asdict(answer)
-    paths: list[Path | None] = [*written] or [None] * len(answer.artifacts)
+    made = newest(answer.artifacts)
+    paths: list[Path | None] = [*written] or [None] * len(made)
     return {
         "success": answer.success,
         "answer": document.pop("text"),
         **document,
         "artifacts": [
-            {**made, "path": str(path) if path else None}
-            for made, path in zip(answer.artifacts, paths, strict=True)
+            {**entry, "path": str(path) if path else None}
+            for entry, path in zip(made, paths, strict=True)
         ],
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
     }

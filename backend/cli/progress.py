@@ -94,6 +94,9 @@ def _summary(event: Event) -> str:
         first = next((line for line in event.text.splitlines() if line.strip()), "(nothing)")
         more = event.text.strip().count("\n")
         return f"{_ended(data)}: {first}" + (f" (and {more} lines more)" if more else "")
+    if event.kind == "repair":
+        first, *rest = event.text.splitlines() or [""]
+        return first + (f" (and {len(rest)} more)" if rest else "")
     if event.kind == "action":
         return f"{data.get('tool', '')}: {event.text}"
     if event.kind == "answer":
@@ -153,25 +156,31 @@ _STYLES = {
 
 def _parts(event: Event, seconds: Text) -> list[RenderableType]:
     """An event as rich shows it: a head line, and the program or its output below."""
-    from rich.padding import Padding
     from rich.syntax import Syntax
     from rich.text import Text
 
     style = "red" if _is_bad(event) else _STYLES.get(event.kind, "default")
-    head = seconds + Text(f"{event.kind:<9} ", style=f"bold {style}")
+    label = seconds + Text(f"{event.kind:<9}", style=f"bold {style}")
     if event.kind == "code":
-        head += Text(_summary(event))
         program = Syntax(
             clean(event.text), "python", line_numbers=True, theme="ansi_dark", word_wrap=True
         )
-        return [head, Padding(program, (0, 0, 0, 10))]
+        return [_beside(label, Text(_summary(event))), _beside(Text(" " * 9), program)]
     if event.kind == "output":
-        head += Text(_ended(event.data), style=style)
-        return [head, Padding(Text(_block(event.text)), (0, 0, 0, 10))]
-    lines = clean(_summary(event)).strip().splitlines() or [""]
-    head += Text(lines[0], style=style)
-    below = [Padding(Text("\n".join(lines[1:]), style=style), (0, 0, 0, 10))] if lines[1:] else []
-    return [head, *below]
+        head = _beside(label, Text(_ended(event.data), style=style))
+        return [head, _beside(Text(" " * 9), Text(_block(event.text)))]
+    return [_beside(label, Text(clean(_summary(event)).strip(), style=style))]
+
+
+def _beside(label: Text, content: RenderableType) -> RenderableType:
+    """A label, and what it is about in a column of its own, so that long lines wrap below it."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(label, content)
+    return grid
 
 
 def _is_bad(event: Event) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import resources
@@ -68,6 +68,8 @@ class Played:
     answer: str
     agent: str
     seconds: float
+    printed: list[str] = field(default_factory=list)
+    """What the programs printed, by use of the coder."""
     files: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -230,6 +232,7 @@ class _Stage:
             text=answer.text,
             agent=answer.agent,
             problems=list(problems),
+            printed=_printed(answer.python_coder_results),
             files=[path.name for path in kept],
             account=_account(answer),
         )
@@ -244,14 +247,15 @@ class _Stage:
             self._finish(HTTP_SCENE, started, text=str(error), agent="", problems=[str(error)])
             return
         metadata = exchange.metadata
+        results = metadata.get("python_coder_results", [])
         problems = [] if exchange.status == 200 else [f"HTTP status {exchange.status}"]
         if not problems:
             problems += find_problems(
                 HTTP_SCENE,
                 text=exchange.text,
-                success=True,
+                success=metadata.get("success") is not False,
                 agent=str(metadata.get("agent_selected")),
-                results=metadata.get("python_coder_results", []),
+                results=results,
                 recorded=self._recorded,
             )
         self._finish(
@@ -260,6 +264,7 @@ class _Stage:
             text=exchange.text,
             agent=str(metadata.get("agent_selected", "")),
             problems=problems,
+            printed=_printed(results),
             account=_http_account(exchange),
         )
 
@@ -271,7 +276,8 @@ class _Stage:
         text: str,
         agent: str,
         problems: list[str],
-        files: list[str] | None = None,
+        printed: Sequence[str] = (),
+        files: Sequence[str] = (),
         account: str = "",
     ) -> None:
         seconds = round(time.monotonic() - started, 2)
@@ -285,10 +291,15 @@ class _Stage:
                 answer=text,
                 agent=agent,
                 seconds=seconds,
-                files=files or [],
+                printed=list(printed),
+                files=list(files),
                 problems=problems,
             )
         )
+
+
+def _printed(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [str(result["output"]) for result in results]
 
 
 def _account(answer: Answer) -> str:

@@ -32,7 +32,7 @@ def find_problems(
             then only the answer itself is looked at.
     """
     if not success:
-        yield f"the question was not answered: {text}"
+        yield f"the question was not answered: {' '.join(text.split())[:200]}"
         return
     if not any(result["success"] for result in results):
         yield "no program ran to its end"

@@ -10,13 +10,18 @@ from backend.types import AgentName, AgentType
 WINE: Final = "wine.csv"
 
 WINE_PROGRAM: Final = f"""\
+import csv
+
 from sklearn.datasets import load_wine
 
-wine = load_wine(as_frame=True)
-frame = wine.data.rename(columns=lambda name: name.replace("/", "_over_"))
-frame.insert(0, "cultivar", [wine.target_names[number] for number in wine.target])
-frame.to_csv({WINE!r}, index=False)
-print(len(frame), "wines,", len(frame.columns), "columns")
+wine = load_wine()
+names = [name.replace("/", "_over_") for name in wine.feature_names]
+with open({WINE!r}, "w", newline="") as file:
+    writer = csv.writer(file, lineterminator="\\n")
+    writer.writerow(["cultivar", *names])
+    for number, row in zip(wine.target, wine.data.tolist()):
+        writer.writerow([wine.target_names[number], *row])
+print(len(wine.data), "wines,", len(names) + 1, "columns")
 """
 """Writes the data: UCI's wine recognition data, which scikit-learn brings along."""
 
@@ -69,7 +74,7 @@ SCENES: Final = (
         question="Find by bisection the color_intensity that splits the wines of "
         f"{WINE} into two equal halves.",
         agent="react",
-        timeout_s=3,
+        timeout_s=2,
         answered_by="react",
         programs=2,
         stopped_by="timeout",

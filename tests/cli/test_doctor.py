@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Done, files_below, needs_sandbox, run
+from tests.ollama_server import OllamaServer
+from tests.scripts import use_script
+
+
+def findings(done: Done) -> dict[str, dict[str, str]]:
+    return {finding["topic"]: finding for finding in done.document["findings"]}
+
+
+def test_a_model_server_that_is_missing_is_named_with_what_starts_it() -> None:
+    done = run("doctor", "--no-run")
+    assert done.status == 3
+    line = done.out.splitlines().index(
+        next(line for line in done.out.splitlines() if line.startswith("MISSING"))
+    )
+    assert "cannot be reached" in done.out.splitlines()[line]
+    assert "ollama serve" in done.out.splitlines()[line + 1]
+
+
+def test_a_model_that_is_missing_is_named_with_what_pulls_it(ollama_server: OllamaServer) -> None:
+    model = findings(run("doctor", "--no-run", "--json", "--model", "qwen3:8b"))["model"]
+    assert model["state"] == "missing"
+    assert "ollama pull qwen3:8b" in model["remedy"]
+
+
+@pytest.mark.sandbox
+@needs_sandbox
+def test_a_machine_that_has_everything_is_healthy(
+    ollama_server: OllamaServer, tmp_path: Path
+) -> None:
+    done = run("doctor", "--json")
+    assert done.status == 0
+    found = findings(done)
+    assert found["model"]["state"] == "ok"
+    assert found["run"]["what"].startswith("a program ran in")
+    assert "tier" in found["walls"]["what"]
+    assert files_below(tmp_path) == []
+
+
+def test_without_bubblewrap_the_command_that_installs_it_is_shown(tmp_path: Path) -> None:
+    done = run("doctor", "--json", PATH=str(tmp_path))
+    assert done.status == 3
+    assert findings(done)["bubblewrap"]["state"] == "missing"
+    assert "bubblewrap" in findings(done)["bubblewrap"]["remedy"]
+
+
+def test_the_sources_of_the_settings_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_script(monkeypatch, tmp_path / "script.jsonl")
+    (tmp_path / ".env").write_text("PYTHON_CODE_TIMEOUT=7\n")
+    (tmp_path / "python-coder.yaml").write_text("PYTHON_CODE_MAX_MEMORY: 256\n")
+    done = run("doctor", "--no-run", "--json", PYTHON_CODE_ENABLED="false")
+    sources = findings(done)["settings"]
+    listed = " ".join(
+        entry["what"] for entry in done.document["findings"] if entry["topic"] == "settings"
+    )
+    assert "PYTHON_CODER_MODEL from the environment" in listed
+    assert str(tmp_path / ".env") in listed
+    assert str(tmp_path / "python-coder.yaml") in listed
+    assert sources["state"] == "note"
+    assert "switched off" in sources["what"]
+
+
+def test_a_folder_that_cannot_be_made_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "data"
+    done = run("doctor", "--no-run", "--json", PYTHON_CODER_DATA_DIR=str(folder))
+    assert done.status == 3
+    assert findings(done)["data"]["state"] == "missing"
+    assert "PYTHON_CODER_DATA_DIR" in findings(done)["data"]["remedy"]
