@@ -48,7 +48,7 @@ ONLY_IN = {
     "pydantic_settings": ("backend.config",),
 }
 
-HEAVY = {"langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy", "rich"}
+HEAVY = {"langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy"}
 """Not imported where nothing asked for it: ``python-coder --help`` answers at once."""
 
 

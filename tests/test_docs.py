@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from pathlib import Path
 
 from backend.config.settings import Settings
@@ -20,7 +21,7 @@ def descriptions() -> dict[str, str]:
     ]
     return {
         field.target.id: " ".join(said.value.value.split())
-        for field, said in zip(body, body[1:], strict=False)
+        for field, said in itertools.pairwise(body)
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
         and isinstance(said, ast.Expr)

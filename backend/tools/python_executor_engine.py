@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import resources
@@ -67,9 +67,20 @@ class PythonExecutor:
         """The walls that stand around every run."""
         return self._executor.isolation
 
-    def check(self, code: str, language: Language = "python") -> list[Issue]:
-        """What the static check has to say; nothing is run."""
-        return check(code, language)
+    def check(
+        self, code: str, language: Language = "python", files: Iterable[str] = ()
+    ) -> list[Issue]:
+        """What the static check has to say; nothing is run.
+
+        Args:
+            code: the program.
+            language: what it is written in.
+            files: names of its input files; Python files among them can be imported.
+        """
+        modules = [name.removesuffix(".py") for name in files if name.endswith(".py")]
+        return check(
+            code, language, allow_network=self._settings.allow_network, known_modules=modules
+        )
 
     async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
         """Run a program, unless the check refuses it; then ``issues`` says why.
@@ -84,7 +95,7 @@ class PythonExecutor:
             SandboxUnavailable: the walls cannot be put up.
         """
         require_enabled(self._settings)
-        issues = self.check(request.code, request.language) if check else []
+        issues = self.check(request.code, request.language, request.files) if check else []
         if blocking(issues):
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
@@ -185,8 +196,9 @@ async def describe_files(engine: PythonExecutor, files: Mapping[str, Path]) -> l
         return [dict(entry) for entry in facts]
     except (ValueError, TypeError):
         pass
-    if result.stopped_by in ("timeout", "memory", "cpu"):
-        reason = f"looking into it was stopped by the {result.stopped_by} limit"
+    why = result.stopped_by or ("output" if "stdout" in result.truncated else None)
+    if why in ("timeout", "memory", "cpu", "output"):
+        reason = f"not looked into: stopped by the {why} limit"
         return [{"name": name, "note": reason} for name in files]
     tail = result.stderr.strip().splitlines()[-1:] or ["no message"]
     raise SandboxUnavailable(

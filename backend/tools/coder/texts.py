@@ -58,6 +58,7 @@ def list_facts(facts: Sequence[Mapping[str, Any]]) -> str:
 
 _IN_HEAD = ("name", "type", "size")
 _TABLE = ("columns", "preview")
+_PARTS = {"sheets": "sheet", "tables": "table"}
 
 
 def _describe(entry: Mapping[str, Any]) -> str:
@@ -68,10 +69,10 @@ def _describe(entry: Mapping[str, Any]) -> str:
     for key, value in entry.items():
         if key in (*_IN_HEAD, *_TABLE):
             continue
-        if key == "sheets" and isinstance(value, list):
-            for sheet in value:
-                lines.append(f"  sheet {sheet.get('name')!r}: {_scalars(sheet)}")
-                lines += _table_lines(sheet, "    ")
+        if key in _PARTS and isinstance(value, list):
+            for part in value:
+                lines.append(f"  {_PARTS[key]} {part.get('name')!r}: {_scalars(part)}")
+                lines += _table_lines(part, "    ")
         else:
             lines.append(f"  {key}: {_plain(value)}")
     return "\n".join(lines)

@@ -21,7 +21,7 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     """Hold the program against the static check."""
     started = time.monotonic()
     deps = runtime.context
-    issues = deps.engine.check(state["code"])
+    issues = deps.engine.check(state["code"], files=state["files"])
     against = [issue.as_dict() for issue in blocking(issues)]
     text = list_findings(against) if against else "The static check has nothing against it"
     deps.emit(Event(kind="check", text=text, data={"issues": [i.as_dict() for i in issues]}))
