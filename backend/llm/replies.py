@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from backend.llm.code_blocks import PYTHON_TAGS, CodeBlock, extract_blocks, find_blocks
-from backend.llm.code_choice import Candidate, choose
-from backend.llm.code_in_text import candidates_in, whole_text, without_prose
-from backend.llm.code_mending import does_something, is_fragment, is_unmistakable, mend
+from backend.llm.code.blocks import PYTHON_TAGS, CodeBlock, extract_blocks, find_blocks
+from backend.llm.code.choice import Candidate, choose
+from backend.llm.code.in_text import candidates_in, whole_text, without_prose
+from backend.llm.code.mending import does_something, is_fragment, is_unmistakable, mend
+from backend.llm.code.parsing import Parser
+from backend.llm.code.shell import extract_other
 from backend.llm.loose_json import Unreadable, read_object
-from backend.llm.parsing import Parser
-from backend.llm.shell_code import extract_other
 from backend.llm.thinking import strip_thinking
 
 __all__ = ["CodeBlock", "extract_blocks", "extract_code", "extract_json", "strip_thinking"]

@@ -35,6 +35,10 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     return lambda *lines: use_script(monkeypatch, tmp_path / "script.jsonl", *lines)
 
 
+def read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 async def solve(query: str = "Do it", **more: Any) -> dict[str, Any]:
     result = await python_coder_tool.execute_code_task(query, **more)
     assert set(result) >= DOCUMENTED
@@ -366,9 +370,9 @@ async def test_plots_and_files_come_back_by_content(play: Play) -> None:
     play(generate(code), APPROVE, ASSESS)
     result = await solve()
     table, plot = sorted(result["artifacts"], key=lambda entry: entry["media_type"], reverse=True)
-    assert (table["name"], Path(table["path"]).read_bytes()) == ("table.csv", b"a\n1\n")
+    assert (table["name"], read(table["path"])) == ("table.csv", b"a\n1\n")
     assert plot["media_type"] == "image/png"
-    assert Path(plot["path"]).read_bytes().startswith(b"\x89PNG")
+    assert read(plot["path"]).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

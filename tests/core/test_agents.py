@@ -336,9 +336,7 @@ async def test_the_conversation_so_far_reaches_the_coder(play: Play) -> None:
 
 
 @pytest.mark.parametrize("agent_type", ["React", "both", ""])
-async def test_an_unknown_agent_is_refused_with_the_known_ones(
-    play: Play, agent_type: Any
-) -> None:
+async def test_an_unknown_agent_is_refused_with_the_known_ones(play: Play, agent_type: Any) -> None:
     play({"stage": "chat", "reply": "x"})
     with pytest.raises(RequestError, match="auto, react, plan_execute, chat"):
         await put("Hello", agent_type=agent_type)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from backend.llm.code_blocks import CodeBlock, extract_blocks
-from backend.llm.code_mending import is_fragment
+from backend.llm.code.blocks import CodeBlock, extract_blocks
+from backend.llm.code.mending import is_fragment
 
 SHELL_TAGS: Final = frozenset(
     {"bash", "sh", "shell", "zsh", "console", "terminal", "shellscript", "shell-session"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from backend.sandbox.policy_imports import (
+from backend.sandbox.policy.imports import (
     BANNED_IMPORTS,
     CODE_LOADING,
     SOCKETS,

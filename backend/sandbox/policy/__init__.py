@@ -12,10 +12,10 @@ from collections.abc import Collection
 from typing import Final
 
 from backend.errors import RequestError
-from backend.llm.parsing import quiet_compiler
-from backend.sandbox.policy_imports import BLOCKED_IMPORTS, SAFE_PACKAGES
-from backend.sandbox.policy_python import check_tree
-from backend.sandbox.policy_shell import check_shell
+from backend.llm.code.parsing import quiet_compiler
+from backend.sandbox.policy.imports import BLOCKED_IMPORTS, SAFE_PACKAGES
+from backend.sandbox.policy.python import check_tree
+from backend.sandbox.policy.shell import check_shell
 from backend.types import Issue, Language
 
 __all__ = ["BLOCKED_IMPORTS", "MAX_CODE_CHARS", "SAFE_PACKAGES", "check"]

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from backend.llm.parsing import Parser
+from backend.llm.code.parsing import Parser
 
 _QUOTES: Final = str.maketrans(
     {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from backend.llm.code_names import Names, names_of
+from backend.llm.code.names import Names, names_of
 
 
 @dataclass(frozen=True)

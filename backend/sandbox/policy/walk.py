@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from backend.sandbox import policy_tables as tables
-from backend.sandbox.policy_imports import ABSENCE_ERRORS, words
+from backend.sandbox.policy import tables
+from backend.sandbox.policy.imports import ABSENCE_ERRORS, words
 
 _LEAF_FIELDS = words(
     "ctx op ops id attr n s kind type_comment name asname names level module lineno"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from backend.llm.parsing import Parser
+from backend.llm.code.parsing import Parser
 
 PYTHON_TAGS: Final = frozenset(
     {

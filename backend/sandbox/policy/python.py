@@ -7,10 +7,10 @@ import difflib
 from collections.abc import Callable, Collection
 from typing import Final
 
-from backend.sandbox import policy_imports as packages
-from backend.sandbox import policy_tables as tables
-from backend.sandbox.policy_imports import Ban
-from backend.sandbox.policy_walk import Imported, Program, folded
+from backend.sandbox.policy import imports as packages
+from backend.sandbox.policy import tables
+from backend.sandbox.policy.imports import Ban
+from backend.sandbox.policy.walk import Imported, Program, folded
 from backend.types import Issue, Severity
 
 MAX_ISSUES = 40
