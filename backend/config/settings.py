@@ -79,9 +79,7 @@ class Settings(BaseSettings):
     """Wall-clock seconds one program may take."""
     max_memory_mb: Mebibytes = Field(512, alias="PYTHON_CODE_MAX_MEMORY", ge=32, le=1_048_576)
     """MiB one program may use, all its processes together."""
-    execution_dir: Path = Field(
-        Path("./data/code_execution"), alias="PYTHON_CODE_EXECUTION_DIR"
-    )
+    execution_dir: Path = Field(Path("./data/code_execution"), alias="PYTHON_CODE_EXECUTION_DIR")
     """Where input files are staged for a run; each run's folder is removed with the run."""
     max_iterations: int = Field(3, alias="PYTHON_CODE_MAX_ITERATIONS", ge=0, le=20)
     """Rewrites before a run, after findings of the static check or the review."""

@@ -138,8 +138,6 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
     Path(".env").write_text(text, encoding="utf-8")
     example = Settings(_env_file=None)
     assert example.model_dump(exclude={"execution_dir", "data_dir", "ollama_host"}) == (
-        Settings.model_construct().model_dump(
-            exclude={"execution_dir", "data_dir", "ollama_host"}
-        )
+        Settings.model_construct().model_dump(exclude={"execution_dir", "data_dir", "ollama_host"})
         | {"openai_base_url": example.openai_base_url}
     )

@@ -160,7 +160,11 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         reason, calls = error.what, list(error.calls)
     timings = {"verification_s": time.monotonic() - started}
     if judgement is None:
-        assessment: dict[str, Any] = {"answers_request": None, "reason": f"not judged: {reason}", "missing": []}
+        assessment: dict[str, Any] = {
+            "answers_request": None,
+            "reason": f"not judged: {reason}",
+            "missing": [],
+        }
         return {"assessment": assessment, "calls": calls, "timings": timings}
     update: dict[str, Any] = {
         "assessment": {key: judgement[key] for key in ("answers_request", "reason", "missing")},
