@@ -50,6 +50,7 @@ def _wall_in(header: Mapping[str, Any], claims: int) -> list[str]:
     if claims != _CLAIMS:
         os.dup2(claims, _CLAIMS, inheritable=False)
     kernel.close_from(_CLAIMS + 1)
+    os.setpgid(0, 0)  # what is done to the program's group is not done to its keeper
     kernel.set_rlimits(header["limits"]["rlimits"])
     # The keeper counts this process's memory, and the program may look at itself.
     kernel.set_dumpable(True)

@@ -35,10 +35,29 @@ _CLONE_NAMESPACES = 0x7E020000
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
 _PR_SET_MM = 35
+_PRIO_PROCESS = 0
 _AF_UNIX = 1
-_AF_INET = 2
-_AF_INET6 = 10
-_AF_NETLINK = 16
+_INTERNET = (2, 10, 16)
+"""AF_INET, AF_INET6, and AF_NETLINK, over which the C library asks for addresses."""
+_KEEPER = 1
+"""Its process id inside; its watchdog has to get its turns."""
+
+_REFUSED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
+    "ioctl": (1, (_TIOCSTI, _TIOCLINUX)),
+    "prctl": (0, (_PR_SET_MM,)),
+    "sched_setaffinity": (0, (_KEEPER,)),
+    "sched_setattr": (0, (_KEEPER,)),
+    "sched_setparam": (0, (_KEEPER,)),
+    "sched_setscheduler": (0, (_KEEPER,)),
+}
+"""Which argument, and what it must not be. The ioctls type into a terminal."""
+
+_ACCEPTED_VALUES: dict[str, tuple[int, ...]] = {
+    "prlimit64": (0,),
+    "socket": (_AF_UNIX,),
+    "socketpair": (_AF_UNIX,),
+}
+"""What the first argument must be. For prlimit64 it is the process: 0 is the caller."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,31 +142,28 @@ def _only_for(number: int, body: list[bytes]) -> list[bytes]:
 
 
 def _gate(call: str, allow_network: bool) -> list[bytes]:
+    """What decides a call by its arguments."""
     allow = _instruction(_RETURN, _ALLOW)
     refused = _refuse(errno.EPERM)
     if call == "clone":
         has_flag = _instruction(_JUMP_ANY_BIT, _CLONE_NAMESPACES, 0, 1)
         return [_load_argument(0), has_flag, refused, allow]
-    if call in ("clone3", "memfd_create"):
-        # clone3 hides its flags behind a pointer; the C library falls back to clone. Memory files
-        # are in no file system whose size is limited.
-        return [_refuse(errno.ENOSYS)]
-    if call == "ioctl":
-        # Typing into a terminal.
-        return [_load_argument(1), *_refuse_values(_TIOCSTI, _TIOCLINUX), allow]
-    if call == "prctl":
-        return [_load_argument(0), *_refuse_values(_PR_SET_MM), allow]
-    if call == "prlimit64":
-        # Only its own limits: 0 is the caller.
-        own = _instruction(_JUMP_EQUAL, 0, 1, 0)
-        return [_load_argument(0), own, refused, allow]
-    families = [_AF_UNIX]
-    if allow_network and call == "socket":
-        families += [_AF_INET, _AF_INET6, _AF_NETLINK]
-    accepted: list[bytes] = []
-    for family in families:
-        accepted += [_instruction(_JUMP_EQUAL, family, 0, 1), allow]
-    return [_load_argument(0), *accepted, refused]
+    if call == "setpriority":
+        only_a_process = _instruction(_JUMP_EQUAL, _PRIO_PROCESS, 1, 0)
+        not_the_keeper = [_load_argument(1), *_refuse_values(_KEEPER), allow]
+        return [_load_argument(0), only_a_process, refused, *not_the_keeper]
+    if call in _REFUSED_VALUES:
+        argument, values = _REFUSED_VALUES[call]
+        return [_load_argument(argument), *_refuse_values(*values), allow]
+    if call in _ACCEPTED_VALUES:
+        families = _INTERNET if allow_network and call == "socket" else ()
+        accepted: list[bytes] = []
+        for value in (*_ACCEPTED_VALUES[call], *families):
+            accepted += [_instruction(_JUMP_EQUAL, value, 0, 1), allow]
+        return [_load_argument(0), *accepted, refused]
+    # clone3 hides its flags behind a pointer, and the C library falls back to clone. Memory files
+    # are in no file system whose size is limited.
+    return [_refuse(errno.ENOSYS)]
 
 
 def _refuse_values(*values: int) -> list[bytes]:

@@ -175,10 +175,6 @@ ALLOWED: dict[str, Numbers] = {
     "sched_getparam": (143, 121),
     "sched_getscheduler": (145, 120),
     "sched_rr_get_interval": (148, 127),
-    "sched_setaffinity": (203, 122),
-    "sched_setattr": (314, 274),
-    "sched_setparam": (142, 118),
-    "sched_setscheduler": (144, 119),
     "sched_yield": (24, 124),
     "select": (23, None),
     "sendfile": (40, 71),
@@ -189,7 +185,6 @@ ALLOWED: dict[str, Numbers] = {
     "set_tid_address": (218, 96),
     "setitimer": (38, 103),
     "setpgid": (109, 154),
-    "setpriority": (141, 140),
     "setrlimit": (160, 164),
     "setsid": (112, 157),
     "setsockopt": (54, 208),
@@ -245,6 +240,11 @@ GATED: dict[str, tuple[int, int]] = {
     "socket": (41, 198),
     "socketpair": (53, 199),
     "prctl": (157, 167),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "setpriority": (141, 140),
 }
 """Decided by their arguments, or answered as if the kernel did not have them."""
 
