@@ -8,35 +8,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
 from backend.core.requests import Answer, Ask
+from backend.demo.model import choose_model
 from backend.demo.over_http import DemoServer, Exchange, start_server
 from backend.demo.proof import find_problems
 from backend.demo.scenes import HTTP_SCENE, SCENES, WINE, WINE_PROGRAM, Scene
 from backend.errors import MachineError, PythonCoderError
-from backend.llm.models import open_models
 from backend.tools.python_executor_engine import PythonExecutor, require_enabled
 from backend.types import Emit, ExecutionRequest
 
 _DATA_SECONDS = 120.0
 """Importing scikit-learn for the first time takes a while on a slow disk."""
-_RECORDED = {
-    "enabled": True,
-    "timeout_s": 60.0,
-    "max_memory_mb": 1024,
-    "max_iterations": 3,
-    "max_retries": 3,
-    "max_steps": 5,
-    "max_plans": 3,
-    "review": True,
-    "allow_partial_execution": False,
-}
-"""What the recorded conversation was recorded with."""
 
 
 class Show(Protocol):
@@ -109,46 +96,22 @@ async def play(settings: Settings, *, show: Show, keep: Keep) -> Report:
             update={
                 "data_dir": Path(folder) / "data",
                 "execution_dir": Path(folder) / "runs",
-                "database_url": None,
+                "database_url": f"sqlite:///{folder}/demo.db",
             }
         )
-        chosen, recorded = await _choose_model(private, Path(folder), show)
-        stage = _Stage(chosen, recorded=recorded, show=show, keep=keep)
-        async with start_server(chosen) as server:
+        cast = await choose_model(private, Path(folder))
+        show.say(cast.line)
+        stage = _Stage(cast.settings, recorded=cast.recorded, show=show, keep=keep)
+        async with start_server(cast.settings) as server:
             await stage.play_all(server)
     return Report(
         model=stage.model,
-        recorded=recorded,
+        recorded=cast.recorded,
         isolation=stage.isolation,
         played=stage.played,
         files=[str(path) for path in stage.files],
         seconds=round(time.monotonic() - started, 2),
     )
-
-
-async def _choose_model(settings: Settings, folder: Path, show: Show) -> tuple[Settings, bool]:
-    """The local model when it answers, else the recorded conversation; the first line says which."""
-    provider, _, name = settings.model.partition(":")
-    why = "that is the configured model"
-    if provider != "scripted":
-        try:
-            async with open_models(settings) as models:
-                await models.check()
-        except MachineError:
-            why = f"no model server answers for {settings.model}"
-        except PythonCoderError as error:
-            why = error.what.rstrip(".")
-        else:
-            show.say(f"{name}: the local model answers, live; what it writes differs each time.")
-            return settings, False
-    show.say(
-        "scripted: a recorded conversation; checks, sandbox, repairs, plots and files "
-        f"below are real ({why})."
-    )
-    script = folder / "conversation.jsonl"
-    recording = resources.files("backend.demo").joinpath("conversation.jsonl")
-    script.write_bytes(recording.read_bytes())
-    return settings.model_copy(update={**_RECORDED, "model": f"scripted:{script}"}), True
 
 
 class _Stage:

@@ -227,3 +227,23 @@ def test_what_is_not_as_it_must_be_is_found(
     problems = list(find_problems(SCENE, **given, results=[{**GOOD, **result}], recorded=True))
     assert (said in " ".join(problems)) if said else problems == []
     assert bool(problems) == bool(said)
+
+
+@pytest.mark.sandbox
+@needs_sandbox
+def test_settings_of_the_user_do_not_spoil_the_recording(tmp_path: Path) -> None:
+    # None of these fits the recorded conversation; the database must not be touched at all.
+    done = run(
+        "demo",
+        "-q",
+        PYTHON_CODE_TIMEOUT="0.1",
+        PYTHON_CODE_MAX_MEMORY="64",
+        CODE_GENERATION_MAX_RETRIES="0",
+        PYTHON_CODE_MAX_ITERATIONS="0",
+        PYTHON_CODE_MAX_OUTPUT="1",
+        PYTHON_CODER_MAX_STEPS="1",
+        PYTHON_CODER_MAX_QUESTION="100",
+        DATABASE_URL=f"sqlite:///{tmp_path}/precious.db",
+    )
+    assert done.status == 0, done.out + done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["demo_output"]
