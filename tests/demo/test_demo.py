@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from backend.config.settings import Settings
 from backend.demo.proof import find_problems, numbers_not_in
 from backend.demo.scenes import HTTP_SCENE, SCENES, Scene
-from tests.commands import Done, files_below, needs_sandbox, run
+from tests.commands import PATIENCE_S, Descendants, Done, files_below, needs_sandbox, run, start
 from tests.ollama_server import OllamaServer
 
 LINES = [
@@ -247,3 +248,19 @@ def test_settings_of_the_user_do_not_spoil_the_recording(tmp_path: Path) -> None
     )
     assert done.status == 0, done.out + done.err
     assert [path.name for path in tmp_path.iterdir()] == ["demo_output"]
+
+
+@pytest.mark.sandbox
+@needs_sandbox
+def test_ctrl_c_ends_the_demo_and_its_server(tmp_path: Path) -> None:
+    process = start("demo")
+    descendants = Descendants(process.pid)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if b"Running the program" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err) == (130, b"Error: Interrupted.\n")
+    assert descendants.count >= 2
+    assert descendants.left() == []
