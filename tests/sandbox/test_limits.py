@@ -184,6 +184,11 @@ async def test_data_libraries_work_within_512_mb(run: Run, code: str) -> None:
 
 
 @sandboxed
+async def test_a_time_out_keeps_what_was_printed_without_a_newline(run: Run) -> None:
+    result = await run("print('50 %', end='')\nwhile True: pass", timeout_s=1)
+    assert (result.stopped_by, result.stdout) == ("timeout", "50 %")
+
+
 async def test_a_time_out_keeps_output_and_artifacts_so_far(run: Run) -> None:
     code = "open('part.txt', 'w').write('half')\nprint('so far')\nwhile True: pass"
     result = await run(code, timeout_s=1)

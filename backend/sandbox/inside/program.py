@@ -86,8 +86,6 @@ def _execute(header: Mapping[str, Any], own_pid: int) -> int:
 def _main_module(header: Mapping[str, Any], name: str) -> ModuleType:
     sys.path[:] = ["/workspace", *sys.path]
     sys.argv = [os.path.basename(name), *header["argv"]]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     module = ModuleType("__main__")
     module.__file__ = name
     module.__dict__["__builtins__"] = sys.modules["builtins"]

@@ -81,6 +81,8 @@ class Walls:
                 "-P",
                 "-s",
                 "-B",
+                # What was printed before a kill must be out of the process by then.
+                "-u",
                 "-X",
                 "utf8",
                 "-c",
