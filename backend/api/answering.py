@@ -173,6 +173,20 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "model_calls": answer.usage["calls"],
         "usage_by_stage": answer.usage["by_stage"],
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
+        **_last_program(answer.python_coder_results),
+    }
+
+
+def _last_program(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The program behind the answer, for clients that look for one and not for a list."""
+    if not results:
+        return {}
+    last = results[-1]
+    return {
+        "code": last["code"],
+        "output": last["output"],
+        "iterations": last["iterations"],
+        "history": last["verification_history"],
     }
 
 

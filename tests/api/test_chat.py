@@ -76,7 +76,10 @@ def test_a_plan_is_carried_out(serve: Serve) -> None:
     body = chat(client, "Compute 6 * 7", agent_type="plan_execute").json()
     assert body["choices"][0]["message"]["content"] == "42"
     assert body["x_agent_metadata"]["agent_selected"] == "plan_execute"
-    assert body["x_agent_metadata"]["python_coder_results"][0]["output"] == "42\n"
+    metadata = body["x_agent_metadata"]
+    assert metadata["python_coder_results"][0]["output"] == metadata["output"] == "42\n"
+    assert (metadata["code"], metadata["iterations"]) == ("print(6 * 7)", 1)
+    assert metadata["history"][0]["action"] == "approved"
 
 
 @pytest.mark.parametrize(
