@@ -381,6 +381,18 @@ async def test_leaving_a_stream_stops_the_work(play: Play) -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_the_review_knows_what_the_task_is_a_part_of(play: Play) -> None:
+    play(
+        act("python_coder", "multiply"),
+        generate("print(42)"),
+        {**APPROVE, "repeat": False, "when": "(?s)Compute marker 4711.*multiply"},
+        act("finish", "42"),
+    )
+    given = await put("Compute marker 4711", agent_type="react")
+    (entry,) = given.python_coder_results[0]["verification_history"]
+    assert (entry["action"], entry["note"]) == ("approved", "")
+
+
 async def test_a_repair_inside_an_agent_is_part_of_its_result(play: Play) -> None:
     play(
         act("python_coder", "divide"),

@@ -12,7 +12,7 @@ from backend.errors import ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
-from backend.tools.coder.texts import OBSERVATION_CHARS, shorten
+from backend.tools.coder.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
 from backend.tools.python_executor_engine import describe_files
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
@@ -147,6 +147,7 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     last = state["attempts"][-1]
     values = {
         "request": state["request"],
+        "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "code": state["code"],
         "output": shorten(last["stdout"], OBSERVATION_CHARS) or "(nothing was printed)",
         "artifacts": ", ".join(reference["name"] for reference in state["artifacts"]),

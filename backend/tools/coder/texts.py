@@ -8,6 +8,8 @@ from typing import Any
 
 OBSERVATION_CHARS = 6000
 """An output goes to the model whole up to this many characters, then as head and tail."""
+JUDGED_CONTEXT_CHARS = 2000
+"""Of the context where a program is judged: enough to know what the request is a part of."""
 ATTEMPTS_CHARS = 8000
 """Characters of all former attempts in one prompt together."""
 FACTS_CHARS = 9000

@@ -12,7 +12,12 @@ from backend.errors import ModelError
 from backend.llm.asking import ask
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
 from backend.tools.coder.state import CoderContext, CoderState, Verification
-from backend.tools.coder.texts import list_facts, list_findings
+from backend.tools.coder.texts import (
+    JUDGED_CONTEXT_CHARS,
+    list_facts,
+    list_findings,
+    shorten,
+)
 from backend.tools.python_executor_engine import blocking
 from backend.types import Event, Issue
 
@@ -59,6 +64,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     deps = runtime.context
     values = {
         "request": state["request"],
+        "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
         "code": state["code"],
     }
