@@ -14,6 +14,9 @@ WORKSPACE = "/workspace"
 RUNNER = "/opt/python-coder"
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _NOBODY = "65534"
+_PRIVATE = (WORKSPACE, "/tmp", "/dev/shm")
+_DATA = "/mnt/data"
+"""Where models that were trained on other interpreters look for files and leave them."""
 _START = (
     f"import sys;sys.path.insert(0,'{RUNNER}/runner');"
     "from inside.keeper import main;sys.path.pop(0);main()"
@@ -63,9 +66,11 @@ class Walls:
         """
         options = [
             *self._namespaces(info_fd),
+            *_devices(),
+            *_private(limits),
             *self._system(),
-            *self._private(limits),
             *_inputs(inputs),
+            *(part for folder in self._shields() for part in ("--remount-ro", folder)),
             "--remount-ro", "/dev",
             "--remount-ro", "/",
             "--chdir", WORKSPACE,
@@ -109,14 +114,27 @@ class Walls:
             options += ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
         return options
 
+    def _shields(self) -> list[str]:
+        """Folders in a private one through which a virtual environment there is reached.
+
+        Each is a file system of its own, read-only in the end: were they the program's, it could
+        put a folder of its own in the place of the packages.
+        """
+        shown = {target for _, target in self.interpreter.binds}
+        firsts = {
+            f"{place}/{target.removeprefix(place).split('/')[1]}"
+            for target in shown
+            for place in _PRIVATE
+            if target.startswith(f"{place}/")
+        }
+        return sorted(firsts - shown)
+
     def _system(self) -> list[str]:
-        options = ["--proc", "/proc", "--perms", "0755", "--tmpfs", "/dev"]
-        for device in _DEVICES:
-            options += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-        for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
-            options += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
+        options = []
+        for folder in self._shields():
+            options += ["--perms", "0755", "--tmpfs", folder]
         shown = [target for _, target in self.interpreter.binds]
-        for folder in _parents([*shown, f"{RUNNER}/runner", "/etc/passwd", "/mnt/data"]):
+        for folder in _parents([*shown, f"{RUNNER}/runner", "/etc/passwd", _DATA]):
             # bubblewrap would make them unreadable for anyone but their owner.
             options += ["--perms", "0755", "--dir", folder]
         for source, target in self.interpreter.binds:
@@ -130,18 +148,26 @@ class Walls:
             options += ["--ro-bind", "/etc/hosts", "/etc/hosts"]
         for part in ("runner", "fonts"):
             options += ["--ro-bind", str(self.runtime / part), f"{RUNNER}/{part}"]
-        # Where models that were trained on other interpreters look for files and leave them.
-        return [*options, "--symlink", WORKSPACE, "/mnt/data"]
-
-    def _private(self, limits: Limits) -> list[str]:
-        options = []
-        for place, megabytes in (
-            (WORKSPACE, limits.disk_mb),
-            ("/tmp", limits.disk_mb),
-            ("/dev/shm", limits.memory_mb),
-        ):
-            options += ["--perms", "1777", "--size", str(megabytes * MIB), "--tmpfs", place]
+        if not any(Path(target).is_relative_to(_DATA) for target in shown):
+            options += ["--symlink", WORKSPACE, _DATA]
         return options
+
+
+def _devices() -> list[str]:
+    options = ["--proc", "/proc", "--perms", "0755", "--tmpfs", "/dev"]
+    for device in _DEVICES:
+        options += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+    for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
+        options += ["--symlink", f"/proc/self/fd{target}", f"/dev/{name}"]
+    return options
+
+
+def _private(limits: Limits) -> list[str]:
+    sizes = (limits.disk_mb, limits.disk_mb, limits.memory_mb)
+    options = []
+    for place, megabytes in zip(_PRIVATE, sizes, strict=True):
+        options += ["--perms", "1777", "--size", str(megabytes * MIB), "--tmpfs", place]
+    return options
 
 
 def _inputs(inputs: Mapping[str, Path]) -> list[str]:
