@@ -14,10 +14,10 @@ import ast
 import json
 import re
 import time
-import warnings
 from collections import Counter
 from pathlib import Path
 
+from backend.foreign_code import quiet_compiler
 from backend.llm.replies import extract_code
 
 _FENCE = re.compile(r"^```(?:python3?|py)?[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -53,8 +53,7 @@ def _parses(code: str) -> bool:
 
 
 def _tree(code: str) -> ast.Module | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet_compiler():
         try:
             return ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -21,11 +21,10 @@ LAYERS = [
     ["backend.tools.python_coder_tool", "backend.tools.registry"],
     ["backend.tools.coder"],
     ["backend.tools.python_executor_engine"],
-    ["backend.sandbox"],
-    ["backend.store"],
-    ["backend.llm"],
+    ["backend.sandbox", "backend.store", "backend.llm"],
     ["backend.prompts"],
     ["backend.config"],
+    ["backend.foreign_code"],
     ["backend.errors"],
     ["backend.types"],
 ]

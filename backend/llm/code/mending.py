@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from backend.foreign_code import MAX_CODE_CHARS
 from backend.llm.code.parsing import Parser
 
 _QUOTES: Final = str.maketrans(
@@ -49,7 +50,7 @@ def mend(text: str, parser: Parser) -> str | None:
     text = text.strip("\n").rstrip()
     if parser.tree(text) is not None:
         return text
-    if len(text) > Parser.LONGEST:
+    if len(text) > MAX_CODE_CHARS:
         return None
     so_far = text
     for step in _STEPS:

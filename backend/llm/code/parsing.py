@@ -3,22 +3,8 @@
 from __future__ import annotations
 
 import ast
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
 
-# Filters of `warnings` belong to the whole process; two threads must not restore each other's.
-_LOCK: Final = threading.Lock()
-
-
-@contextmanager
-def quiet_compiler() -> Iterator[None]:
-    """Keep the compiler's warnings about somebody else's text from becoming ours."""
-    with _LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 
 
 class Parser:
@@ -27,9 +13,6 @@ class Parser:
     A reply can suggest thousands of candidates. The budget keeps a hostile megabyte under a
     second; ordinary replies use a hundredth of it.
     """
-
-    LONGEST: Final = 262_144
-    """Characters one candidate may have; the static check refuses longer programs too."""
 
     def __init__(self, budget: int = 600_000) -> None:
         self._budget = budget
@@ -60,7 +43,7 @@ class Parser:
         return self._known[text]
 
     def _parse_anew(self, text: str) -> ast.Module | int:
-        if len(text) > self.LONGEST or self.spent or "\0" in text:
+        if len(text) > MAX_CODE_CHARS or self.spent or "\0" in text:
             return 1
         self.charge(200 + len(text) // 8)
         try:

@@ -12,17 +12,13 @@ from collections.abc import Collection
 from typing import Final
 
 from backend.errors import RequestError
-from backend.llm.code.parsing import quiet_compiler
+from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 from backend.sandbox.policy.imports import BLOCKED_IMPORTS, SAFE_PACKAGES
 from backend.sandbox.policy.python import check_tree
 from backend.sandbox.policy.shell import check_shell
 from backend.types import Issue, Language
 
-__all__ = ["BLOCKED_IMPORTS", "MAX_CODE_CHARS", "SAFE_PACKAGES", "check"]
-
-MAX_CODE_CHARS: Final = 262_144
-"""Characters a program may have. Parsing that much takes well under two seconds; a program
-that is longer holds data, which belongs into a file."""
+__all__ = ["BLOCKED_IMPORTS", "SAFE_PACKAGES", "check"]
 
 _COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"})

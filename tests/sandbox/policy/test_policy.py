@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from backend.errors import RequestError
-from backend.sandbox.policy import BLOCKED_IMPORTS, MAX_CODE_CHARS, SAFE_PACKAGES, check
+from backend.foreign_code import MAX_CODE_CHARS
+from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, check
 from bench import policy as bench
 
 
