@@ -7,25 +7,24 @@ CORPORA ?= $(wildcard ../shared/corpora)
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bubblewrap demo test check format bench serve lock clean
+.PHONY: help setup system demo test check format bench serve lock clean
 
 help: ## list what can be typed here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-setup: $(STAMP) bubblewrap ## the virtual environment, the locked packages and bubblewrap
+setup: system $(STAMP) ## the virtual environment, the locked packages and bubblewrap
 
-$(STAMP): requirements.lock pyproject.toml
+system:
+	@sh tools/ensure-system.sh $(PYTHON)
+
+$(STAMP): requirements.lock pyproject.toml | system
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "python-coder needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 setup" >&2; exit 3; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "Could not make a virtual environment. On Debian: apt-get install python3-venv" >&2; exit 3; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing the locked packages into $(VENV) (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
-
-bubblewrap:
-	@sh tools/ensure-bubblewrap.sh
 
 demo: setup ## the main job, end to end, into ./demo_output
 	@$(BIN)/python-coder demo
