@@ -25,7 +25,7 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": 
 _STRICT: Final = json.JSONDecoder(strict=False)
 
 
-class Unreadable(Exception):
+class NotAnObject(Exception):
     """This is no object. `cut_off`: the text ended inside it."""
 
     def __init__(self, place: int, *, cut_off: bool = False) -> None:
@@ -34,18 +34,18 @@ class Unreadable(Exception):
         self.cut_off = cut_off
 
 
-def read_object(text: str, start: int) -> tuple[dict[str, Any], int]:
+def parse_object(text: str, start: int) -> tuple[dict[str, Any], int]:
     """The object whose ``{`` stands at `start`, and the place after it.
 
     Raises:
-        Unreadable: there is none, or it was cut off.
+        NotAnObject: there is none, or it was cut off.
     """
     try:
         value, end = _STRICT.raw_decode(text, start)
     except (ValueError, RecursionError):
         value, end = _Reader(text).value(start, 0)
     if not isinstance(value, dict):
-        raise Unreadable(start)
+        raise NotAnObject(start)
     return value, end
 
 
@@ -57,7 +57,7 @@ class _Reader:
         place = self._skip(place)
         letter = self._text[place]
         if depth > MAX_DEPTH:
-            raise Unreadable(place, cut_off=True)
+            raise NotAnObject(place, cut_off=True)
         if letter == "{":
             return self._object(place + 1, depth)
         if letter in "[(":
@@ -73,7 +73,7 @@ class _Reader:
             key, place = self._key(place)
             place = self._skip(place)
             if self._text[place] not in ":=":
-                raise Unreadable(place)
+                raise NotAnObject(place)
             found[key], place = self.value(place + 1, depth + 1)
             place = self._comma(place, "}")
         return found, place + 1
@@ -92,7 +92,7 @@ class _Reader:
         if self._text[place] == ",":
             return self._skip(place + 1)
         if self._text[place] != close and self._text[place] not in _QUOTES:
-            raise Unreadable(place)
+            raise NotAnObject(place)
         return place
 
     def _key(self, place: int) -> tuple[str, int]:
@@ -100,17 +100,17 @@ class _Reader:
             return self._quoted(place)
         word = _WORD.match(self._text, place)
         if word is None:
-            raise Unreadable(place)
+            raise NotAnObject(place)
         return word[0], word.end()
 
     def _scalar(self, place: int) -> tuple[Any, int]:
         if word := _WORD.match(self._text, place):
             if word[0].lower() not in _WORDS:
-                raise Unreadable(place)
+                raise NotAnObject(place)
             return _WORDS[word[0].lower()], word.end()
         number = _NUMBER.match(self._text, place)
         if number is None or len(number[0]) > 400:
-            raise Unreadable(place)
+            raise NotAnObject(place)
         digits = number[0].replace("_", "")
         whole = re.fullmatch(r"[-+]?\d+", digits)
         return (int(digits) if whole else float(digits)), number.end()
@@ -146,7 +146,7 @@ class _Reader:
         while True:
             stop = stops.search(text, place)
             if stop is None:
-                raise Unreadable(len(text), cut_off=True)
+                raise NotAnObject(len(text), cut_off=True)
             place = stop.start()
             if text[place] == "\\":
                 parts.append(text[start:place])
@@ -164,12 +164,12 @@ class _Reader:
         after = _SPACE.match(self._text, place)
         place = after.end() if after else place
         if place >= len(self._text):
-            raise Unreadable(place, cut_off=True)
+            raise NotAnObject(place, cut_off=True)
         return self._text[place] in ",}]:)\"'#/"
 
     def _escape(self, place: int) -> tuple[str, int]:
         if place >= len(self._text):
-            raise Unreadable(place, cut_off=True)
+            raise NotAnObject(place, cut_off=True)
         letter = self._text[place]
         if letter == "u":
             digits = self._text[place + 1 : place + 5]
@@ -183,7 +183,7 @@ class _Reader:
         blank = _BLANK.match(self._text, place)
         place = blank.end() if blank else place
         if place >= len(self._text):
-            raise Unreadable(place, cut_off=True)
+            raise NotAnObject(place, cut_off=True)
         return place
 
 

@@ -1,4 +1,4 @@
-"""What arrives of a reply: thoughts apart from words, words to whoever watches, tokens counted."""
+"""What arrives of a reply: words to whoever watches, tokens counted, and judged at its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.errors import BadReply
 from backend.llm.failures import ServerFailure, StreamEndedEarly, translate
+from backend.llm.thinking import Thinking
 from backend.llm.wire import Piece, Question, Server
 
 CHARS_PER_TOKEN = 8
@@ -14,105 +15,6 @@ CHARS_PER_TOKEN = 8
 prose has about 4). More characters a token than this means that the server cut the prompt."""
 CERTAIN_CHARS = 8_000
 """Shorter prompts are not compared: a few long runs of one character would tip the average."""
-
-_OPENING = ("<think>", "<thinking>", "<thought>", "<reasoning>")
-_CLOSING = ("</think>", "</thinking>", "</thought>", "</reasoning>")
-
-
-class Thinking:
-    """Divides a stream into thoughts and words, whatever pieces the tags come in.
-
-    A tag counts where it opens a line outside a fenced block, so that a program which handles
-    such tags is left alone. A closing tag without an opening one (the chat template wrote it)
-    makes all words before it thoughts.
-    """
-
-    def __init__(self) -> None:
-        self.thoughts = ""
-        self._words: list[str] = []
-        self._pending = ""
-        self._line = ""
-        self._fenced = False
-        self._inside = False
-
-    @property
-    def words(self) -> str:
-        """Everything but thoughts, so far."""
-        return "".join(self._words)
-
-    def feed(self, piece: str) -> str:
-        """Take a piece; give the words that are certain by now."""
-        self._pending += piece
-        shown = ""
-        while self._pending:
-            before = (len(self._pending), self._inside)
-            shown += self._leave() if self._inside else self._advance()
-            if (len(self._pending), self._inside) == before:
-                break
-        return shown
-
-    def finish(self) -> str:
-        """Give what was held back; call it once, at the end."""
-        rest, self._pending = self._pending, ""
-        if self._inside:
-            self.thoughts += rest
-            return ""
-        self._words.append(rest)
-        self._set_aside_unopened()
-        return rest
-
-    def _leave(self) -> str:
-        found = min(
-            ((at, tag) for tag in _CLOSING if (at := self._pending.find(tag)) >= 0), default=None
-        )
-        if found is None:
-            keep = _possible_tag_at_end(self._pending)
-            cut = len(self._pending) - keep
-            self.thoughts += self._pending[:cut]
-            self._pending = self._pending[cut:]
-            return ""
-        at, tag = found
-        self.thoughts += self._pending[:at]
-        self._pending = self._pending[at + len(tag) :]
-        self._inside = False
-        return ""
-
-    def _advance(self) -> str:
-        if not self._fenced and not self._line.strip():
-            start = self._pending.lstrip()
-            for tag in _OPENING:
-                if start.startswith(tag):
-                    self._pending = start[len(tag) :]
-                    self._inside = True
-                    return ""
-                if tag.startswith(start):
-                    return ""
-        end = self._pending.find("\n") + 1 or len(self._pending)
-        shown, self._pending = self._pending[:end], self._pending[end:]
-        self._line += shown
-        if shown.endswith("\n"):
-            self._fenced ^= self._line.lstrip().startswith(("```", "~~~"))
-            self._line = ""
-        if self.thoughts and not self._words:
-            shown = shown.lstrip()
-        if shown:
-            self._words.append(shown)
-        return shown
-
-    def _set_aside_unopened(self) -> None:
-        words = self.words
-        before, tag, after = words.partition("</think>")
-        if tag and "<think>" not in before and "```" not in before:
-            self.thoughts += before
-            self._words = [after.lstrip()]
-
-
-def _possible_tag_at_end(text: str) -> int:
-    start = text.rfind("<")
-    if start < 0:
-        return 0
-    tail = text[start:]
-    return len(tail) if any(tag.startswith(tail) for tag in _CLOSING) else 0
 
 
 class Watcher:

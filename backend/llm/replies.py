@@ -10,10 +10,11 @@ from typing import Any, Final
 from backend.llm.code.blocks import PYTHON_TAGS, CodeBlock, extract_blocks, find_blocks
 from backend.llm.code.choice import Candidate, choose
 from backend.llm.code.in_text import candidates_in, whole_text, without_prose
-from backend.llm.code.mending import does_something, is_fragment, is_unmistakable, mend
+from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
+from backend.llm.code.recognition import does_something, is_fragment, is_unmistakable
 from backend.llm.code.shell import extract_other
-from backend.llm.loose_json import Unreadable, read_object
+from backend.llm.loose_json import NotAnObject, parse_object
 from backend.llm.thinking import strip_thinking
 
 __all__ = ["CodeBlock", "extract_blocks", "extract_code", "extract_json", "strip_thinking"]
@@ -109,7 +110,7 @@ class _Python:
         if block.language and not block.is_python:
             return None
         code = mend(block.code, self._parser)
-        if code is None and not self._is_part(block.code):
+        if code is None and not is_fragment(block.code, None):
             code = without_prose(block.code, self._parser)
         return self._judged(code, tagged=block.is_python)
 
@@ -126,9 +127,6 @@ class _Python:
             return None
         return None if is_fragment(code, tree) else Candidate(code, tree)
 
-    def _is_part(self, text: str) -> bool:
-        return is_fragment(text, None)
-
     def _broken(self, blocks: list[CodeBlock]) -> str | None:
         """The last closed Python block as it is, so that somebody is told its syntax error."""
         for block in reversed(blocks):
@@ -139,7 +137,7 @@ class _Python:
 
     def _is_broken_program(self, code: str) -> bool:
         parses = self._parser.tree(code) is not None
-        return bool(_WRITTEN.search(code)) and not parses and not self._is_part(code)
+        return bool(_WRITTEN.search(code)) and not parses and not is_fragment(code, None)
 
     # --- markup, JSON, bare text -------------------------------------------------------------
 
@@ -222,8 +220,8 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         if place < 0 or spent > _OBJECT_CHARS:
             return
         try:
-            value, end = read_object(text, place)
-        except Unreadable as error:
+            value, end = parse_object(text, place)
+        except NotAnObject as error:
             if error.cut_off and re.match(r"\{\s*[\"'“]", text[place : place + 80]):
                 return
             spent += max(0, error.place - place)

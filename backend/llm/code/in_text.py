@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from backend.llm.code.choice import Candidate
-from backend.llm.code.mending import does_something, is_fragment, is_unmistakable, mend
+from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
+from backend.llm.code.recognition import does_something, is_fragment, is_unmistakable
 
 _PROSE: Final = re.compile(
     r"[ \t]*(?:[-*\u2022>|]|\d+[.)])?[ \t]*\**[A-Z][\w'\u2019-]*,?(?: [\w'\u2019`\"(),;/-]+){3,}[.:!?,]?\**[ \t]*$"

@@ -11,7 +11,6 @@ from typing import Final
 _ALWAYS_THERE: Final = frozenset(dir(builtins)) | {
     "__name__", "__file__", "__doc__", "display", "get_ipython",
 }  # fmt: skip
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from backend.llm.code.blocks import CodeBlock, extract_blocks
-from backend.llm.code.mending import is_fragment
+from backend.llm.code.recognition import is_fragment
 
 SHELL_TAGS: Final = frozenset(
     {"bash", "sh", "shell", "zsh", "console", "terminal", "shellscript", "shell-session"}
