@@ -32,8 +32,8 @@ from backend.errors import ModelNotFound, NotFound, RequestError, TooLarge
 from backend.llm.models import Models
 from backend.store.files import StoredFile, safe_name, working_names
 from backend.store.sessions import as_history, check_session_id, new_session_id
-from backend.tools.python_coder_tool import require_question
 from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
+from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
 AGENTS: tuple[AgentType, ...] = get_args(AgentType)

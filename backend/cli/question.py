@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from backend.cli.options import read_text
-from backend.errors import RequestError, TooLarge
+from backend.errors import RequestError
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
@@ -20,17 +20,12 @@ def read_question(given: str, settings: Settings) -> str:
         RequestError: it is empty or not text.
         TooLarge: it is over ``PYTHON_CODER_MAX_QUESTION``.
     """
-    most = settings.max_question_chars
+    from backend.tools.question import require_question
+
     if given == "-":
-        given = read_text("-", most_bytes=most * _MOST_BYTES_A_CHARACTER, what="question")
-    question = given.strip()
-    if not question:
-        raise RequestError("The question is empty.", "Ask something.")
-    if len(question) > most:
-        raise TooLarge(
-            f"The question has {len(question):,} characters, the limit is {most:,}.",
-            "Shorten it, or give the data as a file with -f.",
-        )
+        most = settings.max_question_chars * _MOST_BYTES_A_CHARACTER
+        given = read_text("-", most_bytes=most, what="question")
+    question = require_question(given, settings)
     if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
         raise RequestError("The question is not UTF-8 text.", "Write it in UTF-8.")
     return question

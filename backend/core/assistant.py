@@ -22,13 +22,13 @@ from backend.store.blobs import BlobStore
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.run import unreadable_files
 from backend.tools.coder.state import CoderContext, add_seconds
-from backend.tools.python_coder_tool import require_question
 from backend.tools.python_executor_engine import (
     PythonExecutor,
     describe_files,
     open_engine,
     require_enabled,
 )
+from backend.tools.question import require_question
 from backend.types import (
     AgentName,
     AgentType,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from backend.llm.models import LanguageModel
+from backend.prompts.texts import OBSERVATION_CHARS, list_facts, shorten
 from backend.tools.coder.graph import CoderGraph, run_task
 from backend.tools.coder.state import CoderContext
-from backend.tools.coder.texts import OBSERVATION_CHARS, list_facts, shorten
 from backend.types import Emit, Message
 
 _HISTORY_CHARS = 6000

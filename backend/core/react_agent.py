@@ -18,7 +18,7 @@ from backend.core.actions import ACTION_SCHEMA, Action, read_action
 from backend.core.answering import answer_from_results
 from backend.core.context import MACHINERY, AgentContext, describe_result
 from backend.llm.asking import ask
-from backend.tools.coder.texts import OBSERVATION_CHARS, shorten
+from backend.prompts.texts import OBSERVATION_CHARS, shorten
 from backend.tools.registry import FINISH, NO_TOOL, ToolName, list_tools
 from backend.types import Event, ModelCall
 

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from backend.config.settings import Settings, load_settings
-from backend.errors import PythonCoderError, RequestError, TooLarge
+from backend.errors import PythonCoderError
 from backend.llm.models import Models, open_models
 from backend.store.blobs import BlobStore
 from backend.tools.coder.graph import build_graph, run_task
@@ -26,29 +26,10 @@ from backend.tools.python_executor_engine import (
     place_files,
     require_enabled,
 )
+from backend.tools.question import require_question
 from backend.types import Emit, ignore_event
 
 Context = str | Mapping[str, Any] | None
-
-
-def require_question(query: str, settings: Settings) -> str:
-    """The question without white space around it.
-
-    Raises:
-        RequestError: nothing is left.
-        TooLarge: it is over ``PYTHON_CODER_MAX_QUESTION``.
-    """
-    question = query.strip()
-    if not question:
-        raise RequestError("The question is empty.", "Ask something.", param="messages")
-    if len(question) > settings.max_question_chars:
-        raise TooLarge(
-            f"The question has {len(question):,} characters, the limit is "
-            f"{settings.max_question_chars:,}.",
-            "Shorten it, or give the data as a file.",
-            param="messages",
-        )
-    return question
 
 
 class PythonCoderTool:

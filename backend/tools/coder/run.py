@@ -10,9 +10,9 @@ from langgraph.runtime import Runtime
 
 from backend.errors import ModelError, ModelUnavailable
 from backend.llm.asking import ask
+from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
-from backend.tools.coder.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
 from backend.tools.python_executor_engine import describe_files
 from backend.types import Event, ExecutionRequest, ExecutionResult
 

@@ -10,14 +10,14 @@ from langgraph.runtime import Runtime
 
 from backend.errors import ModelError
 from backend.llm.asking import ask
-from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
-from backend.tools.coder.state import CoderContext, CoderState, Verification
-from backend.tools.coder.texts import (
+from backend.prompts.texts import (
     JUDGED_CONTEXT_CHARS,
     list_facts,
     list_findings,
     shorten,
 )
+from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
+from backend.tools.coder.state import CoderContext, CoderState, Verification
 from backend.tools.python_executor_engine import blocking
 from backend.types import Event, Issue
 

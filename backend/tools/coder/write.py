@@ -10,14 +10,14 @@ from langgraph.runtime import Runtime
 
 from backend.llm.asking import Asked, Unreadable, ask
 from backend.llm.replies import extract_code, strip_thinking
-from backend.tools.coder.state import CoderContext, CoderState, Former, Modification
-from backend.tools.coder.texts import (
+from backend.prompts.texts import (
     OBSERVATION_CHARS,
     list_facts,
     list_findings,
     list_former,
     shorten,
 )
+from backend.tools.coder.state import CoderContext, CoderState, Former, Modification
 from backend.types import Event
 
 _CONTEXT_CHARS = 6000
