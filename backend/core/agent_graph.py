@@ -41,8 +41,6 @@ class PlanState(TypedDict, total=False):
     request: str
     plans: int
     plan: list[PlanStep]
-    plan_note: str
-    """How the plan came about, where it was not as the model wrote it."""
     position: int
     steps: Annotated[list[DoneStep], add]
     python_coder_results: Annotated[list[dict[str, Any]], add]
@@ -64,7 +62,6 @@ def first_plan_state(request: str) -> PlanState:
         "request": request,
         "plans": 0,
         "plan": [],
-        "plan_note": "",
         "position": 0,
         "steps": [],
         "python_coder_results": [],
@@ -108,7 +105,6 @@ async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, An
     return {
         "plans": state["plans"] + 1,
         "plan": steps,
-        "plan_note": note,
         "position": 0,
         "calls": asked.calls,
     }

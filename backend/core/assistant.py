@@ -32,6 +32,7 @@ from backend.tools.question import require_question
 from backend.types import (
     AgentName,
     AgentType,
+    ArtifactRef,
     Emit,
     Event,
     Isolation,
@@ -229,8 +230,13 @@ def _answer(
     )
 
 
-def _reference(entry: Mapping[str, Any]) -> Any:
-    return {key: entry[key] for key in ("name", "media_type", "size", "sha256")}
+def _reference(entry: Mapping[str, Any]) -> ArtifactRef:
+    return ArtifactRef(
+        name=entry["name"],
+        media_type=entry["media_type"],
+        size=entry["size"],
+        sha256=entry["sha256"],
+    )
 
 
 @asynccontextmanager

@@ -64,7 +64,7 @@ def read_plan(reply: str) -> list[PlanStep]:
         steps = _from_lines(strip_thinking(reply))
     if not steps:
         raise Unreadable('it holds no plan; answer with {"steps": [...]}')
-    return in_order(steps[:MAX_PLAN_STEPS])
+    return _in_order(steps[:MAX_PLAN_STEPS])
 
 
 def whole_request(request: str) -> list[PlanStep]:
@@ -122,7 +122,7 @@ def _with_own_ids(steps: list[PlanStep]) -> list[PlanStep]:
     return steps
 
 
-def in_order(steps: Sequence[PlanStep]) -> list[PlanStep]:
+def _in_order(steps: Sequence[PlanStep]) -> list[PlanStep]:
     """The steps with each behind those it waits for; a wait for nothing, or in a circle, is dropped."""
     known = {step["id"] for step in steps}
     waiting: list[PlanStep] = [

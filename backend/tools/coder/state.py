@@ -79,7 +79,6 @@ class CoderState(TypedDict, total=False):
     repairs: int
     findings: list[dict[str, Any]]
     """What stands against the program now: of the check and of the review."""
-    verdict: Literal["approve", "revise", "unreadable", "skipped"]
     unchanged: bool
     problem: str
     """What a repair after a run has to put right."""

@@ -19,7 +19,7 @@ from backend.prompts.texts import (
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
 from backend.tools.coder.state import CoderContext, CoderState, Verification
 from backend.tools.python_executor_engine import blocking
-from backend.types import Event, Issue
+from backend.types import Event
 
 
 async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
@@ -27,16 +27,16 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     started = time.monotonic()
     deps = runtime.context
     issues = deps.engine.check(state["code"], files=state["files"])
+    found = [issue.as_dict() for issue in issues]
     against = [issue.as_dict() for issue in blocking(issues)]
     text = list_findings(against) if against else "The static check has nothing against it"
-    deps.emit(Event(kind="check", text=text, data={"issues": [i.as_dict() for i in issues]}))
+    deps.emit(Event(kind="check", text=text, data={"issues": found}))
     update: dict[str, Any] = {
         "findings": against,
-        "verdict": "skipped",
         "timings": {"verification_s": time.monotonic() - started},
     }
     if against or not _to_be_reviewed(state, runtime):
-        update["verification_history"] = [_entry(state, runtime, issues)]
+        update["verification_history"] = [_entry(state, runtime, found, against)]
     return update
 
 
@@ -57,7 +57,7 @@ def after_check(
 async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
     """Let the model look for blocking faults of intent, logic, safety, runtime and output.
 
-    A verdict that cannot be read or had counts as approval, recorded as ``unreadable``: the
+    A verdict that cannot be read or had counts as approval, and the history's note says so: the
     walls protect anyway, and a run tells more than a second opinion.
     """
     started = time.monotonic()
@@ -76,19 +76,18 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     except ModelError as error:
         note, calls = error.what, list(error.calls)
     findings = verdict["findings"] if verdict else []
-    against = [finding for finding in findings if finding["severity"] == "blocking"]
-    against = against if verdict and verdict["revise"] else []
+    revise = verdict is not None and verdict["revise"]
+    against = [each for each in findings if revise and each["severity"] == "blocking"]
     deps.emit(Event(kind="review", text=_spoken(verdict, against), data={"findings": findings}))
-    update: dict[str, Any] = {
+    entry = _entry(state, runtime, findings, against)
+    if verdict is None:
+        entry["note"] = f"{entry['note']} The review's verdict was unreadable: {note}".strip()
+    return {
         "findings": against,
-        "verdict": "unreadable" if verdict is None else "revise" if against else "approve",
+        "verification_history": [entry],
         "calls": calls,
         "timings": {"verification_s": time.monotonic() - started},
     }
-    entry = _entry(state, runtime, [], update["findings"], findings)
-    if verdict is None:
-        entry["note"] = f"{entry['note']} The review's verdict was unreadable: {note}".strip()
-    return update | {"verification_history": [entry]}
 
 
 def _spoken(verdict: Verdict | None, against: list[dict[str, Any]]) -> str:
@@ -123,18 +122,17 @@ def _minor(finding: dict[str, Any]) -> bool:
 def _entry(
     state: CoderState,
     runtime: Runtime[CoderContext],
-    issues: Sequence[Issue],
-    against: Sequence[dict[str, Any]] | None = None,
-    findings: Sequence[dict[str, Any]] = (),
+    found: Sequence[dict[str, Any]],
+    against: Sequence[dict[str, Any]],
 ) -> Verification:
-    blocked = against if against is not None else [i.as_dict() for i in blocking(issues)]
+    """What goes into the history: everything that was found, and what follows from it."""
     spent = state["rewrites"] >= runtime.context.settings.max_iterations
     action: Literal["approved", "needs_modification", "rejected"] = "approved"
-    if blocked:
+    if against:
         action = "rejected" if spent else "needs_modification"
     return {
         "iteration": state["iteration"],
-        "issues": [issue.as_dict() for issue in issues] + list(findings),
+        "issues": list(found),
         "action": action,
         "note": "The program is unchanged since the last one." if state["unchanged"] else "",
     }

@@ -92,16 +92,15 @@ async def rewrite(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str
     problem = list_findings(state["findings"])
     runtime.context.emit(Event(kind="repair", text=f"Rewriting: {problem}"))
     hint = "Your last rewrite changed nothing. Change the program." if state["unchanged"] else ""
-    update = await _ask_again(state, runtime, problem, hint)
+    update, change = await _ask_again(state, runtime, problem, hint)
     if "code" not in update:
         return update
     modification: Modification = {
-        "iteration": state["iteration"] + 1,
+        "iteration": update["iteration"],
         "issues": [str(finding["message"]) for finding in state["findings"]],
-        "change": "unchanged" if update["unchanged"] else update.pop("change"),
+        "change": "unchanged" if update["unchanged"] else change,
         "by": "model",
     }
-    update.pop("change", None)
     return update | {
         "phase": "rewrite",
         "rewrites": state["rewrites"] + 1,
@@ -113,8 +112,7 @@ async def repair(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     """Ask for a new version after a failed run, with the error and all former attempts."""
     problem = state["problem"]
     runtime.context.emit(Event(kind="repair", text=f"Repairing: {problem.splitlines()[0]}"))
-    update = await _ask_again(state, runtime, problem, _same_again(state["former"], problem))
-    update.pop("change", None)
+    update, _ = await _ask_again(state, runtime, problem, _same_again(state["former"], problem))
     if "code" not in update:
         return update
     return update | {"phase": "repair", "rewrites": 0, "repairs": state["repairs"] + 1}
@@ -131,7 +129,8 @@ def _same_again(former: Sequence[Former], problem: str) -> str:
 
 async def _ask_again(
     state: CoderState, runtime: Runtime[CoderContext], problem: str, repeated: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], str]:
+    """The update for a new version, and what the model says it changed."""
     started = time.monotonic()
     deps = runtime.context
     asked = await ask(
@@ -150,16 +149,16 @@ async def _ask_again(
     )
     timings = {"improvement_s": time.monotonic() - started}
     if asked.value is None:
-        return _no_program(asked, "repair") | {"timings": timings}
+        return _no_program(asked, "repair") | {"timings": timings}, ""
     change, code = asked.value
     iteration = state["iteration"] + 1
     deps.emit(Event(kind="code", text=code, data={"iteration": iteration}))
-    return {
+    update = {
         "code": code,
         "iteration": iteration,
         "unchanged": code.split() == state["code"].split(),
         "former": [Former(code=state["code"], diagnosis=problem)],
-        "change": change or "rewritten without a word",
         "calls": asked.calls,
         "timings": timings,
     }
+    return update, change or "rewritten without a word"
