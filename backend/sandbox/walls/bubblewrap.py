@@ -120,7 +120,7 @@ class Walls:
         Each is a file system of its own, read-only in the end: were they the program's, it could
         put a folder of its own in the place of the packages.
         """
-        shown = {target for _, target in self.interpreter.binds}
+        shown = set(self.interpreter.places)
         firsts = {
             f"{place}/{target.removeprefix(place).split('/')[1]}"
             for target in shown
@@ -133,7 +133,7 @@ class Walls:
         options = []
         for folder in self._shields():
             options += ["--perms", "0755", "--tmpfs", folder]
-        shown = [target for _, target in self.interpreter.binds]
+        shown = self.interpreter.places
         for folder in _parents([*shown, f"{RUNNER}/runner", "/etc/passwd", _DATA]):
             # bubblewrap would make them unreadable for anyone but their owner.
             options += ["--perms", "0755", "--dir", folder]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import site
 import sys
+import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +31,12 @@ _NETWORK_FILES = (
     "/etc/pki",
     "/etc/ca-certificates",
 )
+_PREFIX_PARTS = ("lib", "lib64")
 _VENV_PARTS = ("bin", "lib", "lib64", "pyvenv.cfg")
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
+_NAME = re.compile(r"python[\d.]*")
+_MOST_LINKS = 40
+"""On the way to one file; the kernel follows no more either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,32 +53,39 @@ class Interpreter:
     added_packages: tuple[str, ...]
     """Those among them that the interpreter does not look into by itself, for ``PYTHONPATH``."""
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every path inside at which something of it is to be seen."""
+        return (*(target for _, target in self.binds), *(place for _, place in self.links))
+
 
 def this_interpreter(*, allow_network: bool = False) -> Interpreter:
     """The interpreter that runs us, with the packages it can import.
 
     Everything appears inside under its own path, so that absolute paths in scripts, libraries and
-    ``pyvenv.cfg`` hold.
+    ``pyvenv.cfg`` hold. Of a prefix only what Python reads is shown: it may be someone's home.
     """
     found: dict[str, str] = {}
-    links = []
+    links = {}
     for path in _SYSTEM:
         if os.path.islink(path):
-            links.append((os.readlink(path), path))
+            links[path] = os.readlink(path)
         elif os.path.isdir(path):
             found[path] = path
     for path in _SYSTEM_FILES + (_NETWORK_FILES if allow_network else ()):
         if os.path.exists(path):
             found[path] = os.path.realpath(path)
     packages = _package_folders()
-    for path in (*_interpreter_folders(), *packages):
+    for path in (*_prefix_parts(), *packages):
         _add(found, path)
+    for path in _executables():
+        _add_chain(found, links, path)
     for library in _mapped_libraries():
         _add(found, library)
     return Interpreter(
         executable=sys.executable,
         binds=tuple((source, target) for target, source in sorted(found.items())),
-        links=tuple(links),
+        links=tuple((target, place) for place, target in links.items()),
         packages=packages,
         added_packages=tuple(set(packages).difference(site.getsitepackages())),
     )
@@ -79,22 +93,50 @@ def this_interpreter(*, allow_network: bool = False) -> Interpreter:
 
 def _add(found: dict[str, str], path: str) -> None:
     """Bind a path unless a folder above it is bound already."""
-    above = Path(path).parents
-    if os.path.exists(path) and not any(str(folder) in found for folder in above):
+    if os.path.exists(path) and not _is_covered(found, path):
         found[path] = os.path.realpath(path)
 
 
-def _interpreter_folders() -> list[str]:
-    folders = [sys.base_prefix, os.path.realpath(sys.base_prefix)]
-    # A virtual environment's python is a link, often to a link: every stop has to exist.
-    stop = sys.executable
-    while os.path.islink(stop):
-        stop = os.path.normpath(os.path.join(os.path.dirname(stop), os.readlink(stop)))
-        if os.path.dirname(stop) != os.path.dirname(sys.executable):
-            folders.append(os.path.dirname(os.path.dirname(stop)))
+def _is_covered(found: Mapping[str, str], path: str) -> bool:
+    return any(str(folder) in found for folder in Path(path).parents)
+
+
+def _add_chain(found: dict[str, str], links: dict[str, str], path: str) -> None:
+    """Show a file with every link that leads to it, and with nothing that lies beside them."""
+    place, steps, hops = "/", path.split("/"), 0
+    while steps and hops <= _MOST_LINKS:
+        step = os.path.normpath(os.path.join(place, steps.pop(0)))
+        is_shown = step in found or any(bound.startswith(f"{step}/") for bound in found)
+        if is_shown or not os.path.islink(step):
+            place = step
+            continue
+        target = os.readlink(step)
+        if not _is_covered(found, step):
+            links[step] = target
+        hops += 1
+        steps = [*target.split("/"), *steps]
+        place = "/" if target.startswith("/") else place
+    _add(found, place)
+
+
+def _prefix_parts() -> list[str]:
+    parts = []
+    bases = {sys.base_prefix, sys.base_exec_prefix}
+    for prefix in sorted({*bases, *map(os.path.realpath, bases)} - {"/"}):
+        if os.path.isdir(os.path.join(prefix, "conda-meta")):
+            parts.append(prefix)  # a folder of Python's own; libraries have their data in it
+        parts += [os.path.join(prefix, part) for part in _PREFIX_PARTS]
     if sys.prefix != sys.base_prefix:
-        folders += [os.path.join(sys.prefix, part) for part in _VENV_PARTS]
-    return [folder for folder in folders if folder != "/"]
+        parts += [os.path.join(sys.prefix, part) for part in _VENV_PARTS]
+    return [*parts, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+
+
+def _executables() -> list[str]:
+    """The interpreter, and the names beside it by which programs start it."""
+    folders = {os.path.dirname(sys.executable), os.path.join(sys.base_prefix, "bin")}
+    beside = [path for folder in sorted(folders) for path in Path(folder).glob("python*")]
+    named = [str(path) for path in sorted(beside) if _NAME.fullmatch(path.name) and path.is_file()]
+    return [sys.executable, *named]
 
 
 def _package_folders() -> tuple[str, ...]:
