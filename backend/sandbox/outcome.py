@@ -10,6 +10,8 @@ from backend.sandbox.report import Report
 from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, Limits
 from backend.types import ExecutionResult, Isolation, StoppedBy
 
+_LEAST_CPU_S = 0.9
+"""The kernel counts processor time in whole seconds: less than one is under every limit."""
 _BY_SIGNAL: dict[int, StoppedBy] = {
     signal.SIGXCPU: "cpu",
     signal.SIGXFSZ: "disk",
@@ -74,7 +76,9 @@ def _stopped_by(report: Report, ours: StoppedBy | None) -> StoppedBy | None:
     if report.stopped:
         return _BY_KEEPER.get(report.stopped, "killed")
     if os.WIFSIGNALED(report.status):
-        return _BY_SIGNAL.get(os.WTERMSIG(report.status), "killed")
+        reason = _BY_SIGNAL.get(os.WTERMSIG(report.status), "killed")
+        # Anyone can send that signal to himself.
+        return "killed" if reason == "cpu" and report.cpu_s < _LEAST_CPU_S else reason
     return None
 
 

@@ -57,6 +57,23 @@ def test_a_limit_that_cannot_be_names_its_value() -> None:
             id="memory of all processes",
         ),
         pytest.param(
+            "import ctypes, time\nctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n"
+            "for _ in range(4):\n    if not os.fork():\n"
+            "        mine = bytearray(150 << 20); mine[::4096] = bytes(38400) ; time.sleep(60)\n"
+            "time.sleep(60)",
+            "memory",
+            id="memory of processes that forbid looking at them",
+        ),
+        pytest.param(
+            "import time\nfor _ in range(6):\n    if not os.fork():\n"
+            "        while True: os.write(3, bytes(65536))\n"
+            "for _ in range(4):\n    if not os.fork():\n"
+            "        mine = b'x' * (150 << 20); time.sleep(60)\n"
+            "time.sleep(60)",
+            "memory",
+            id="memory behind a flood of claims",
+        ),
+        pytest.param(
             "import mmap\nshared = mmap.mmap(-1, 700 << 20)\n"
             "for n in range(0, 700 << 20, 4096): shared[n] = 1\nimport time; time.sleep(60)",
             "memory",
@@ -106,6 +123,7 @@ def test_a_limit_that_cannot_be_names_its_value() -> None:
             id="processor time",
         ),
         pytest.param("os.kill(os.getpid(), 9)", "killed", id="kills itself"),
+        pytest.param("os.kill(os.getpid(), 24)", "killed", id="pretends to be out of time"),
         pytest.param("os.abort()", "killed", id="aborts"),
     ],
 )
@@ -181,6 +199,19 @@ with ThreadPoolExecutor(60) as pool:
 async def test_data_libraries_work_within_512_mb(run: Run, code: str) -> None:
     result = await run(code, memory_mb=512)
     assert result.stdout == "800.0\n", (result.stderr, result.stopped_by)
+
+
+@sandboxed
+async def test_a_program_that_starts_others_is_not_charged_twice_for_its_memory(run: Run) -> None:
+    code = """
+import subprocess
+block = b"x" * (320 << 20)
+for _ in range(300):
+    subprocess.run(["/bin/true"])
+print(len(block) >> 20)
+"""
+    result = await run(code, memory_mb=512)
+    assert (result.stopped_by, result.stdout) == (None, "320\n")
 
 
 @sandboxed

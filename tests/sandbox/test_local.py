@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,18 @@ async def test_a_value_is_capped(run: Run) -> None:
         pytest.param("x = '\ud800'", 1, "surrogates", id="lone surrogate"),
         pytest.param("(" * 3000, 1, "SyntaxError", id="deep nesting"),
         pytest.param("open('missing.csv')", 1, "FileNotFoundError", id="missing file"),
+        pytest.param(
+            "class Odd(int):\n    def __and__(self, other): return 'no'\nraise SystemExit(Odd(5))",
+            5,
+            "",
+            id="odd exit status",
+        ),
+        pytest.param(
+            "import os\nos._exit = os.getpid = os.write = None\nx = 1",
+            1,
+            "TypeError: 'NoneType' object is not callable\n",
+            id="took the way out away",
+        ),
     ],
 )
 async def test_how_a_program_ends_is_told_and_never_raised(
@@ -264,3 +277,19 @@ async def test_settings_are_read_when_none_are_given(
     async with open_executor() as opened:
         assert (await opened.run(ExecutionRequest(code="print(1)"))).success
         assert (tmp_path / "elsewhere").is_dir()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param({"argv": ("x" * 3_000_000,)}, id="argument too long"),
+        pytest.param({"variables": {"TEXT": "a\0b"}}, id="null byte in a variable"),
+    ],
+)
+async def test_what_cannot_be_passed_to_bash_is_told_in_one_line(
+    run: Run, request_: dict[str, Any]
+) -> None:
+    result = await run("echo hi", language="bash", **request_)
+    assert (result.success, result.returncode, result.stopped_by) == (False, 126, None)
+    assert result.stderr.startswith("bash could not be started: ")
+    assert result.stderr.count("\n") == 1

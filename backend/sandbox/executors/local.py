@@ -32,9 +32,11 @@ from backend.types import ExecutionRequest, ExecutionResult, Isolation, StoppedB
 
 _START_SECONDS = 20.0
 """For bubblewrap and the interpreter, on a machine that is busy with other things."""
-_ARTIFACT_MS_WHEN_STOPPED = 350
 _GRACE_SECONDS = 0.25
 """Between asking the keeper to stop and killing it."""
+_SECONDS_WHEN_STOPPED = 0.4
+"""Between asking it and the end of the run, artifacts included."""
+_ARTIFACT_MS_WHEN_STOPPED = 300
 
 T = TypeVar("T")
 
@@ -100,9 +102,9 @@ class LocalExecutor(Executor):
             try:
                 await process.send(header)
                 await self._wait_for_start(process, reader)
-                stopped = await _until_over(process, reader, limits)
+                stopped, seconds_left = await _until_over(process, reader, limits)
                 duration = time.monotonic() - began
-                await _until_told(reading, limits, stopped)
+                await asyncio.wait({reading}, timeout=seconds_left)
             finally:
                 reading.cancel()
             process.drain()
@@ -128,8 +130,14 @@ class LocalExecutor(Executor):
             raise explain(report.failure or said or silent)
 
 
-async def _until_over(process: WalledProcess, reader: Reader, limits: Limits) -> StoppedBy | None:
-    """Wait for the program's end, or bring it about. Returns our reason, if it was ours."""
+async def _until_over(
+    process: WalledProcess, reader: Reader, limits: Limits
+) -> tuple[StoppedBy | None, float]:
+    """Wait for the program's end, or bring it about.
+
+    Returns:
+        Our reason, if it was ours, and the seconds that its artifacts may take.
+    """
     over = asyncio.create_task(reader.over.wait())
     flooded = asyncio.create_task(process.flooded.wait())
     try:
@@ -137,26 +145,17 @@ async def _until_over(process: WalledProcess, reader: Reader, limits: Limits) ->
             {over, flooded}, timeout=limits.timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
         if over.done():
-            return None
+            return None, limits.artifacts.seconds + 2
+        asked = time.monotonic()
         reason: StoppedBy = "output" if process.flooded.is_set() else "timeout"
         await process.send(b"%d\n" % _ARTIFACT_MS_WHEN_STOPPED)
         await asyncio.wait({over}, timeout=_GRACE_SECONDS)
         if not over.done():
             process.kill()
-        return reason
+        return reason, max(0.0, asked + _SECONDS_WHEN_STOPPED - time.monotonic())
     finally:
         over.cancel()
         flooded.cancel()
-
-
-async def _until_told(
-    reading: asyncio.Task[None], limits: Limits, stopped: StoppedBy | None
-) -> None:
-    """Wait for the artifacts, for a bounded time."""
-    seconds = limits.artifacts.seconds + 2
-    if stopped is not None:
-        seconds = _ARTIFACT_MS_WHEN_STOPPED / 1000 + 0.1
-    await asyncio.wait({reading}, timeout=seconds)
 
 
 @asynccontextmanager

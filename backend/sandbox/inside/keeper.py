@@ -84,7 +84,8 @@ class _Run:
         _let_go_of_the_streams()
         self._watch(child, reading)
         status, cpu_us, max_rss_kb = _end_everything(child)
-        self._read_claims(reading)
+        while self._read_claims(reading):
+            pass
         if not self._started:
             return
         ended = f"{status} {self._stopped or '-'} {cpu_us} {max_rss_kb}"
@@ -126,18 +127,19 @@ class _Run:
         self._seconds = min(self._seconds, int(word.split(b"\n")[0]) / 1000)
 
     def _read_claims(self, reading: int) -> bool:
-        """Take what the program wrote so far. False at its end."""
-        while True:
-            try:
-                chunk = os.read(reading, 1 << 16)
-            except BlockingIOError:
-                return True
-            if not chunk:
-                return False
-            if len(self._claims) < _MOST_CLAIMED:
-                self._claims += chunk
-            if not self._started:
-                self._note_walls()
+        """Take some of what the program wrote so far. False at its end, and when there is no more.
+
+        Once only: a program that writes for ever must not keep its keeper busy with reading.
+        """
+        try:
+            chunk = os.read(reading, 1 << 16)
+        except BlockingIOError:
+            return False
+        if len(self._claims) < _MOST_CLAIMED:
+            self._claims += chunk
+        if not self._started:
+            self._note_walls()
+        return bool(chunk)
 
     def _note_walls(self) -> None:
         """Pass on the first block, which was written before any code of the program ran."""

@@ -26,6 +26,9 @@ _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAPABILITY = 63
 
+_SYS_KCMP = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine, -1)
+_KCMP_VM = 1
+
 # The same numbers on x86_64 and aarch64.
 _SYS_CLOSE_RANGE = 436
 _SYS_LANDLOCK_CREATE_RULESET = 444
@@ -80,6 +83,11 @@ def enter_user_namespace() -> None:
 def set_dumpable(dumpable: bool) -> None:
     """Whether others of the same uid may look into this process's memory."""
     _prctl(_PR_SET_DUMPABLE, int(dumpable), what="PR_SET_DUMPABLE")
+
+
+def share_memory(pid: int, other: int) -> bool:
+    """Whether two processes are known to have one and the same address space."""
+    return bool(_LIBC.syscall(_SYS_KCMP, pid, other, _KCMP_VM, 0, 0) == 0)
 
 
 def die_with_parent() -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
@@ -19,6 +20,12 @@ _CLAIMS = 3
 _WRITABLE = ("/workspace", "/tmp", "/dev/shm")
 _HIDDEN_VALUE = "<value>"
 """Where the last expression's value waits; no program can write such a name."""
+_CANNOT_EXECUTE = 126
+"""What shells exit with when a program cannot be started."""
+
+# The program may put something else in their places.
+_leave = os._exit
+_write = os.write
 
 
 def ignore_interrupts() -> None:
@@ -35,15 +42,20 @@ def run(header: Mapping[str, Any], claims: int) -> NoReturn:
     except BaseException as error:
         os.write(claims, f"!{error}".encode() + b"\0")
         os._exit(1)
-    if header["language"] == "bash":
-        _become_bash(header)
-    own_pid = os.getpid()
     try:
-        status = _execute(header, own_pid)
+        if header["language"] == "bash":
+            _become_bash(header)
+        status = _execute(header, os.getpid())
     except BaseException as error:
-        os.write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
+        _complain(error)
     finally:
-        os._exit(status)
+        _leave(status)
+
+
+def _complain(error: BaseException) -> None:
+    """Say in one line what went wrong on the way out, if that is possible at all."""
+    with suppress(BaseException):
+        _write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
 
 
 def _wall_in(header: Mapping[str, Any], claims: int) -> list[str]:
@@ -71,7 +83,12 @@ def _become_bash(header: Mapping[str, Any]) -> NoReturn:
     environment.update(header["environment"])
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    os.execve(header["shell"], ["bash", script, *header["argv"]], environment)
+    try:
+        os.execve(header["shell"], ["bash", script, *header["argv"]], environment)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        _write(2, f"bash could not be started: {reason}\n".encode("utf-8", "backslashreplace"))
+        _leave(_CANNOT_EXECUTE)
 
 
 def _execute(header: Mapping[str, Any], own_pid: int) -> int:
@@ -127,7 +144,7 @@ def _exit_status(code: object) -> int:
     if code is None:
         return 0
     if isinstance(code, int):
-        return code & 0xFF
+        return int.__and__(code, 0xFF)  # a subclass may have made something else of &
     sys.stdout.flush()
     print(code, file=sys.stderr)
     return 1

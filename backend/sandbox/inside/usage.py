@@ -6,8 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from . import kernel
+
 _MEMORY_LINES = {b"RssAnon", b"RssShmem", b"VmPTE"}
 """Page tables too: a large mapping that is only read from costs nothing else."""
+_SHARE_LINES = {b"Pss_Anon", b"Pss_Shmem"}
+"""Of what several processes share, the part that falls to this one."""
 _LONGEST = 1 << 20
 """Bytes of one file of /proc that are looked at."""
 _MOST_SOCKETS = 1024
@@ -28,6 +32,8 @@ class Meter:
     def over(self) -> str:
         """The limit that is passed now: ``memory``, ``processes``, ``disk``, or nothing."""
         pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+        if len(pids) > self._processes:
+            return "processes"  # at once: they leave their keeper little time to look closer
         threads, resident = _totals(pids)
         shared_bytes, _ = _used("/dev/shm")
         if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
@@ -60,14 +66,31 @@ def _totals(pids: list[str]) -> tuple[int, int]:
 def _memory(pids: list[str], shared_bytes: int) -> int:
     """Bytes that would come free if the run ended: anonymous memory, shared memory once."""
     own = shared = 0
+    seen: list[int] = []
     for pid in pids:
-        text = _read(f"/proc/{pid}/smaps_rollup") + _read(f"/proc/{pid}/status")
-        for line in text.splitlines():
-            if line.startswith((b"Pss_Anon:", b"VmPTE:")):
-                own += int(line.split()[1]) * 1024
-            elif line.startswith(b"Pss_Shmem:"):
-                shared += int(line.split()[1]) * 1024
+        # Until it executes something, the child of a vfork is a second name for the same memory.
+        if any(kernel.share_memory(int(pid), other) for other in seen):
+            continue
+        seen.append(int(pid))
+        its_own, its_share = _memory_of(pid)
+        own += its_own
+        shared += its_share
     return own + max(shared, shared_bytes)
+
+
+def _memory_of(pid: str) -> tuple[int, int]:
+    """Bytes of its own, page tables among them, and its share of what is shared."""
+    found: dict[bytes, int] = {}
+    text = _read(f"/proc/{pid}/smaps_rollup") + _read(f"/proc/{pid}/status")
+    for line in text.splitlines():
+        name, _, rest = line.partition(b":")
+        if name in _MEMORY_LINES or name in _SHARE_LINES:
+            found[name] = int(rest.split()[0]) * 1024
+    page_tables = found.get(b"VmPTE", 0)
+    if b"Pss_Anon" not in found:
+        # A process may forbid others to look at it so closely: then all it has is its own.
+        return found.get(b"RssAnon", 0) + found.get(b"RssShmem", 0) + page_tables, 0
+    return found[b"Pss_Anon"] + page_tables, found.get(b"Pss_Shmem", 0)
 
 
 def _used(folder: str) -> tuple[int, int]:
