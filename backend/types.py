@@ -133,6 +133,18 @@ class ExecutionResult:
     """Sentences for the reader: files left behind by a cap, which limit to raise, ..."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something of this machine that was looked at, for whoever asks what is missing."""
+
+    topic: str
+    state: Literal["ok", "note", "missing"]
+    """``note``: it works, but something about it should be known."""
+    what: str
+    remedy: str = ""
+    """What to do, with the command where there is one."""
+
+
 # --- events and accounts ---------------------------------------------------------------------
 
 EventKind = Literal[

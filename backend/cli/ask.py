@@ -12,9 +12,9 @@ import click
 from backend.cli.account import answer_line, files_line
 from backend.cli.folder import OutputFolder
 from backend.cli.options import (
-    PROVIDERS,
     files_option,
     json_option,
+    names_provider,
     output_options,
     quiet_option,
     read_settings,
@@ -64,7 +64,7 @@ def command(
             f"Unexpected {absent[0]!r}: put the question in quotes, and -f before each file.",
             click.get_current_context(),
         )
-    settings = read_settings(model=model if model and _names_provider(model) else None)
+    settings = read_settings(model=model if model and names_provider(model) else None)
     asked = read_question(question, settings)
     target = OutputFolder(folder, overwrite=overwrite) if folder else None
 
@@ -75,7 +75,7 @@ def command(
         question=asked,
         agent_type=agent,
         files=place_files([*files, *more_files], settings),
-        model=None if model is None or _names_provider(model) else model,
+        model=None if model is None or names_provider(model) else model,
     )
     answer, written = run_async(_answer(settings, request, target, quiet=quiet or as_json))
     if as_json:
@@ -91,12 +91,6 @@ def command(
                 if line:
                     print_line(line)
     return 0 if answer.success else 1
-
-
-def _names_provider(model: str) -> bool:
-    """Whether it is ``provider:model``; ``qwen3:8b`` is a name and a tag of Ollama's."""
-    provider, colon, name = model.partition(":")
-    return bool(colon and name) and provider in PROVIDERS
 
 
 async def _answer(

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
-from backend.cli.options import PROVIDERS, json_option, read_settings
+from backend.cli.options import json_option, names_provider, read_settings
 from backend.cli.output import one_line, print_json
 from backend.cli.signals import run_async
 from backend.errors import PythonCoderError
+from backend.types import Finding
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
 
-State = Literal["ok", "note", "missing"]
-_MARKS: dict[State, str] = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    topic: str
-    state: State
-    """``note``: it works, but something about it should be known."""
-    what: str
-    remedy: str = ""
-    """What to do, with the command where there is one."""
+_MARKS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
 
 
 @click.command("doctor")
@@ -44,7 +32,7 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
     Looked at: the settings and where they come from, the sandbox (with a real run), the model
     server and its model, and the folders that are written to.
     """
-    if model and model.partition(":")[0] not in PROVIDERS:
+    if model and not names_provider(model):
         model = f"ollama:{model}"
     settings = read_settings(model=model)
     findings = run_async(_examine(settings, runs=not no_run))
@@ -98,23 +86,11 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 async def _sandbox(settings: Settings, *, runs: bool) -> list[Finding]:
     from backend.sandbox.doctor import diagnose
 
-    found = await diagnose(settings, run=runs)
-    # What is lacking while a program ran all the same is a wall less, not a sandbox less.
-    ran = any(entry.name == "run" and entry.ok for entry in found)
-    findings = [
-        Finding(
-            topic=entry.name,
-            state="ok" if entry.ok else "note" if ran else "missing",
-            what=entry.detail,
-            remedy=entry.fix,
-        )
-        for entry in found
-    ]
-    return findings if runs else [*findings, _not_run()]
-
-
-def _not_run() -> Finding:
-    return Finding(topic="run", state="note", what="no program was run (--no-run)")
+    findings = await diagnose(settings, run=runs)
+    if not runs:
+        not_run = "no program was run (--no-run)"
+        findings.append(Finding(topic="run", state="note", what=not_run))
+    return findings
 
 
 async def _model(settings: Settings) -> Finding:

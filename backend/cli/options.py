@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PROVIDERS = ("ollama", "openai", "scripted")
-
 
 def json_option(command: F) -> F:
     """``--json``."""
@@ -63,6 +61,14 @@ def read_settings(**overrides: Any) -> Settings:
     from backend.config.settings import load_settings
 
     return load_settings(**{key: value for key, value in overrides.items() if value is not None})
+
+
+def names_provider(model: str) -> bool:
+    """Whether it is ``provider:model``; ``qwen3:8b`` is a name and a tag of Ollama's."""
+    from backend.llm.models import PROVIDERS
+
+    provider, colon, name = model.partition(":")
+    return bool(colon and name) and provider in PROVIDERS
 
 
 def read_text(name: str, *, most_bytes: int, what: str) -> str:

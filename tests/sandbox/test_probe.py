@@ -19,10 +19,10 @@ async def test_without_bubblewrap_nothing_runs_and_the_fix_is_named(
     with pytest.raises(SandboxUnavailable, match="bubblewrap"):
         async with open_executor("local", settings):
             pass
-    findings = {finding.name: finding for finding in await diagnose(settings)}
-    assert not findings["bubblewrap"].ok
-    assert "bubblewrap" in findings["bubblewrap"].fix
-    assert not findings["run"].ok
+    findings = {finding.topic: finding for finding in await diagnose(settings)}
+    assert findings["bubblewrap"].state == "missing"
+    assert "bubblewrap" in findings["bubblewrap"].remedy
+    assert findings["run"].state == "missing"
 
 
 @pytest.mark.parametrize(
@@ -64,9 +64,9 @@ async def test_the_doctor_looks_at_everything_and_runs_a_program(settings: Setti
         find_bubblewrap()
     except SandboxUnavailable as error:
         pytest.skip(str(error))
-    findings = {finding.name: finding for finding in await diagnose(settings)}
+    findings = {finding.topic: finding for finding in await diagnose(settings)}
     assert set(findings) == {
         "bubblewrap", "namespaces", "seccomp", "landlock", "cgroup", "walls", "run",
     }  # fmt: skip
-    assert findings["run"].ok, findings
-    assert all(finding.ok or finding.fix for finding in findings.values())
+    assert findings["run"].state == "ok", findings
+    assert all(finding.state == "ok" or finding.remedy for finding in findings.values())
