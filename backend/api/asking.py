@@ -16,30 +16,22 @@ header ``X-Task``, or are a single message that begins with ``### Task:`` and is
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from starlette.datastructures import Headers
 
-from backend.api.conversation import Attachment, Conversation, read_conversation
+from backend.api.attachments import attach, check_attachments, kept_files, place
+from backend.api.conversation import Conversation, read_conversation
+from backend.api.models import find_model, read_agent, split_model
 from backend.api.schemas import ChatRequest, TextPart
 from backend.api.state import Server
 from backend.core.requests import Ask
 from backend.core.router import route
-from backend.errors import ModelNotFound, NotFound, RequestError, TooLarge
-from backend.llm.models import Models
-from backend.store.files import StoredFile, safe_name, working_names
+from backend.store.files import StoredFile
 from backend.store.sessions import as_history, check_session_id, new_session_id
-from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
-
-AGENTS: tuple[AgentType, ...] = get_args(AgentType)
-DEFAULT_MODEL_NAMES = frozenset({"", "default", "python-coder"})
-INLINE_PURPOSE = "user_data"
-"""The purpose of files that came inside a message, as in OpenAI's file object."""
 
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
 _TASK_PREFIX = "### Task:"
@@ -89,21 +81,21 @@ async def prepare_chat(
     session = None if is_side else await _find_session(body, headers, server, owner)
     history, kept_ids = await _history(session, conversation, server, owner)
     named = [await server.files.get(each, owner=owner) for each in body.file_ids or ()]
-    await _check_attachments(conversation, server, owner)
+    await check_attachments(conversation, server, owner)
     model = await find_model(server.assistant.models, name)
-    attached = () if is_side else conversation.attachments
-    files = [*named, *await _attach(attached, server, owner)]
+    carried = () if is_side else conversation.attachments
+    files = [*named, *await attach(carried, server, owner)]
     earlier: list[StoredFile] = []
     if _may_run_code(agent, conversation.question):
-        earlier = await _kept_files(kept_ids, server, owner)
+        earlier = await kept_files(kept_ids, server, owner)
         if session is not None and session.source != "named":
-            earlier += await _attach(conversation.earlier_attachments, server, owner)
+            earlier += await attach(conversation.earlier_attachments, server, owner)
     return ChatJob(
         ask=Ask(
             question=conversation.question,
             agent_type=agent,
             history=(*conversation.system, *history),
-            files={} if is_side else await asyncio.to_thread(_place, files, earlier, server),
+            files={} if is_side else await asyncio.to_thread(place, files, earlier, server),
             model=model,
             temperature=body.temperature,
             max_tokens=body.output_tokens,
@@ -117,42 +109,18 @@ async def prepare_chat(
     )
 
 
-def split_model(model: str | None) -> tuple[str | None, AgentType | None]:
-    """A model's id without its agent suffix, and the agent; None for what is not said.
-
-    Raises:
-        RequestError: the suffix names no agent.
-    """
-    name, at, suffix = (model or "").strip().rpartition("@")
-    if not at:
-        name, suffix = suffix, ""
-    agent = _agent(suffix, "model") if at else None
-    return (None if name in DEFAULT_MODEL_NAMES else name), agent
-
-
 def _choose(body: ChatRequest, headers: Headers) -> tuple[str | None, AgentType, bool]:
     name, by_suffix = split_model(body.model)
     metadata = body.metadata or {}
     given = [
-        _agent(body.agent_type, "agent_type"),
-        _agent(metadata.get("agent_type"), "metadata.agent_type"),
-        _agent(headers.get("x-agent-type"), "X-Agent-Type"),
+        read_agent(body.agent_type, "agent_type"),
+        read_agent(metadata.get("agent_type"), "metadata.agent_type"),
+        read_agent(headers.get("x-agent-type"), "X-Agent-Type"),
     ]
     explicit = next((agent for agent in given if agent), None)
     if headers.get("x-task") or (_looks_like_task(body) and explicit is None):
         return name, "chat", True
     return name, explicit or by_suffix or "auto", False
-
-
-def _agent(value: str | None, param: str) -> AgentType | None:
-    if not value:
-        return None
-    for agent in AGENTS:
-        if value.strip() == agent:
-            return agent
-    raise RequestError(
-        f"There is no agent {value[:80]!r}.", f"Use one of: {', '.join(AGENTS)}.", param=param
-    )
 
 
 def _looks_like_task(body: ChatRequest) -> bool:
@@ -198,100 +166,3 @@ def _may_run_code(agent: AgentType, question: str) -> bool:
     return agent in {"react", "plan_execute"} or (
         agent == "auto" and route(question).agent != "chat"
     )
-
-
-async def _check_attachments(conversation: Conversation, server: Server, owner: str) -> None:
-    """All of them before any is kept."""
-    limit = server.settings.max_file_size_mb * 2**20
-    for attachment in (*conversation.earlier_attachments, *conversation.attachments):
-        if attachment.file_id is not None:
-            continue
-        safe_name(attachment.filename)
-        media_type_of(attachment.filename, len(attachment.content))
-        if len(attachment.content) > limit:
-            raise TooLarge(
-                f"{attachment.filename[:80]!r} has more than the {limit // 2**20} MiB allowed.",
-                "Send a smaller one, or raise PYTHON_CODE_MAX_FILE_SIZE.",
-                param="messages",
-            )
-    for attachment in conversation.attachments:
-        if attachment.file_id is not None:
-            await server.files.get(attachment.file_id, owner=owner)
-
-
-async def find_model(models: Models, name: str | None) -> str | None:
-    """The model to ask by the name its server lists; None for the configured one.
-
-    Only what is listed: a name could otherwise reach another provider, with its key.
-    """
-    if name is None:
-        await models.check()
-        return None
-    configured = models.get()
-    bare = name.removeprefix(f"{configured.provider}:")
-    listed = await models.names()
-    for candidate in (bare, f"{bare}:latest"):
-        if candidate in listed:
-            return None if configured.provider == "scripted" else candidate
-    raise ModelNotFound(
-        f"There is no model {name[:80]!r}.", "GET /v1/models lists those there are."
-    )
-
-
-async def _attach(
-    attachments: tuple[Attachment, ...], server: Server, owner: str
-) -> list[StoredFile]:
-    """The files of messages: looked up, or kept; those deleted since an earlier turn are left out."""
-    files: list[StoredFile] = []
-    for attachment in attachments:
-        if attachment.file_id is None:
-            files.append(
-                await server.files.add(
-                    attachment.content,
-                    owner=owner,
-                    filename=attachment.filename,
-                    purpose=INLINE_PURPOSE,
-                    media_type=media_type_of(attachment.filename, len(attachment.content)),
-                )
-            )
-            continue
-        with suppress(NotFound):
-            files.append(await server.files.get(attachment.file_id, owner=owner))
-    return files
-
-
-def media_type_of(filename: str, size: int) -> str:
-    """The media type of a file that comes in.
-
-    Raises:
-        RequestError: programs have no use for the type, or there is nothing in it.
-    """
-    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
-    if extension not in SUPPORTED_FILE_TYPES:
-        known = ", ".join(sorted(SUPPORTED_FILE_TYPES))
-        raise RequestError(
-            f"{filename[:80]!r} is not of a supported type.", f"Supported: {known}.", param="file"
-        )
-    if size == 0:
-        raise RequestError(
-            f"{filename[:80]!r} is empty (0 bytes).", "Send one with content.", param="file"
-        )
-    return SUPPORTED_FILE_TYPES[extension]
-
-
-async def _kept_files(ids: list[str], server: Server, owner: str) -> list[StoredFile]:
-    """Files of the conversation's earlier turns that are still there, oldest first."""
-    found: list[StoredFile] = []
-    for file_id in ids:
-        with suppress(NotFound):
-            found.append(await server.files.get(file_id, owner=owner))
-    return found
-
-
-def _place(files: list[StoredFile], earlier: list[StoredFile], server: Server) -> dict[str, Path]:
-    """Names in the working directory; of earlier files with one name only the newest is there."""
-    newest = {file.filename: file for file in earlier}
-    for file in files:
-        newest.pop(file.filename, None)
-    named = working_names([*files, *newest.values()])
-    return {name: server.files.path(file) for name, file in named.items()}

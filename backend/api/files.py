@@ -13,7 +13,8 @@ from backend.api.errors import Forbidden
 from backend.api.state import OwnerDep, Server, ServerDep, get_owner
 from backend.api.uploads import receive_form
 from backend.errors import RequestError
-from backend.store.files import Order, StoredFile
+from backend.store.database import Order
+from backend.store.files import StoredFile
 from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
 
 router = APIRouter(prefix="/v1/files", tags=["files"])

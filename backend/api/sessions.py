@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
-from backend.store.sessions import Order, StoredMessage, StoredSession, check_session_id
+from backend.store.database import Order
+from backend.store.sessions import StoredMessage, StoredSession, check_session_id
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 

@@ -12,7 +12,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from backend.api.asking import media_type_of
+from backend.api.attachments import media_type_of
 from backend.api.body import drain
 from backend.errors import RequestError, TooLarge
 from backend.store.blobs import Incoming

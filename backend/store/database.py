@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    Select,
     String,
     Text,
     UniqueConstraint,
@@ -40,6 +41,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError
+
+Order = Literal["asc", "desc"]
+"""By time of arrival: oldest or newest first."""
+
+R = TypeVar("R")
 
 LOCAL_OWNER = "local"
 """Whose everything is while the server has no keys."""
@@ -110,6 +116,17 @@ class MessageRow(Table):
 def owned_by(table: type[Table], owner: str) -> ColumnElement[bool]:
     """The one condition by which a statement is confined to what an owner has."""
     return table.owner == owner
+
+
+def page(
+    query: Select[R], table: type[Table], *, after: int | None, order: Order, limit: int
+) -> Select[R]:
+    """The rows that follow a position, and one more than ``limit`` when there are more."""
+    position = table.position
+    if after is not None:
+        query = query.where(position > after if order == "asc" else position < after)
+    by = position.asc() if order == "asc" else position.desc()
+    return query.order_by(by).limit(limit + 1)
 
 
 def new_id(prefix: str) -> str:

@@ -10,16 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sqlalchemy import delete, select
 
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
-from backend.store.database import Database, FileRow, new_id, owned_by
+from backend.store.database import Database, FileRow, Order, new_id, owned_by, page
 from backend.types import ArtifactRef
-
-Order = Literal["asc", "desc"]
 
 OUTPUT_PURPOSE = "assistants_output"
 """The purpose of what programs wrote, as in OpenAI's file object."""
@@ -153,6 +150,7 @@ class FileStore:
         query = select(FileRow).where(owned_by(FileRow, owner))
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
+        place: int | None = None
         async with self._database.transaction() as session:
             if after is not None:
                 place = await session.scalar(
@@ -160,10 +158,8 @@ class FileStore:
                 )
                 if place is None:
                     raise _unknown(after, param="after")
-                follows = FileRow.position > place
-                query = query.where(follows if order == "asc" else FileRow.position < place)
-            by = FileRow.position.asc() if order == "asc" else FileRow.position.desc()
-            rows = (await session.scalars(query.order_by(by).limit(limit + 1))).all()
+            query = page(query, FileRow, after=place, order=order, limit=limit)
+            rows = (await session.scalars(query)).all()
         return FilePage(files=[_stored(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
     async def delete(self, file_id: str, *, owner: str) -> None:

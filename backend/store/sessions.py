@@ -12,10 +12,16 @@ from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
-from backend.store.database import Database, MessageRow, SessionRow, new_id, owned_by
+from backend.store.database import (
+    Database,
+    MessageRow,
+    Order,
+    SessionRow,
+    new_id,
+    owned_by,
+    page,
+)
 from backend.types import Message
-
-Order = Literal["asc", "desc"]
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
 _TITLE_CHARS = 80
@@ -185,13 +191,9 @@ class SessionStore:
         query = select(MessageRow).where(
             owned_by(MessageRow, owner), MessageRow.session_id == session_id
         )
-        place = _position(after)
-        if place is not None:
-            follows = MessageRow.position > place
-            query = query.where(follows if order == "asc" else MessageRow.position < place)
-        by = MessageRow.position.asc() if order == "asc" else MessageRow.position.desc()
+        query = page(query, MessageRow, after=_position(after), order=order, limit=limit)
         async with self._database.transaction() as session:
-            rows = (await session.scalars(query.order_by(by).limit(limit + 1))).all()
+            rows = (await session.scalars(query)).all()
         return MessagePage(
             messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
         )
@@ -210,15 +212,14 @@ class SessionStore:
             .scalar_subquery()
         )
         query = select(SessionRow, count).where(owned_by(SessionRow, owner))
+        place: int | None = None
         async with self._database.transaction() as session:
             if after is not None:
                 place = await session.scalar(select(SessionRow.position).where(*_is(after, owner)))
                 if place is None:
                     raise _unknown(after, param="after")
-                follows = SessionRow.position > place
-                query = query.where(follows if order == "asc" else SessionRow.position < place)
-            by = SessionRow.position.asc() if order == "asc" else SessionRow.position.desc()
-            rows = (await session.execute(query.order_by(by).limit(limit + 1))).all()
+            query = page(query, SessionRow, after=place, order=order, limit=limit)
+            rows = (await session.execute(query)).all()
         sessions = [
             StoredSession(
                 id=row.id,

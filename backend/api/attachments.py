@@ -1,0 +1,102 @@
+"""The files of a chat request: what its messages carry, and what came in earlier turns."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from backend.api.conversation import Attachment, Conversation
+from backend.api.state import Server
+from backend.errors import NotFound, RequestError, TooLarge
+from backend.store.files import StoredFile, safe_name, working_names
+from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
+
+INLINE_PURPOSE = "user_data"
+"""The purpose of files that came inside a message, as in OpenAI's file object."""
+
+
+def media_type_of(filename: str, size: int) -> str:
+    """The media type of a file that comes in.
+
+    Raises:
+        RequestError: programs have no use for the type, or there is nothing in it.
+    """
+    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
+    if extension not in SUPPORTED_FILE_TYPES:
+        known = ", ".join(sorted(SUPPORTED_FILE_TYPES))
+        raise RequestError(
+            f"{filename[:80]!r} is not of a supported type.", f"Supported: {known}.", param="file"
+        )
+    if size == 0:
+        raise RequestError(
+            f"{filename[:80]!r} is empty (0 bytes).", "Send one with content.", param="file"
+        )
+    return SUPPORTED_FILE_TYPES[extension]
+
+
+async def check_attachments(conversation: Conversation, server: Server, owner: str) -> None:
+    """See that all of them can be used, before any is kept.
+
+    Raises:
+        RequestError: a name or type is of no use, or a file is empty.
+        NotFound: a file that is named is not there.
+        TooLarge: one is over ``PYTHON_CODE_MAX_FILE_SIZE``.
+    """
+    limit = server.settings.max_file_size_mb * 2**20
+    for attachment in (*conversation.earlier_attachments, *conversation.attachments):
+        if attachment.file_id is not None:
+            continue
+        safe_name(attachment.filename)
+        media_type_of(attachment.filename, len(attachment.content))
+        if len(attachment.content) > limit:
+            raise TooLarge(
+                f"{attachment.filename[:80]!r} has more than the {limit // 2**20} MiB allowed.",
+                "Send a smaller one, or raise PYTHON_CODE_MAX_FILE_SIZE.",
+                param="messages",
+            )
+    for attachment in conversation.attachments:
+        if attachment.file_id is not None:
+            await server.files.get(attachment.file_id, owner=owner)
+
+
+async def attach(
+    attachments: tuple[Attachment, ...], server: Server, owner: str
+) -> list[StoredFile]:
+    """The files of messages: looked up, or kept; those deleted since an earlier turn are left out."""
+    files: list[StoredFile] = []
+    for attachment in attachments:
+        if attachment.file_id is None:
+            files.append(
+                await server.files.add(
+                    attachment.content,
+                    owner=owner,
+                    filename=attachment.filename,
+                    purpose=INLINE_PURPOSE,
+                    media_type=media_type_of(attachment.filename, len(attachment.content)),
+                )
+            )
+            continue
+        with suppress(NotFound):
+            files.append(await server.files.get(attachment.file_id, owner=owner))
+    return files
+
+
+async def kept_files(ids: list[str], server: Server, owner: str) -> list[StoredFile]:
+    """Files of the conversation's earlier turns that are still there, oldest first."""
+    found: list[StoredFile] = []
+    for file_id in ids:
+        with suppress(NotFound):
+            found.append(await server.files.get(file_id, owner=owner))
+    return found
+
+
+def place(files: list[StoredFile], earlier: list[StoredFile], server: Server) -> dict[str, Path]:
+    """Names in the working directory; of earlier files with one name only the newest is there.
+
+    Reads the disk.
+    """
+    newest = {file.filename: file for file in earlier}
+    for file in files:
+        newest.pop(file.filename, None)
+    named = working_names([*files, *newest.values()])
+    return {name: server.files.path(file) for name, file in named.items()}
