@@ -15,6 +15,7 @@ from pathlib import Path
 
 from backend.errors import SandboxUnavailable
 from backend.sandbox.capture import Capture
+from backend.sandbox.endings import see_through
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.limits import FLOOD_BYTES, Limits
 
@@ -62,13 +63,13 @@ class WalledProcess:
             )
         except BaseException:
             ours.close()
-            await self._clear_away()
+            await see_through(self._clear_away())
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()
-        await self._clear_away()
+        await see_through(self._clear_away())
 
     async def _clear_away(self) -> None:
         try:

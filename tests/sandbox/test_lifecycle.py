@@ -67,6 +67,26 @@ async def test_cancelling_at_any_moment_leaves_nothing(
     assert descriptors() == before
 
 
+async def test_cancelling_again_and_again_leaves_nothing_either(
+    executor: Executor, settings: Settings, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("x")
+    request = ExecutionRequest(code="while True: pass", files={"in.txt": source})
+    before = descriptors()
+    for step in range(40):
+        task = asyncio.create_task(executor.run(request))
+        for _ in range(2 * step):
+            await asyncio.sleep(0.001)
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+        assert descendants() == []
+    assert list(settings.execution_dir.glob("*/runs/*")) == []
+    assert descriptors() == before
+
+
 async def test_runs_leave_no_descriptor_and_no_process(run: Run) -> None:
     await run("1")
     before = descriptors()

@@ -15,6 +15,7 @@ from typing import TypeVar
 from backend.config.settings import Settings
 from backend.errors import SandboxUnavailable
 from backend.sandbox import inside
+from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
 from backend.sandbox.executors.fonts import FontCache
 from backend.sandbox.header import build_header, check_request
@@ -214,13 +215,12 @@ async def _in_thread(context: AbstractContextManager[T], *, skip: bool = False) 
         return
     entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
     try:
-        value = await asyncio.shield(entering)
+        value = await see_through(entering)
     except asyncio.CancelledError:
-        await asyncio.wait({entering})
         if entering.exception() is None:
             context.__exit__(None, None, None)
         raise
     try:
         yield value
     finally:
-        await asyncio.shield(asyncio.to_thread(context.__exit__, None, None, None))
+        await see_through(asyncio.to_thread(context.__exit__, None, None, None))
