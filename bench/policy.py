@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.sandbox.policy import check
+from backend.sandbox.policy import blocking, check
 
 BENIGN = ("humaneval", "mbpp", "pandas_numpy_eval", "pot_llm_programs")
 GALLERY = "matplotlib_gallery"
@@ -48,12 +48,12 @@ def measure(path: Path) -> Counts:
     stopped: list[str] = []
     could_run: list[str] = []
     for name, code in _programs(path):
-        blocking = [issue for issue in check(code) if issue.severity != "advice"]
-        if any(issue.kind == "syntax" for issue in blocking):
+        against = blocking(check(code))
+        if any(issue.kind == "syntax" for issue in against):
             no_python += 1
             continue
         programs += 1
-        if blocking:
+        if against:
             stopped.append(name)
             if _imports_are_installed(code):
                 could_run.append(name)

@@ -24,14 +24,15 @@ def command(script: str, language: Language | None, as_json: bool) -> int:
     status 1; `advice` does not. The check is advice to whoever wrote the program: what protects
     the machine is the sandbox.
     """
-    read_settings()
+    settings = read_settings()
     from backend.cli.run import MOST_PROGRAM_BYTES, language_of
 
     code = read_text(script, most_bytes=MOST_PROGRAM_BYTES, what="program")
-    from backend.sandbox.policy import check
+    from backend.sandbox.policy import blocking, check
 
-    issues = check(code, language or language_of(script))
-    against = [issue for issue in issues if issue.severity != "advice"]
+    spoken = language or language_of(script)
+    issues = check(code, spoken, allow_network=settings.allow_network)
+    against = blocking(issues)
     if as_json:
         print_json({"success": not against, "issues": [issue.as_dict() for issue in issues]})
         return 1 if against else 0

@@ -116,7 +116,7 @@ def _show(result: ExecutionResult) -> None:
 
 
 def _account(result: ExecutionResult, written: list[Path], folder: Path | None) -> None:
-    from backend.tools.python_executor_engine import blocking
+    from backend.sandbox.policy import blocking
 
     if result.returncode is None and result.stopped_by is None:
         for issue in blocking(result.issues):

@@ -14,7 +14,7 @@ from backend.config.settings import Settings
 from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox import Executor, open_executor
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
-from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, check
+from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
 from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "SAFE_PACKAGES",
     "SUPPORTED_FILE_TYPES",
     "PythonExecutor",
-    "blocking",
     "describe_files",
     "open_engine",
     "place_files",
@@ -45,11 +44,6 @@ def require_enabled(settings: Settings) -> None:
             "Running code is switched off (PYTHON_CODE_ENABLED is false).",
             "Ask whoever runs this machine to set it to true.",
         )
-
-
-def blocking(issues: Sequence[Issue]) -> list[Issue]:
-    """Those findings that keep a program from running."""
-    return [issue for issue in issues if issue.severity != "advice"]
 
 
 class PythonExecutor:

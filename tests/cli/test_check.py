@@ -33,6 +33,11 @@ def test_json_has_the_issues_and_keeps_the_exit_status(tmp_path: Path) -> None:
     assert done.err == ""
 
 
+def test_it_refuses_what_run_would_refuse_with_the_same_settings() -> None:
+    assert run("check", "-", stdin="import requests\n").status == 1
+    assert run("check", "-", stdin="import requests\n", PYTHON_CODE_ALLOW_NETWORK="1").out == ""
+
+
 def test_a_program_comes_on_stdin_too() -> None:
     assert run("check", "-", stdin=HARM).status == 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from backend.errors import RequestError
@@ -18,7 +18,7 @@ from backend.sandbox.policy.python import check_tree
 from backend.sandbox.policy.shell import check_shell
 from backend.types import Issue, Language
 
-__all__ = ["BLOCKED_IMPORTS", "SAFE_PACKAGES", "check"]
+__all__ = ["BLOCKED_IMPORTS", "SAFE_PACKAGES", "blocking", "check"]
 
 _COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"})
@@ -63,6 +63,11 @@ def check(
     if language == "bash":
         return check_shell(code, allow_network=allow_network)
     return _check_python(code, allow_network, known_modules)
+
+
+def blocking(issues: Iterable[Issue]) -> list[Issue]:
+    """Those findings that keep a program from running."""
+    return [issue for issue in issues if issue.severity != "advice"]
 
 
 def _check_python(code: str, allow_network: bool, known_modules: Collection[str]) -> list[Issue]:

@@ -1,8 +1,5 @@
 """Which imports the static check allows and which it refuses. Tables only.
 
-A ban says why and what to write instead, because its reader is a language model
-that will rewrite the program.
-
 Decided in favour, with reasons: ``multiprocessing``, ``threading``, ``concurrent`` and
 ``signal`` (the kernel limits processes and time from outside, a program cannot lift that),
 ``sqlite3`` (reads data files; loading extensions is refused), ``inspect`` and ``gc`` (harmless
@@ -13,35 +10,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from backend.types import Severity
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ban:
-    """Why something is refused and what takes its place."""
-
-    why: str
-    """A clause that follows the name: "may not start other programs"."""
-    instead: str
-    """A sentence that says what to write."""
-    severity: Severity = "security"
-    network: bool = False
-    """Only refused where programs have no network."""
-
-
-def table(*rows: tuple[str, Ban]) -> dict[str, Ban]:
-    """Rows of (names separated by spaces, ban) as one mapping from name to ban."""
-    return {name: ban for names, ban in rows for name in names.split()}
-
-
-def words(text: str) -> frozenset[str]:
-    """The words of a text, so that long sets stay readable."""
-    return frozenset(text.split())
-
-
-# --- imports ---------------------------------------------------------------------------------
+from backend.sandbox.policy.bans import Ban, table, words
 
 _PROCESSES = Ban(
     why="would start other programs, which is not allowed here",
@@ -133,7 +103,7 @@ BANNED_IMPORTS = table(
 )  # fmt: skip
 BLOCKED_IMPORTS = frozenset(BANNED_IMPORTS)
 
-_THIRD_PARTY = """
+_THIRD_PARTY = words("""
     numpy scipy pandas matplotlib mpl_toolkits pylab seaborn plotly altair bokeh
     sklearn statsmodels sympy mpmath networkx patsy formulaic joblib threadpoolctl
     xgboost lightgbm catboost torch torchvision tensorflow keras jax numba cupy
@@ -150,12 +120,11 @@ _THIRD_PARTY = """
     typing_extensions attr attrs pydantic more_itertools toolz sortedcontainers bitarray
     six numexpr bottleneck cvxpy pulp lifelines arch prophet pmdarima numpy_financial
     faker graphviz qrcode narwhals defusedxml pytest hypothesis
-"""
-THIRD_PARTY = words(_THIRD_PARTY)
+    """)
 _STANDARD = frozenset(
     name for name in sys.stdlib_module_names if not name.startswith("_")
 ) - frozenset(BLOCKED_IMPORTS)
-SAFE_PACKAGES = THIRD_PARTY | _STANDARD | {"__future__"}
+SAFE_PACKAGES = _THIRD_PARTY | _STANDARD | {"__future__"}
 
 # What people pip-install, or another package's job, under the name to import here.
 IMPORT_INSTEAD = {

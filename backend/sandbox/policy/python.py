@@ -9,8 +9,9 @@ from typing import Final
 
 from backend.sandbox.policy import imports as packages
 from backend.sandbox.policy import tables
-from backend.sandbox.policy.imports import Ban
-from backend.sandbox.policy.walk import Imported, Program, folded
+from backend.sandbox.policy.bans import Ban
+from backend.sandbox.policy.literals import folded
+from backend.sandbox.policy.walk import Imported, Program
 from backend.types import Issue, Severity
 
 MAX_ISSUES = 40

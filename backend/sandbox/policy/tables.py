@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import re
 
-from backend.sandbox.policy.imports import (
-    BANNED_IMPORTS,
-    CODE_LOADING,
-    SOCKETS,
-    Ban,
-    table,
-    words,
-)
+from backend.sandbox.policy.bans import Ban, table, words
+from backend.sandbox.policy.imports import BANNED_IMPORTS, CODE_LOADING, SOCKETS
 
 # --- names and attributes --------------------------------------------------------------------
 

@@ -16,9 +16,9 @@ from backend.prompts.texts import (
     list_findings,
     shorten,
 )
+from backend.sandbox.policy import blocking
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
 from backend.tools.coder.state import CoderContext, CoderState, Verification
-from backend.tools.python_executor_engine import blocking
 from backend.types import Event
 
 
