@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +30,13 @@ __all__ = [
 _INSPECTION_SECONDS = 60.0
 """A large spreadsheet takes seconds to open; a program's own limit does not apply to it."""
 _INSPECTION_MEMORY_MB = 1024
+_INSPECTION = """\
+import os, sys
+sys.path[:] = [place for place in sys.path if place != os.getcwd()]
+from inside.inspection import main
+main({room})
+"""
+"""An input lies in the working directory: one named csv.py is not what ``import csv`` means."""
 
 
 def require_enabled(settings: Settings) -> None:
@@ -60,6 +66,11 @@ class PythonExecutor:
     def isolation(self) -> Isolation:
         """The walls that stand around every run."""
         return self._executor.isolation
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes that are kept of what a program prints."""
+        return self._settings.max_output_kb * 1024
 
     def check(
         self, code: str, language: Language = "python", files: Iterable[str] = ()
@@ -176,26 +187,37 @@ async def describe_files(engine: PythonExecutor, files: Mapping[str, Path]) -> l
     """
     if not files:
         return []
-    source = resources.files("backend.sandbox.inside").joinpath("inspection.py")
     request = ExecutionRequest(
-        code=source.read_text(encoding="utf-8"),
+        code=_INSPECTION.format(room=engine.output_bytes),
         files=files,
         argv=tuple(files),
         timeout_s=_INSPECTION_SECONDS,
         memory_mb=_INSPECTION_MEMORY_MB,
     )
     result = await engine.execute(request, check=False)
-    try:
-        facts = json.loads(result.stdout)
-        return [dict(entry) for entry in facts]
-    except (ValueError, TypeError):
-        pass
+    facts = _read_facts(result.stdout, list(files))
+    if facts is not None:
+        return facts
     why = result.stopped_by or ("output" if "stdout" in result.truncated else None)
-    if why in ("timeout", "memory", "cpu", "output"):
-        reason = f"not looked into: stopped by the {why} limit"
-        return [{"name": name, "note": reason} for name in files]
+    if why is not None:
+        crashed = "a library crashed on one of the files"
+        reason = crashed if why == "killed" else f"stopped by the {why} limit"
+        return [{"name": name, "note": f"not looked into: {reason}"} for name in files]
     tail = result.stderr.strip().splitlines()[-1:] or ["no message"]
     raise SandboxUnavailable(
         f"The input files could not be inspected inside the sandbox: {tail[0]}",
         "Run `python-coder doctor`.",
     )
+
+
+def _read_facts(printed: str, names: Sequence[str]) -> list[dict[str, Any]] | None:
+    """One entry a file, in their order; None if that is not what was printed."""
+    try:
+        entries = json.loads(printed)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entries, list) or len(entries) != len(names):
+        return None
+    if not all(isinstance(entry, dict) for entry in entries):
+        return None
+    return [{**entry, "name": name} for name, entry in zip(names, entries, strict=True)]

@@ -184,15 +184,17 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
 
 def _lay_out(runtime: Path) -> None:
     """Put our own files for the inside where they can be bound, compiled."""
-    runner = runtime / "runner" / "inside"
-    runner.mkdir(parents=True)
+    runner = runtime / "runner"
     (runtime / "fonts").mkdir()
-    for source in sorted(Path(inside.__file__).parent.glob("*.py")):
-        copy = runner / source.name
+    ours = Path(inside.__file__).parent
+    for source in sorted(ours.rglob("*.py")):
+        place = source.relative_to(ours.parent)
+        copy = runner / place
+        copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
         py_compile.compile(
             str(copy),
-            dfile=f"inside/{source.name}",
+            dfile=str(place),
             doraise=True,
             invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         )
@@ -204,6 +206,9 @@ def _lay_out(runtime: Path) -> None:
         "hosts": "127.0.0.1 localhost\n::1 localhost\n",
     }.items():
         (etc / name).write_text(text, encoding="ascii")
+    for path in runtime.rglob("*"):
+        # Whoever reads them inside is nobody, also where our umask lets nobody read.
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 @asynccontextmanager

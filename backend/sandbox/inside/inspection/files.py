@@ -1,0 +1,68 @@
+"""One file of any kind: which module reads it, and what is said when it cannot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from . import (
+    archives,
+    arrays,
+    columnar,
+    databases,
+    delimited,
+    documents,
+    markup,
+    pictures,
+    spreadsheets,
+    texts,
+    trees,
+)
+from .facts import Facts, short
+
+_READERS: dict[str, Callable[[str], Facts]] = {
+    **dict.fromkeys(("csv", "tsv"), delimited.inspect),
+    **dict.fromkeys(("txt", "log"), delimited.inspect_text),
+    **dict.fromkeys(("md", "py"), texts.inspect),
+    **dict.fromkeys(("yaml", "yml"), trees.inspect_yaml),
+    **dict.fromkeys(("xlsx", "xls", "ods"), spreadsheets.inspect),
+    **dict.fromkeys(("sqlite", "db"), databases.inspect),
+    **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff"), pictures.inspect),
+    "json": trees.inspect_json,
+    "jsonl": trees.inspect_json_lines,
+    "toml": trees.inspect_toml,
+    "ini": trees.inspect_ini,
+    "xml": markup.inspect_xml,
+    "html": markup.inspect_html,
+    "parquet": columnar.inspect_parquet,
+    "feather": columnar.inspect_feather,
+    "h5": arrays.inspect_hdf,
+    "nc": arrays.inspect_netcdf,
+    "npy": arrays.inspect_array,
+    "npz": arrays.inspect_arrays,
+    "pdf": documents.inspect_pdf,
+    "docx": documents.inspect_word,
+    "pptx": documents.inspect_slides,
+    "zip": archives.inspect,
+}
+
+
+def inspect(name: str) -> Facts:
+    """All there is to say about one file; its own trouble is told, never raised."""
+    kind = name.rpartition(".")[2].lower() if "." in os.path.basename(name) else ""
+    facts: Facts = {"name": name, "type": short(kind, 20)}
+    try:
+        facts["size"] = os.path.getsize(name)
+        if not facts["size"]:
+            raise ValueError("the file is empty (0 bytes)")
+        facts.update(_READERS.get(kind, _size_only)(name))
+    except MemoryError:
+        facts["note"] = "size only: looking into it takes more memory than there is"
+    except Exception as error:
+        said = short(" ".join(str(error).split()), 300)
+        facts["error"] = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return facts
+
+
+def _size_only(name: str) -> Facts:
+    return {"note": "size only"}
