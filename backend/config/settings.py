@@ -6,7 +6,8 @@ Strength, strongest first: the environment, ``.env``, a YAML file, the default. 
 * the YAML file that ``PYTHON_CODER_CONFIG`` names; else ``python-coder.yaml`` in the working
   directory; else ``$XDG_CONFIG_HOME/python-coder/config.yaml`` (``~/.config/...``).
 
-The keys are the same everywhere: the variables' names. A file that a variable names must exist.
+The keys are the same everywhere: the variables' names. A file that a variable names must exist. A
+name that begins like ours and is no setting is refused: a slip would change nothing, silently.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from backend.config.names import refuse_unknown
 from backend.errors import SettingsError
 
 
@@ -62,13 +64,15 @@ Mebibytes = Annotated[int, _without_unit("MiB", "MB", "M")]
 
 
 class Settings(BaseSettings):
-    """The whole configuration, immutable. Field names are the variables' names, shortened."""
+    """The whole configuration, immutable. Field names are the variables' names, shortened.
+
+    Only the whole name is read anywhere: HOST, PORT and MODEL in an environment are others'.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
         case_sensitive=False,
-        populate_by_name=True,
         env_ignore_empty=True,
     )
 
@@ -222,10 +226,13 @@ def load_settings(**overrides: Any) -> Settings:
         **overrides: field names with values that beat every source (a command-line option).
 
     Raises:
-        SettingsError: a value is not allowed; names the variable, the value and what is allowed.
+        SettingsError: a value is not allowed, or a name is no setting's; names the variable, the
+            value and what is allowed.
     """
+    variables = {field: str(info.alias) for field, info in Settings.model_fields.items()}
     try:
-        return Settings(**overrides)
+        refuse_unknown(variables.values(), dotenv_file(), yaml_file())
+        return Settings(**{variables[field]: value for field, value in overrides.items()})
     except ValidationError as error:
         raise SettingsError(_explain(error), "Correct it, or unset it for the default.") from None
     except (yaml.YAMLError, ValueError, TypeError) as error:

@@ -88,6 +88,56 @@ def test_a_bad_value_names_variable_value_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("HOST", "x86_64-conda-linux-gnu", "host"),
+        ("PORT", "3000", "port"),
+        ("MODEL", "m", "model"),
+        ("ALLOW_NETWORK", "true", "allow_network"),
+        ("log_level", "debug", "log_level"),
+    ],
+)
+def test_what_other_programs_keep_in_the_environment_is_no_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, field: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    (tmp_path / ".env").write_text(f"{name}={value}\n")
+    assert getattr(load_settings(), field) == Settings.model_fields[field].default
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "remedy"),
+    [
+        (".env", "PYTHON_CODER_MODLE=ollama:m", "PYTHON_CODER_MODEL?"),
+        (".env", "python_code_time_out=7", "PYTHON_CODE_TIMEOUT?"),
+        ("python-coder.yaml", "PYTHON_CODER_PROT: 7", "PYTHON_CODER_PORT?"),
+        ("python-coder.yaml", "colour: red", ".env.example"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_told_with_the_one_that_may_be_meant(
+    tmp_path: Path, file: str, text: str, remedy: str
+) -> None:
+    (tmp_path / file).write_text(f"{text}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert (
+        caught.value.what == f"{text.replace(':', '=').split('=')[0]} in {file} is not a setting."
+    )
+    assert remedy in caught.value.remedy
+
+
+def test_a_slip_in_the_environment_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHON_CODE_TIME_OUT", "7")
+    with pytest.raises(SettingsError, match="PYTHON_CODE_TIMEOUT"):
+        load_settings()
+
+
+def test_names_of_other_programs_may_stand_in_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COMPOSE_PROJECT_NAME=mine\nPYTHONPATH=src\n")
+    assert load_settings().timeout_s == 30
+
+
+@pytest.mark.parametrize(
     "text", ["- a list\n", "a: b: c\n", "\x00\n"], ids=["list", "malformed", "control characters"]
 )
 def test_a_broken_yaml_file_is_one_clear_line(tmp_path: Path, text: str) -> None:
