@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -24,12 +23,12 @@ CLEAN_UP_S = 10.0
 """Seconds to wait until they have ended."""
 
 
-def serve(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:
+def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
     """Serve the API until the process is told to stop.
 
     Args:
         settings: ``host`` and ``port`` say where; port 0 lets the system choose.
-        announce: gets one line with the address once requests are taken; None: to stderr.
+        announce: gets the address, ``http://127.0.0.1:8000``, once requests are taken.
 
     Raises:
         SettingsError: the address is not this machine's own, or taken.
@@ -38,7 +37,7 @@ def serve(settings: Settings, *, announce: Callable[[str], None] | None = None) 
     require_loopback(settings.host)
     listener = _listen(settings.host, settings.port)
     with listener:
-        asyncio.run(_serve(settings, listener, announce or _to_stderr))
+        asyncio.run(_serve(settings, listener, announce))
 
 
 def require_loopback(host: str) -> None:
@@ -119,11 +118,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return (
-        f"python-coder listens on http://{shown}:{port}/v1 "
-        "(this machine only, because there are no API keys)"
-    )
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _is_not_about_stopping(record: logging.LogRecord) -> bool:
@@ -132,8 +127,3 @@ def _is_not_about_stopping(record: logging.LogRecord) -> bool:
         record.exc_info[1], asyncio.CancelledError
     )
     return not is_cancel and "timeout graceful shutdown exceeded" not in record.getMessage()
-
-
-def _to_stderr(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from backend.cli.options import json_option, read_settings
 from backend.cli.output import print_json, print_line
-
-_ADDRESS = re.compile(r"http://\S+?(?=/v1\b)")
 
 
 @click.command("serve")
@@ -26,12 +22,12 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
 
     from backend.api.server import serve
 
-    def announce(line: str) -> None:
-        found = _ADDRESS.search(line)
+    def announce(url: str) -> None:
         if as_json:
-            url = found[0] if found else None
             print_json({"success": True, "url": url, "model": settings.model})
-        print_line(line)
+        print_line(
+            f"python-coder listens on {url}/v1 (this machine only, because there are no API keys)"
+        )
         print_line(f"Model: {settings.model}. Ctrl-C ends it.")
 
     serve(settings, announce=announce)

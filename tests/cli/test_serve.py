@@ -35,7 +35,7 @@ def test_the_api_answers_until_it_is_told_to_stop(
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (0, b"")
     assert b"Traceback" not in err
-    assert announced["url"] in err.decode()
+    assert f"{announced['url']}/v1 (this machine only" in err.decode()
     assert descendants.left() == []
     assert not [path for path in files_below(tmp_path) if "code_execution" in path.parts]
 
