@@ -40,7 +40,7 @@ async def open_executor(
         raise RequestError(
             f"There is no executor {name!r}.", f"Use one of: {', '.join(_KNOWN)}.", param="executor"
         )
-    from backend.sandbox.executors.local import open_local
+    from backend.sandbox.executors.local.executor import open_local
 
     async with open_local(settings or load_settings()) as executor:
         yield executor

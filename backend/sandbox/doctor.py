@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backend.config.settings import Settings
 from backend.errors import PythonCoderError
-from backend.sandbox.executors.local import open_local
+from backend.sandbox.executors.local.executor import open_local
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
 from backend.sandbox.walls.seccomp import MACHINES
 from backend.types import ExecutionRequest, Finding

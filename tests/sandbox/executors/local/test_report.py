@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from backend.sandbox.executors.local.report import Reader, Report, harmless_name, media_type
 from backend.sandbox.inside import wire
-from backend.sandbox.report import Reader, Report, harmless_name, media_type
 from backend.sandbox.walls.limits import ArtifactCaps
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.sandbox.capture import Capture
+from backend.sandbox.executors.local.capture import Capture
 
 
 def captured(data: bytes, keep: int, chunk: int = 7) -> tuple[str, bool]:

@@ -17,11 +17,11 @@ from backend.errors import SandboxUnavailable
 from backend.sandbox import inside
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
-from backend.sandbox.executors.fonts import FontCache
-from backend.sandbox.header import build_header, check_request
-from backend.sandbox.outcome import result_of
-from backend.sandbox.process import WalledProcess
-from backend.sandbox.report import Reader, Report
+from backend.sandbox.executors.local.fonts import FontCache
+from backend.sandbox.executors.local.header import build_header, check_request
+from backend.sandbox.executors.local.outcome import result_of
+from backend.sandbox.executors.local.process import WalledProcess
+from backend.sandbox.executors.local.report import Reader, Report
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.interpreter import this_interpreter
 from backend.sandbox.walls.inventory import isolation_of

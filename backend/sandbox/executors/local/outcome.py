@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-from backend.sandbox.capture import Capture
-from backend.sandbox.report import Report
+from backend.sandbox.executors.local.capture import Capture
+from backend.sandbox.executors.local.report import Report
 from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, Limits
 from backend.types import ExecutionResult, Isolation, StoppedBy
 

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from backend.errors import SandboxUnavailable
-from backend.sandbox.capture import Capture
 from backend.sandbox.endings import see_through
+from backend.sandbox.executors.local.capture import Capture
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.limits import FLOOD_BYTES, Limits
 

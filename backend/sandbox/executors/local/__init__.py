@@ -1,0 +1,1 @@
+"""Runs each program in a bubblewrap-walled process of its own on this machine."""
