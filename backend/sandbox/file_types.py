@@ -1,7 +1,8 @@
-"""The types of input file there are: ending without its dot -> media type."""
+"""Types of files: those that come in, and the media type of whatever a program wrote."""
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -50,3 +51,38 @@ SUPPORTED_FILE_TYPES: Mapping[str, str] = MappingProxyType(
         "zip": "application/zip",
     }
 )
+"""The types of input file there are: ending without its dot -> media type."""
+
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"%PDF-", "application/pdf"),
+    (b"PAR1", "application/vnd.apache.parquet"),
+    (b"\x89HDF\r\n\x1a\n", "application/x-hdf5"),
+    (b"SQLite format 3\0", "application/vnd.sqlite3"),
+    (b"\x1f\x8b", "application/gzip"),
+    (b"PK\x03\x04", "application/zip"),
+)
+
+
+def media_type(name: str, content: bytes) -> str:
+    """By the name's extension, else by how the content begins."""
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    known = SUPPORTED_FILE_TYPES.get(extension) or mimetypes.guess_type(name, strict=False)[0]
+    if known:
+        return known
+    for signature, kind in _SIGNATURES:
+        if content.startswith(signature):
+            return kind
+    return "text/plain" if _is_text(content[:4096]) else "application/octet-stream"
+
+
+def _is_text(sample: bytes) -> bool:
+    if b"\0" in sample:
+        return False
+    try:
+        sample.decode()
+    except UnicodeDecodeError as error:
+        return error.start >= len(sample) - 3
+    return True

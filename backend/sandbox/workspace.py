@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.errors import NotFound, RequestError, SandboxUnavailable, TooLarge
+from backend.sandbox.walls.limits import MIB
 
-MIB = 1024 * 1024
 MOST_FILES = 500
 MOST_FOLDERS = 1000
 MOST_DEPTH = 16

@@ -7,43 +7,15 @@ Every length is bounded and every name is made harmless before anyone else sees 
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 from dataclasses import dataclass, field
 
+from backend.sandbox.file_types import media_type
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import ArtifactCaps
 from backend.types import Artifact
 
 _LONGEST_FRAME = 1 << 20
 _LONGEST_NAME = 4096
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-    (b"%PDF-", "application/pdf"),
-    (b"PAR1", "application/vnd.apache.parquet"),
-    (b"\x89HDF\r\n\x1a\n", "application/x-hdf5"),
-    (b"SQLite format 3\0", "application/vnd.sqlite3"),
-    (b"\x1f\x8b", "application/gzip"),
-    (b"PK\x03\x04", "application/zip"),
-)
-_BY_EXTENSION = {
-    ".csv": "text/csv",
-    ".tsv": "text/tab-separated-values",
-    ".md": "text/markdown",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".yaml": "application/yaml",
-    ".yml": "application/yaml",
-    ".parquet": "application/vnd.apache.parquet",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ".svg": "image/svg+xml",
-    ".webp": "image/webp",
-    ".py": "text/x-python",
-    ".log": "text/plain",
-}
 
 
 @dataclass(kw_only=True)
@@ -164,25 +136,3 @@ def harmless_name(raw: bytes) -> str:
     )
     parts = [part for part in printable.split("/") if part not in ("", ".", "..")]
     return "/".join(parts) or "unnamed"
-
-
-def media_type(name: str, content: bytes) -> str:
-    """By the name's extension, else by how the content begins."""
-    extension = "." + name.rpartition(".")[2].lower() if "." in name else ""
-    known = _BY_EXTENSION.get(extension) or mimetypes.guess_type(name, strict=False)[0]
-    if known:
-        return known
-    for signature, kind in _SIGNATURES:
-        if content.startswith(signature):
-            return kind
-    return "text/plain" if _is_text(content[:4096]) else "application/octet-stream"
-
-
-def _is_text(sample: bytes) -> bool:
-    if b"\0" in sample:
-        return False
-    try:
-        sample.decode()
-    except UnicodeDecodeError as error:
-        return error.start >= len(sample) - 3
-    return True

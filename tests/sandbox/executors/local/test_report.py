@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from backend.sandbox.executors.local.report import Reader, Report, harmless_name, media_type
+from backend.sandbox.executors.local.report import Reader, Report, harmless_name
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import ArtifactCaps
 
@@ -93,25 +93,3 @@ async def test_more_artifacts_than_allowed_are_not_taken() -> None:
 )
 def test_names_are_made_harmless(raw: bytes, name: str) -> None:
     assert harmless_name(raw) == name
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "kind"),
-    [
-        ("a.png", b"", "image/png"),
-        ("a.CSV", b"", "text/csv"),
-        ("a.xlsx", b"", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        ("a.parquet", b"", "application/vnd.apache.parquet"),
-        ("plot", b"\x89PNG\r\n\x1a\n", "image/png"),
-        ("paper", b"%PDF-1.7", "application/pdf"),
-        ("README", "글".encode(), "text/plain"),
-        ("cut", b"x" * 4095 + "글".encode(), "text/plain"),
-        ("raw", b"\0\1\2", "application/octet-stream"),
-        ("raw", b"\xff\xfe\xfd" * 9, "application/octet-stream"),
-        (".hidden", b"text", "text/plain"),
-    ],
-)
-def test_the_media_type_is_told_by_name_then_by_content(
-    name: str, content: bytes, kind: str
-) -> None:
-    assert media_type(name, content) == kind
