@@ -7,31 +7,12 @@ from pathlib import Path
 
 from backend.api.conversation import Attachment, Conversation
 from backend.api.state import Server
-from backend.errors import NotFound, RequestError, TooLarge
+from backend.errors import NotFound, TooLarge
+from backend.sandbox.file_types import require_supported
 from backend.store.files import StoredFile, safe_name, working_names
-from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
 
 INLINE_PURPOSE = "user_data"
 """The purpose of files that came inside a message, as in OpenAI's file object."""
-
-
-def media_type_of(filename: str, size: int) -> str:
-    """The media type of a file that comes in.
-
-    Raises:
-        RequestError: programs have no use for the type, or there is nothing in it.
-    """
-    extension = filename.rpartition(".")[2].lower() if "." in filename else ""
-    if extension not in SUPPORTED_FILE_TYPES:
-        known = ", ".join(sorted(SUPPORTED_FILE_TYPES))
-        raise RequestError(
-            f"{filename[:80]!r} is not of a supported type.", f"Supported: {known}.", param="file"
-        )
-    if size == 0:
-        raise RequestError(
-            f"{filename[:80]!r} is empty (0 bytes).", "Send one with content.", param="file"
-        )
-    return SUPPORTED_FILE_TYPES[extension]
 
 
 async def check_attachments(conversation: Conversation, server: Server, owner: str) -> None:
@@ -47,7 +28,7 @@ async def check_attachments(conversation: Conversation, server: Server, owner: s
         if attachment.file_id is not None:
             continue
         safe_name(attachment.filename)
-        media_type_of(attachment.filename, len(attachment.content))
+        require_supported(attachment.filename, len(attachment.content))
         if len(attachment.content) > limit:
             raise TooLarge(
                 f"{attachment.filename[:80]!r} has more than the {limit // 2**20} MiB allowed.",
@@ -72,7 +53,7 @@ async def attach(
                     owner=owner,
                     filename=attachment.filename,
                     purpose=INLINE_PURPOSE,
-                    media_type=media_type_of(attachment.filename, len(attachment.content)),
+                    media_type=require_supported(attachment.filename, len(attachment.content)),
                 )
             )
             continue

@@ -15,7 +15,6 @@ from backend.api.uploads import receive_form
 from backend.errors import RequestError
 from backend.store.database import Order
 from backend.store.files import StoredFile
-from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -39,7 +38,7 @@ async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[s
             owner=owner,
             filename=form.filename,
             purpose=_purpose(form.fields.get("purpose")),
-            media_type=SUPPORTED_FILE_TYPES[form.filename.rpartition(".")[2].lower()],
+            media_type=form.media_type,
         )
     return file_object(file)
 

@@ -12,9 +12,9 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from backend.api.attachments import media_type_of
 from backend.api.body import drain
 from backend.errors import RequestError, TooLarge
+from backend.sandbox.file_types import require_supported
 from backend.store.blobs import Incoming
 from backend.store.files import safe_name
 
@@ -27,6 +27,7 @@ class Form:
     """What came with a file."""
 
     filename: str | None = None
+    media_type: str = ""
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,7 +64,7 @@ async def _receive(request: Request, incoming: Incoming) -> Form:
     reader.finish()
     if form.filename is None:
         raise RequestError("The form has no file.", "Send it as the field 'file'.", param="file")
-    media_type_of(form.filename, incoming.size)
+    require_supported(form.filename, incoming.size)
     return form
 
 
@@ -71,7 +72,8 @@ def _note_file(form: Form, part: dict[str, Any]) -> None:
     if part["name"] != "file" or form.filename is not None:
         raise RequestError("One file a request, as the field 'file'.", param=part["name"])
     form.filename = safe_name(part["filename"])
-    media_type_of(form.filename, 1)  # what is of no use is refused before it has all come
+    # What is of no use is refused before it has all come.
+    form.media_type = require_supported(form.filename, 1)
 
 
 def _bounded(value: bytes, name: str) -> bytes:

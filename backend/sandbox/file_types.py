@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import MappingProxyType
+
+from backend.errors import RequestError
 
 SUPPORTED_FILE_TYPES: Mapping[str, str] = MappingProxyType(
     {
@@ -64,6 +67,24 @@ _SIGNATURES = (
     (b"\x1f\x8b", "application/gzip"),
     (b"PK\x03\x04", "application/zip"),
 )
+
+
+def require_supported(filename: str, size: int) -> str:
+    """The media type of a file that comes in.
+
+    Raises:
+        RequestError: programs have no use for the type, or there is nothing in it.
+    """
+    extension = PurePath(filename).suffix.lower().removeprefix(".")
+    shown = repr(filename[-200:])
+    if extension not in SUPPORTED_FILE_TYPES:
+        known = ", ".join(sorted(SUPPORTED_FILE_TYPES))
+        raise RequestError(f"{shown} has no supported type.", f"Supported: {known}.", param="file")
+    if size == 0:
+        raise RequestError(
+            f"{shown} is empty (0 bytes).", "Give a file with data in it.", param="file"
+        )
+    return SUPPORTED_FILE_TYPES[extension]
 
 
 def media_type(name: str, content: bytes) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from backend.config.settings import Settings
 from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox import Executor, open_executor
-from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
+from backend.sandbox.file_types import SUPPORTED_FILE_TYPES, require_supported
 from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
 from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
 
@@ -150,13 +150,8 @@ def _refuse_unusable(path: Path, settings: Settings) -> None:
         raise NotFound(f"The file {shown!r} does not exist.", "Check the path.")
     if not path.is_file():
         raise RequestError(f"{shown!r} is not a file.", "Name the files one by one.")
-    suffix = path.suffix.lower().lstrip(".")
-    if suffix not in SUPPORTED_FILE_TYPES:
-        known = " ".join(sorted(SUPPORTED_FILE_TYPES))
-        raise RequestError(f"{shown!r} has no supported type.", f"Supported: {known}.")
     size = path.stat().st_size
-    if size == 0:
-        raise RequestError(f"{shown!r} is empty (0 bytes).", "Give a file with data in it.")
+    require_supported(shown, size)
     if size > settings.max_file_size_mb * 2**20:
         raise TooLarge(
             f"{shown!r} has {size / 2**20:.1f} MB, the limit is {settings.max_file_size_mb} MB.",
