@@ -30,7 +30,7 @@ demo: setup ## the main job, end to end, into ./demo_output
 	@$(BIN)/python-coder demo
 
 test: setup ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: setup ## format, lint and types
 	$(BIN)/ruff format --check .
