@@ -216,7 +216,8 @@ def after_tool(state: ReactState) -> Literal["act", "answer"]:
 
 def _list_steps(steps: list[Step]) -> str:
     return "\n\n".join(
-        f"Step {number}\nThought: {step['thought']}\nAction: {step['action']}\n"
+        f"Step {number}\nThought: {shorten(step['thought'], 1500)}\n"
+        f"Action: {shorten(step['action'], 200)}\n"
         f"Action Input: {shorten(step['action_input'], 1500)}\n"
         f"Observation: {shorten(step['observation'], OBSERVATION_CHARS)}"
         for number, step in enumerate(steps, 1)

@@ -11,6 +11,8 @@ import json
 import re
 from typing import Any, Final
 
+from backend.llm.letters import whole_letters
+
 MAX_DEPTH: Final = 64
 _BLANK: Final = re.compile(r"(?:\s+|//[^\n]*|#[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _SPACE: Final = re.compile(r"\s*")
@@ -46,7 +48,20 @@ def parse_object(text: str, start: int) -> tuple[dict[str, Any], int]:
         value, end = _Reader(text).value(start, 0)
     if not isinstance(value, dict):
         raise NotAnObject(start)
-    return value, end
+    return _tidy(value, start), end
+
+
+def _tidy(value: Any, place: int, depth: int = 0) -> Any:
+    """No deeper than others can follow, and no text that cannot be written down."""
+    if depth > MAX_DEPTH:
+        raise NotAnObject(place, cut_off=True)
+    if isinstance(value, str):
+        return whole_letters(value)
+    if isinstance(value, list):
+        return [_tidy(entry, place, depth + 1) for entry in value]
+    if isinstance(value, dict):
+        return {_tidy(key, place): _tidy(entry, place, depth + 1) for key, entry in value.items()}
+    return value
 
 
 class _Reader:
@@ -155,7 +170,7 @@ class _Reader:
                 start = place
             elif text.startswith(close, place) and (exact or self._ends_text(place + 1)):
                 parts.append(text[start:place])
-                return _whole_letters("".join(parts)), place + len(close)
+                return whole_letters("".join(parts)), place + len(close)
             else:
                 place += 1
 
@@ -185,8 +200,3 @@ class _Reader:
         if place >= len(self._text):
             raise NotAnObject(place, cut_off=True)
         return place
-
-
-def _whole_letters(text: str) -> str:
-    """Surrogate pairs from backslash-u escapes as the letters they stand for."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

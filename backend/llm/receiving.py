@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from backend.errors import BadReply
 from backend.llm.failures import ServerFailure, StreamEndedEarly, translate
+from backend.llm.letters import whole_letters
 from backend.llm.thinking import Thinking
 from backend.llm.wire import Piece, Question, Server
 
@@ -15,6 +16,12 @@ CHARS_PER_TOKEN = 8
 prose has about 4). More characters a token than this means that the server cut the prompt."""
 CERTAIN_CHARS = 8_000
 """Shorter prompts are not compared: a few long runs of one character would tip the average."""
+
+
+MOST_CHARS_PER_TOKEN = 64
+"""The longest tokens are long runs of blanks. A reply with more characters than this for each token
+that was allowed comes from a server that does not stop."""
+LEAST_BOUND_CHARS = 200_000
 
 
 class Watcher:
@@ -92,13 +99,19 @@ class Received:
             ServerFailure: the reply is not one that ended by itself with words in it.
         """
         self.watcher.begin()
+        most = max(LEAST_BOUND_CHARS, self.question.max_tokens * MOST_CHARS_PER_TOKEN)
+        arrived = 0
         async for piece in pieces:
+            arrived += len(piece.text) + len(piece.thinking)
+            if arrived > most:
+                did = f"wrote more than {most} characters and did not come to an end"
+                raise self._bad("length", did, self._length_remedy())
             self.pieces += bool(piece.text or piece.thinking)
-            self.reasoning += piece.thinking
+            self.reasoning += whole_letters(piece.thinking)
             self.done_reason = piece.done_reason or self.done_reason
             self.input_tokens += piece.input_tokens
             self.told_output_tokens += piece.output_tokens
-            self.watcher.show(self.thinking.feed(piece.text))
+            self.watcher.show(self.thinking.feed(whole_letters(piece.text)))
         self.watcher.show(self.thinking.finish())
         error = self._complaint()
         if error is not None:

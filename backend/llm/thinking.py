@@ -172,7 +172,7 @@ class Thinking:
         return ""
 
     def _advance(self) -> str:
-        if not self._fenced and not self._line.strip():
+        if not self._fenced and not self._line:
             start = self._pending.lstrip()
             for tag in _OPENING:
                 if start.startswith(tag):
@@ -183,9 +183,10 @@ class Thinking:
                     return ""
         end = self._pending.find("\n") + 1 or len(self._pending)
         shown, self._pending = self._pending[:end], self._pending[end:]
-        self._line += shown
+        # How the line begins is all that matters, and lines can be long.
+        self._line = (self._line + shown).lstrip()[:3]
         if shown.endswith("\n"):
-            self._fenced ^= self._line.lstrip().startswith(("```", "~~~"))
+            self._fenced ^= self._line in ("```", "~~~")
             self._line = ""
         if self.thoughts and not self._words:
             shown = shown.lstrip()

@@ -63,6 +63,16 @@ def test_a_program_instead_of_an_action_goes_to_the_coder() -> None:
     assert CODE in action.input
 
 
+@pytest.mark.parametrize(
+    "reply",
+    ["```\n" * 40_000, "# \n" * 60_000, "Action\n" * 30_000, "> " * 100_000, "*" * 200_000],
+    ids=["fences", "hashes", "labels", "quote marks", "stars"],
+)
+def test_a_hostile_reply_is_soon_unreadable(reply: str) -> None:
+    with pytest.raises(Unreadable):
+        read_action(reply)
+
+
 @pytest.mark.parametrize("reply", ["", "I am not sure.", "{}", '{"thought": "hm"}', "null", "[]"])
 def test_a_reply_without_an_action_is_unreadable(reply: str) -> None:
     with pytest.raises(Unreadable):

@@ -433,6 +433,15 @@ async def test_a_reply_that_was_cut_is_not_given_as_one(
     assert (error.calls[0]["input_tokens"], error.calls[0]["output_tokens"]) == (9, 64)
 
 
+@both
+async def test_a_reply_without_end_is_left(ollama_server: OllamaServer, model: str) -> None:
+    ollama_server.add({"reply": "word " * 60_000, "fault": "hold_midway"})
+    error = await failing(model, max_tokens=64)
+    assert isinstance(error, BadReply)
+    assert error.reason == "length"
+    assert "more than 200000 characters" in error.what
+
+
 async def test_a_reply_that_filled_the_context_names_the_context(
     ollama_server: OllamaServer,
 ) -> None:

@@ -183,6 +183,16 @@ def test_what_is_cut_off_or_no_object_is_none(reply: str) -> None:
     assert extract_json(reply) is None
 
 
+def test_half_a_letter_is_replaced_and_two_halves_are_joined() -> None:
+    found = extract_json('{"a\\ud800": ["\\udc80 b", "\\ud83d\\ude00", 1, null]}')
+    assert found == {"a\ufffd": ["\ufffd b", "\U0001f600", 1, None]}
+
+
+def test_json_too_deep_for_anyone_to_follow_is_none() -> None:
+    assert extract_json('{"a": ' + "[" * 60 + "]" * 60 + "}") is not None
+    assert extract_json('{"a": ' + "[" * 500 + "]" * 500 + "}") is None
+
+
 # --- hostile replies -------------------------------------------------------------------------
 
 MEGABYTE = 1_000_000

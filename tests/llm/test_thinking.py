@@ -41,3 +41,11 @@ def test_words_are_shown_as_soon_as_they_are_certain() -> None:
     assert thinking.feed("<") == ""
     assert thinking.feed("b>It ") == "<b>It "
     assert thinking.feed("is <think") == "is <think"
+
+
+def test_a_megabyte_on_one_line_is_read_piece_by_piece() -> None:
+    thinking = Thinking()
+    for _ in range(300_000):
+        thinking.feed("word ")
+    thinking.finish()
+    assert len(thinking.words) == 1_500_000
