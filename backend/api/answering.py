@@ -1,20 +1,21 @@
-"""From an answer to OpenAI's completion: what was written becomes files, the turn is kept."""
+"""From an answer to OpenAI's completion; the turn is kept in its conversation."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from backend.api.artifacts import as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
 from backend.api.plain import plain
 from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import BadReply
 from backend.store.sessions import Turn
-from backend.types import ArtifactRef, Event, UsageTotals, total_usage
+from backend.types import Event, UsageTotals, total_usage
 
 FinishReason = Literal["stop", "length"]
 
@@ -107,14 +108,14 @@ async def complete(
     job: ChatJob, answer: Answer, server: Server, *, base_url: str, finish: FinishReason
 ) -> Completion:
     """Keep what an answer brought, and put it into the form that goes out."""
-    artifacts = await _keep_artifacts(answer.artifacts, server, job.owner, base_url)
+    artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url)
     metadata: dict[str, Any] = plain(_metadata(answer, artifacts))
     answer = replace(answer, text=plain(answer.text))
     if job.session is not None:
         await _keep_turn(job, answer, metadata, server)
     return Completion(
         text=cut_at_stop(answer.text, job.stop),
-        links=_markdown(artifacts),
+        links=as_markdown(artifacts),
         finish_reason=finish,
         usage=usage_body(answer.usage),
         metadata=metadata,
@@ -134,28 +135,6 @@ def usage_body(usage: UsageTotals) -> dict[str, int]:
         "completion_tokens": usage["output_tokens"],
         "total_tokens": usage["input_tokens"] + usage["output_tokens"],
     }
-
-
-async def keep_artifact(
-    reference: ArtifactRef, server: Server, owner: str, base_url: str
-) -> dict[str, Any]:
-    """Make a file of an artifact and describe it, with a link that a browser can open."""
-    file = await server.files.add_artifact(reference, owner=owner)
-    return {
-        "id": file.id,
-        "name": reference["name"],
-        "media_type": reference["media_type"],
-        "size": reference["size"],
-        "url": server.links.url(base_url, file.id),
-    }
-
-
-async def _keep_artifacts(
-    references: Iterable[ArtifactRef], server: Server, owner: str, base_url: str
-) -> list[dict[str, Any]]:
-    # A later program that writes a name again replaces what an earlier one wrote under it.
-    newest = {reference["name"]: reference for reference in references}
-    return [await keep_artifact(each, server, owner, base_url) for each in newest.values()]
 
 
 def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -222,15 +201,3 @@ async def _keep_turn(
     details = dict(metadata) | {"artifacts": kept}
     turns.append(Turn(role="assistant", content=answer.text, details=details))
     await server.sessions.append(job.session.id, turns, owner=job.owner)
-
-
-def _markdown(artifacts: Sequence[Mapping[str, Any]]) -> str:
-    lines = []
-    for artifact in artifacts:
-        name = str(artifact["name"]).translate(_ESCAPED)
-        mark = "!" if str(artifact["media_type"]).startswith("image/") else ""
-        lines.append(f"{mark}[{name}]({artifact['url']})")
-    return "\n\n" + "\n\n".join(lines) if lines else ""
-
-
-_ESCAPED = str.maketrans({character: f"\\{character}" for character in "[]\\`*_<>"})

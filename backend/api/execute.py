@@ -12,7 +12,7 @@ from typing import Any, get_args
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from backend.api.answering import keep_artifact
+from backend.api.artifacts import keep_artifact
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import UnsupportedParameter
 from backend.api.plain import plain

@@ -50,7 +50,7 @@ def answer_line(answer: Answer) -> str:
             calls,
             f"{usage['input_tokens']:,} + {usage['output_tokens']:,} tokens",
             f"{answer.timings.get('total_s', 0.0):.1f} s",
-            _walls(answer.isolation),
+            walls_text(answer.isolation),
         ]
     )
 
@@ -66,10 +66,11 @@ def run_line(result: ExecutionResult) -> str:
     else:
         ended = f"Ended with exit status {result.returncode}"
     cut = f", {' and '.join(result.truncated)} cut" if result.truncated else ""
-    return f"{ended} after {result.duration_s:.2f} s{cut}, {_walls(result.isolation)}"
+    return f"{ended} after {result.duration_s:.2f} s{cut}, {walls_text(result.isolation)}"
 
 
-def _walls(isolation: Isolation | None) -> str:
+def walls_text(isolation: Isolation | None) -> str:
+    """Which sandbox it was, and how good."""
     if isolation is None:
         return "nothing was run"
     return f"sandbox {isolation.executor}, tier {isolation.tier}"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from backend.cli.account import walls_text
 from backend.cli.folder import OutputFolder
 from backend.cli.options import json_option, quiet_option, read_settings
 from backend.cli.output import clean, print_json
@@ -118,7 +119,7 @@ def _summarise(report: Report, folder: Path) -> None:
     print(f"\nIn {_short(folder)}:")
     for path in [*map(Path, report.files), folder / "answers.md"]:
         print(f"  {path.name}")
-    walls = f"sandbox {_walls(report.isolation)}"
+    walls = walls_text(report.isolation)
     count = len(report.played)
     came_out = f"all {count} requests came out as they must"
     if failed:
@@ -129,7 +130,3 @@ def _summarise(report: Report, folder: Path) -> None:
 def _short(folder: Path) -> str:
     here = Path.cwd()
     return f"./{folder.relative_to(here)}" if folder.is_relative_to(here) else str(folder)
-
-
-def _walls(isolation: dict[str, Any] | None) -> str:
-    return f"{isolation['executor']}, tier {isolation['tier']}" if isolation else "-"

@@ -20,7 +20,7 @@ from backend.demo.proof import find_problems
 from backend.demo.scenes import HTTP_SCENE, SCENES, WINE, WINE_PROGRAM, Scene
 from backend.errors import MachineError, PythonCoderError
 from backend.tools.python_executor_engine import PythonExecutor, require_enabled
-from backend.types import Emit, ExecutionRequest
+from backend.types import Emit, ExecutionRequest, Isolation
 
 _DATA_SECONDS = 120.0
 """Importing scikit-learn for the first time takes a while on a slow disk."""
@@ -67,7 +67,7 @@ class Report:
 
     model: str
     recorded: bool
-    isolation: dict[str, Any] | None
+    isolation: Isolation | None
     played: list[Played]
     files: list[str]
     seconds: float
@@ -124,7 +124,7 @@ class _Stage:
         self._keep = keep
         self._wine = Path()
         self.model = ""
-        self.isolation: dict[str, Any] | None = None
+        self.isolation: Isolation | None = None
         self.played: list[Played] = []
         self.files: list[Path] = []
 
@@ -132,7 +132,7 @@ class _Stage:
         """Every request, then one over HTTP."""
         async with open_assistant(self._settings) as assistant:
             self.model = assistant.models.get().name
-            self.isolation = assistant.engine.isolation.as_dict()
+            self.isolation = assistant.engine.isolation
             await self._write_wine(assistant.engine)
             for number, scene in enumerate(SCENES, 1):
                 async with self._assistant_for(scene, assistant) as fitting:

@@ -1,0 +1,43 @@
+"""What programs wrote, as it goes out: files of the owner's, with links to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from backend.api.state import Server
+from backend.types import ArtifactRef
+
+_ESCAPED = str.maketrans({character: f"\\{character}" for character in "[]\\`*_<>"})
+
+
+async def keep_artifact(
+    reference: ArtifactRef, server: Server, owner: str, base_url: str
+) -> dict[str, Any]:
+    """Make a file of an artifact and describe it, with a link that a browser can open."""
+    file = await server.files.add_artifact(reference, owner=owner)
+    return {
+        "id": file.id,
+        "name": reference["name"],
+        "media_type": reference["media_type"],
+        "size": reference["size"],
+        "url": server.links.url(base_url, file.id),
+    }
+
+
+async def keep_artifacts(
+    references: Iterable[ArtifactRef], server: Server, owner: str, base_url: str
+) -> list[dict[str, Any]]:
+    """The same for all of an answer; of a name that was written again, the last one."""
+    newest = {reference["name"]: reference for reference in references}
+    return [await keep_artifact(each, server, owner, base_url) for each in newest.values()]
+
+
+def as_markdown(artifacts: Sequence[Mapping[str, Any]]) -> str:
+    """Pictures and links, to follow an answer's words; '' when there are none."""
+    lines = []
+    for artifact in artifacts:
+        name = str(artifact["name"]).translate(_ESCAPED)
+        mark = "!" if str(artifact["media_type"]).startswith("image/") else ""
+        lines.append(f"{mark}[{name}]({artifact['url']})")
+    return "\n\n" + "\n\n".join(lines) if lines else ""
