@@ -25,9 +25,9 @@ def command(script: str, language: Language | None, as_json: bool) -> int:
     the machine is the sandbox.
     """
     settings = read_settings()
-    from backend.cli.run import MOST_PROGRAM_BYTES, language_of
+    from backend.cli.run import MAX_PROGRAM_BYTES, language_of
 
-    code = read_text(script, most_bytes=MOST_PROGRAM_BYTES, what="program")
+    code = read_text(script, max_bytes=MAX_PROGRAM_BYTES, what="program")
     from backend.sandbox.policy import blocking, check
 
     spoken = language or language_of(script)

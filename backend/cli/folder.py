@@ -10,8 +10,8 @@ from pathlib import Path
 from backend.errors import MachineError, RequestError
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\u200e\u200f\u202a-\u202e\u2066-\u2069]')
-_LONGEST = 120
-"""Characters of one part of a name; file systems take 255 bytes."""
+_MAX_PART_BYTES = 120
+"""Of one part of a name; file systems take 255."""
 
 
 class OutputFolder:
@@ -121,8 +121,8 @@ def safe_name(name: str) -> str:
 
 def _shorten(part: str) -> str:
     stem, dot, suffix = part.rpartition(".")
-    if len(part.encode()) <= _LONGEST:
+    if len(part.encode()) <= _MAX_PART_BYTES:
         return part
     ending = f".{suffix}" if dot and len(suffix.encode()) <= 12 else ""
-    kept = (stem if ending else part).encode()[: _LONGEST - len(ending.encode())]
+    kept = (stem if ending else part).encode()[: _MAX_PART_BYTES - len(ending.encode())]
     return kept.decode(errors="ignore") + ending

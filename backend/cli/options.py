@@ -71,12 +71,12 @@ def names_provider(model: str) -> bool:
     return bool(colon and name) and provider in PROVIDERS
 
 
-def read_text(name: str, *, most_bytes: int, what: str) -> str:
+def read_text(name: str, *, max_bytes: int, what: str) -> str:
     """A file's text, or stdin's for ``-``.
 
     Args:
         name: the path, or ``-``.
-        most_bytes: more is refused, and not read.
+        max_bytes: more is refused, and not read.
         what: what it is, for messages: "program", "question".
 
     Raises:
@@ -86,18 +86,18 @@ def read_text(name: str, *, most_bytes: int, what: str) -> str:
     shown = f"the {what} on stdin" if name == "-" else repr(name)
     try:
         if name == "-":
-            raw = sys.stdin.buffer.read(most_bytes + 1)
+            raw = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with open(name, "rb") as file:
-                raw = file.read(most_bytes + 1)
+                raw = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise RequestError(f"The file {shown} does not exist.", "Check the path.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise RequestError(f"{shown} cannot be read: {reason}.", "Check the path.") from None
-    if len(raw) > most_bytes:
+    if len(raw) > max_bytes:
         raise TooLarge(
-            f"{shown} has more than the {most_bytes:,} bytes that a {what} may have.",
+            f"{shown} has more than the {max_bytes:,} bytes that a {what} may have.",
             "Shorten it, and give data as a file with -f.",
         )
     try:

@@ -10,7 +10,7 @@ from backend.errors import RequestError
 if TYPE_CHECKING:
     from backend.config.settings import Settings
 
-_MOST_BYTES_A_CHARACTER = 4
+_MAX_BYTES_A_CHARACTER = 4
 
 
 def read_question(given: str, settings: Settings) -> str:
@@ -23,8 +23,8 @@ def read_question(given: str, settings: Settings) -> str:
     from backend.tools.question import require_question
 
     if given == "-":
-        most = settings.max_question_chars * _MOST_BYTES_A_CHARACTER
-        given = read_text("-", most_bytes=most, what="question")
+        most = settings.max_question_chars * _MAX_BYTES_A_CHARACTER
+        given = read_text("-", max_bytes=most, what="question")
     question = require_question(given, settings)
     if "\0" in question or any("\ud800" <= character <= "\udfff" for character in question):
         raise RequestError("The question is not UTF-8 text.", "Write it in UTF-8.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.types import ExecutionRequest, ExecutionResult, Language
 
-MOST_PROGRAM_BYTES = 4 * 2**20
+MAX_PROGRAM_BYTES = 4 * 2**20
 """A program is text that someone wrote; what is longer is data."""
 
 
@@ -63,7 +63,7 @@ def command(
     status 1 when it fails, is stopped by a limit or refused by the static check.
     """
     settings = read_settings()
-    code = read_text(script, most_bytes=MOST_PROGRAM_BYTES, what="program")
+    code = read_text(script, max_bytes=MAX_PROGRAM_BYTES, what="program")
     if not code.strip():
         raise RequestError(f"The program {script!r} is empty.", "Write something into it.")
     target = OutputFolder(folder, overwrite=overwrite) if folder else None

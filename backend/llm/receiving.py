@@ -18,10 +18,10 @@ CERTAIN_CHARS = 8_000
 """Shorter prompts are not compared: a few long runs of one character would tip the average."""
 
 
-MOST_CHARS_PER_TOKEN = 64
+MAX_CHARS_PER_TOKEN = 64
 """The longest tokens are long runs of blanks. A reply with more characters than this for each token
 that was allowed comes from a server that does not stop."""
-LEAST_BOUND_CHARS = 200_000
+MIN_BOUND_CHARS = 200_000
 
 
 class Watcher:
@@ -99,7 +99,7 @@ class Received:
             ServerFailure: the reply is not one that ended by itself with words in it.
         """
         self.watcher.begin()
-        most = max(LEAST_BOUND_CHARS, self.question.max_tokens * MOST_CHARS_PER_TOKEN)
+        most = max(MIN_BOUND_CHARS, self.question.max_tokens * MAX_CHARS_PER_TOKEN)
         arrived = 0
         async for piece in pieces:
             arrived += len(piece.text) + len(piece.thinking)

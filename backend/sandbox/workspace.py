@@ -22,9 +22,9 @@ from typing import BinaryIO
 from backend.errors import NotFound, RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox.walls.limits import MIB
 
-MOST_FILES = 500
-MOST_FOLDERS = 1000
-MOST_DEPTH = 16
+MAX_FILES = 500
+MAX_FOLDERS = 1000
+MAX_DEPTH = 16
 _PREFIX = "run-"
 
 
@@ -55,7 +55,7 @@ def _fault_of(name: str) -> str:
         "goes through '.' or '..'": any(part in (".", "..") for part in parts),
         "has a control character": any(ord(sign) < 32 or ord(sign) == 127 for sign in name),
         "has a part longer than 255 bytes": any(len(part) > 255 for part in encoded),
-        f"lies more than {MOST_DEPTH} folders deep": len(parts) > MOST_DEPTH,
+        f"lies more than {MAX_DEPTH} folders deep": len(parts) > MAX_DEPTH,
     }
     return next((fault for fault, is_so in faults.items() if is_so), "")
 
@@ -66,9 +66,9 @@ def check_names(names: Mapping[str, object]) -> None:
     Raises:
         RequestError: see ``check_name``; or two names that cannot both exist; or too many.
     """
-    if len(names) > MOST_FILES:
+    if len(names) > MAX_FILES:
         raise RequestError(
-            f"{len(names)} files were given.", f"Give at most {MOST_FILES}.", param="files"
+            f"{len(names)} files were given.", f"Give at most {MAX_FILES}.", param="files"
         )
     folders: dict[str, str] = {}
     for name in names:
@@ -80,10 +80,10 @@ def check_names(names: Mapping[str, object]) -> None:
             "Rename one of them.",
             param="files",
         )
-    if len(folders) > MOST_FOLDERS:
+    if len(folders) > MAX_FOLDERS:
         raise RequestError(
             f"The files lie in {len(folders)} folders.",
-            f"Use at most {MOST_FOLDERS}.",
+            f"Use at most {MAX_FOLDERS}.",
             param="files",
         )
 

@@ -20,7 +20,7 @@ from . import artifacts, kernel, program, usage, wire
 
 _TICK_MS = 20
 _WORKSPACE = "/workspace"
-_MOST_CLAIMED = 1 << 20
+_MAX_CLAIMED = 1 << 20
 
 
 def main() -> NoReturn:
@@ -135,7 +135,7 @@ class _Run:
             chunk = os.read(reading, 1 << 16)
         except BlockingIOError:
             return False
-        if len(self._claims) < _MOST_CLAIMED:
+        if len(self._claims) < _MAX_CLAIMED:
             self._claims += chunk
         if not self._started:
             self._note_walls()

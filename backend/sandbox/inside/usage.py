@@ -12,9 +12,9 @@ _MEMORY_LINES = {b"RssAnon", b"RssShmem", b"VmPTE"}
 """Page tables too: a large mapping that is only read from costs nothing else."""
 _SHARE_LINES = {b"Pss_Anon", b"Pss_Shmem"}
 """Of what several processes share, the part that falls to this one."""
-_LONGEST = 1 << 20
+_MAX_READ_BYTES = 1 << 20
 """Bytes of one file of /proc that are looked at."""
-_MOST_SOCKETS = 1024
+_MAX_SOCKETS = 1024
 """Each can hold some 200 KiB of what was sent and not received, which nothing else accounts for."""
 
 
@@ -38,7 +38,7 @@ class Meter:
         shared_bytes, _ = _used("/dev/shm")
         if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
             return "memory"
-        if self._has_own_network and _sockets() > _MOST_SOCKETS:
+        if self._has_own_network and _sockets() > _MAX_SOCKETS:
             return "memory"
         if threads > self._processes:
             return "processes"
@@ -111,7 +111,7 @@ def _read(path: str) -> bytes:
         return b""
     try:
         text = b""
-        while len(text) < _LONGEST and (more := os.read(fd, 1 << 16)):
+        while len(text) < _MAX_READ_BYTES and (more := os.read(fd, 1 << 16)):
             text += more
         return text
     except OSError:

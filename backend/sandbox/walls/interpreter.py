@@ -35,7 +35,7 @@ _PREFIX_PARTS = ("lib", "lib64")
 _VENV_PARTS = ("bin", "lib", "lib64", "pyvenv.cfg")
 _PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 _NAME = re.compile(r"python[\d.]*")
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """On the way to one file; the kernel follows no more either."""
 
 
@@ -104,7 +104,7 @@ def _is_covered(found: Mapping[str, str], path: str) -> bool:
 def _add_chain(found: dict[str, str], links: dict[str, str], path: str) -> None:
     """Show a file with every link that leads to it, and with nothing that lies beside them."""
     place, steps, hops = "/", path.split("/"), 0
-    while steps and hops <= _MOST_LINKS:
+    while steps and hops <= _MAX_LINKS:
         step = os.path.normpath(os.path.join(place, steps.pop(0)))
         is_shown = step in found or any(bound.startswith(f"{step}/") for bound in found)
         if is_shown or not os.path.islink(step):

@@ -29,7 +29,7 @@ FLOOD_BYTES = 256 * MIB
 VALUE_BYTES = 64 * 1024
 """Bytes kept of the last expression's ``repr``."""
 
-LONGEST_TIMEOUT_S = 24 * 3600
+MAX_TIMEOUT_S = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +104,10 @@ def resolve_limits(request: ExecutionRequest, settings: Settings) -> Limits:
     """
     timeout_s = settings.timeout_s if request.timeout_s is None else request.timeout_s
     memory_mb = settings.max_memory_mb if request.memory_mb is None else request.memory_mb
-    if not (isinstance(timeout_s, int | float) and 0 < timeout_s <= LONGEST_TIMEOUT_S):
+    if not (isinstance(timeout_s, int | float) and 0 < timeout_s <= MAX_TIMEOUT_S):
         raise RequestError(
             f"The time-out is {timeout_s!r} seconds.",
-            f"Give more than 0 and at most {LONGEST_TIMEOUT_S}, or nothing for the default.",
+            f"Give more than 0 and at most {MAX_TIMEOUT_S}, or nothing for the default.",
             param="timeout_s",
         )
     if not (isinstance(memory_mb, int) and 1 <= memory_mb <= 1_048_576):

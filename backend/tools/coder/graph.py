@@ -101,7 +101,7 @@ def _first_state(
     }
 
 
-def _most_steps(context: CoderContext) -> int:
+def _recursion_limit(context: CoderContext) -> int:
     """More steps than the budgets can use up, so that LangGraph's own limit never ends a task."""
     settings = context.settings
     return 20 + (settings.max_retries + 1) * (4 + 3 * (settings.max_iterations + 1))
@@ -140,7 +140,7 @@ async def run_task(
     try:
         async for reached in graph.astream(
             state,
-            {"recursion_limit": _most_steps(context)},
+            {"recursion_limit": _recursion_limit(context)},
             context=context,
             stream_mode="values",
         ):

@@ -14,8 +14,8 @@ from backend.sandbox.walls.limits import MIB, Limits
 from backend.sandbox.workspace import check_names
 from backend.types import ExecutionRequest
 
-_MOST_VARIABLES_BYTES = 64 * MIB
-_MOST_CODE_BYTES = 16 * MIB
+_MAX_VARIABLES_BYTES = 64 * MIB
+_MAX_CODE_CHARS = 16 * MIB
 _SHELLS = ("/bin/bash", "/usr/bin/bash")
 
 
@@ -37,10 +37,10 @@ def check_request(request: ExecutionRequest) -> None:
         raise SandboxUnavailable("bash is not installed.", "Install it, or send Python.")
     if not isinstance(request.code, str):
         raise RequestError("The code is not text.", "Send it as a string.", param="code")
-    if len(request.code) > _MOST_CODE_BYTES:
+    if len(request.code) > _MAX_CODE_CHARS:
         raise TooLarge(
             f"The code has {len(request.code)} characters.",
-            f"Send at most {_MOST_CODE_BYTES}; put data into files.",
+            f"Send at most {_MAX_CODE_CHARS}; put data into files.",
             param="code",
         )
     check_names(request.files)
@@ -106,9 +106,9 @@ def _plain(name: str, value: Any) -> Any:
         )
     try:
         text = json.dumps(value)
-        if len(text) > _MOST_VARIABLES_BYTES:
+        if len(text) > _MAX_VARIABLES_BYTES:
             raise TooLarge(
-                f"The variable {name!r} is larger than {_MOST_VARIABLES_BYTES // MIB} MB.",
+                f"The variable {name!r} is larger than {_MAX_VARIABLES_BYTES // MIB} MB.",
                 "Pass it as a file.",
                 param="variables",
             )

@@ -14,8 +14,8 @@ from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import ArtifactCaps
 from backend.types import Artifact
 
-_LONGEST_FRAME = 1 << 20
-_LONGEST_NAME = 4096
+_MAX_FRAME_BYTES = 1 << 20
+_MAX_NAME_BYTES = 4096
 
 
 @dataclass(kw_only=True)
@@ -69,7 +69,7 @@ class Reader:
     async def _read_one(self) -> None:
         head = await self._stream.readexactly(wire.HEADER_BYTES)
         kind, size = head[:1], int.from_bytes(head[1:], "little")
-        if size > _LONGEST_FRAME:
+        if size > _MAX_FRAME_BYTES:
             raise ValueError(f"a frame of {size} bytes")
         payload = await self._stream.readexactly(size)
         if kind == wire.ARTIFACT:
@@ -114,7 +114,7 @@ class Reader:
         if size < 0 or too_much or len(self._names) >= self._caps.files:
             raise ValueError("artifacts beyond what was allowed")
         content = await self._stream.readexactly(size)
-        name = self._unique(harmless_name(raw_name[:_LONGEST_NAME]))
+        name = self._unique(harmless_name(raw_name[:_MAX_NAME_BYTES]))
         self._names.add(name)
         self.report.artifacts.append(
             Artifact(name=name, media_type=media_type(name, content), size=size, content=content)

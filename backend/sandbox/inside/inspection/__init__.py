@@ -17,15 +17,15 @@ from . import files, output
 from .facts import TEXT_BYTES
 
 
-def main(most_bytes: int = output.MOST_BYTES) -> None:
+def main(max_bytes: int = output.MAX_BYTES) -> None:
     """Print the facts of all files; what libraries print goes to stderr.
 
     Args:
-        most_bytes: how long the JSON text may be. Details go where it would be longer; of a file
+        max_bytes: how long the JSON text may be. Details go where it would be longer; of a file
             for which nothing else has room only ``type``, ``size`` and a ``note`` are told.
     """
     warnings.simplefilter("ignore")
     csv.field_size_limit(2 * TEXT_BYTES)
     with contextlib.redirect_stdout(sys.stderr):
         entries = [files.inspect(name) for name in sys.argv[1:]]
-    print(output.as_json(entries, min(most_bytes, output.MOST_BYTES)))
+    print(output.as_json(entries, min(max_bytes, output.MAX_BYTES)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from .facts import ENTRIES, NAME_CHARS, Facts, plain, short
 
-_MOST_VALUES = 10_000_000
+_MAX_VALUES = 10_000_000
 
 
 def inspect_hdf(name: str) -> Facts:
@@ -48,7 +48,7 @@ def inspect_array(name: str) -> Facts:
 
     array = np.load(name, mmap_mode="r", allow_pickle=False)
     facts: Facts = {"shape": list(array.shape), "dtype": str(array.dtype)}
-    if array.dtype.kind in "iufb" and 0 < array.size <= _MOST_VALUES:
+    if array.dtype.kind in "iufb" and 0 < array.size <= _MAX_VALUES:
         facts["min"], facts["max"] = plain(np.nanmin(array)), plain(np.nanmax(array))
     facts["preview"] = short(repr(array.ravel()[:10].tolist()), 300)
     return facts

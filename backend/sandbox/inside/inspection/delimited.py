@@ -42,7 +42,7 @@ def _describe(name: str, text: texts.Text) -> Facts:
         facts["note"] = f"lines with too many fields are left out: {reading.bad_lines}"
     shown = "".join(f", {key}={value!r}" for key, value in options.items())
     facts["read_with"] = f"pd.read_csv({name!r}{shown})"
-    if len(reading.frame) < reading.most_rows:
+    if len(reading.frame) < reading.max_rows:
         return {**facts, **tables.describe(reading.frame)}
     rows = max(len(reading.frame), _line_breaks(name) - header)
     return {**facts, **tables.describe(reading.frame, rows=rows, exact=False)}
@@ -60,7 +60,7 @@ def _options(encoding: str, delimiter: str, header: bool, sample: list[list[str]
 
 class _Reading(NamedTuple):
     frame: Any
-    most_rows: int
+    max_rows: int
     """Where reading stops; a frame with fewer rows is the whole file."""
     bad_lines: int
     """Lines with too many fields, which are not in the frame."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from .facts import Facts
 
-MOST_BYTES = 150_000
+MAX_BYTES = 150_000
 """A prompt takes a tenth of it; a list of files on a page can show all of it."""
 
 _SPARED = (
@@ -19,14 +19,14 @@ _SPARED = (
 """What goes first, and what next, where there is too much."""
 
 
-def as_json(entries: list[Facts], most_bytes: int) -> str:
+def as_json(entries: list[Facts], max_bytes: int) -> str:
     """The JSON text, in ASCII, so that its length in characters is that in bytes.
 
     Room is shared: what small entries leave is for the large ones, and an entry that has more
     than its share is shortened.
     """
     texts = [json.dumps(entry) for entry in entries]
-    room = most_bytes - len("[]\n") - len(", ") * len(texts)
+    room = max_bytes - len("[]\n") - len(", ") * len(texts)
     by_length = sorted(range(len(texts)), key=lambda place: len(texts[place]))
     for done, place in enumerate(by_length):
         share = room // (len(texts) - done)

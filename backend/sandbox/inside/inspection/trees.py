@@ -10,7 +10,7 @@ from typing import Any
 from . import tables, texts
 from .facts import ENTRIES, TABLE_ROWS, TEXT_BYTES, Facts, short
 
-_MOST_WAITING = 20_000
+_MAX_WAITING = 20_000
 
 
 def inspect_json(name: str) -> Facts:
@@ -99,7 +99,7 @@ def _paths(value: Any) -> list[str]:
     found: dict[str, str] = {}
     queue: list[tuple[str, Any]] = [("$", value)]
     for place, inner in queue:
-        if len(found) >= ENTRIES or len(queue) > _MOST_WAITING:
+        if len(found) >= ENTRIES or len(queue) > _MAX_WAITING:
             break
         kind = type(inner).__name__
         if isinstance(inner, dict):

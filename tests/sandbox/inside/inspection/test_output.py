@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.sandbox.inside.inspection.output import MOST_BYTES, as_json
+from backend.sandbox.inside.inspection.output import MAX_BYTES, as_json
 from tests.sandbox.inside.inspection.program import look
 
 VALUES = st.recursive(
@@ -38,7 +38,7 @@ def test_the_text_is_never_longer_than_it_may_be(
 
 def test_500_files_have_room_whatever_they_are_called() -> None:
     entry = {"name": "\uac00" * 1300, "type": "parquet", "size": 50 * 2**20, "error": "OSError: x"}
-    assert len(as_json([entry] * 500, MOST_BYTES)) < MOST_BYTES
+    assert len(as_json([entry] * 500, MAX_BYTES)) < MAX_BYTES
 
 
 def test_what_is_said_of_a_large_file_does_not_cost_the_small_ones_their_details() -> None:
@@ -67,7 +67,7 @@ def test_texts_outside_ascii_are_counted_in_bytes(tmp_path: Path, room: int) -> 
     rows = "\n".join(",".join([f"\uac12 {n} " * 20] * width) for n in range(20))
     (tmp_path / "t.csv").write_text(f"{header}\n{rows}\n", encoding="utf-8")
     facts = look(tmp_path, "t.csv", room=room)[0]
-    assert len(json.dumps([facts])) < min(room, MOST_BYTES)
+    assert len(json.dumps([facts])) < min(room, MAX_BYTES)
     assert facts["type"] == "csv"
     assert "shortened" in facts["note"] or "no room" in facts["note"]
     if room >= 50_000:
