@@ -20,6 +20,7 @@ from backend.store.files import safe_name
 
 FIELD_BYTES = 10_000
 """What a field beside the file may have."""
+MOST_FIELDS = 100
 
 
 @dataclass(kw_only=True)
@@ -60,6 +61,7 @@ async def _receive(request: Request, incoming: Incoming) -> Form:
                 elif kind == "data":
                     value = _bounded(value + data, name)
                 elif not into_file:
+                    _refuse_more_fields(form)
                     form.fields[name] = value.decode("utf-8", errors="replace")
     reader.finish()
     if form.filename is None:
@@ -74,6 +76,13 @@ def _note_file(form: Form, part: dict[str, Any]) -> None:
     form.filename = safe_name(part["filename"])
     # What is of no use is refused before it has all come.
     form.media_type = require_supported(form.filename, 1)
+
+
+def _refuse_more_fields(form: Form) -> None:
+    if len(form.fields) >= MOST_FIELDS:
+        raise RequestError(
+            f"The form has more than {MOST_FIELDS} fields.", "Send 'file' and 'purpose'."
+        )
 
 
 def _bounded(value: bytes, name: str) -> bytes:
@@ -96,20 +105,21 @@ class _Reader:
         self._header = (bytearray(), bytearray())
         self._disposition = b""
         self._ended = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_data": lambda data, start, end: self._events.append(
-                    ("data", data[start:end])
-                ),
-                "on_part_end": lambda: self._events.append(("end", None)),
-                "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_end": self._on_end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(boundary, self._callbacks())
+        except FormParserError:
+            raise _broken() from None
+
+    def _callbacks(self) -> dict[str, Any]:
+        return {
+            "on_part_data": lambda data, start, end: self._events.append(("data", data[start:end])),
+            "on_part_end": lambda: self._events.append(("end", None)),
+            "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+            "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_end": self._on_end,
+        }
 
     def read(self, chunk: bytes) -> Iterator[tuple[str, Any]]:
         """What the next bytes hold."""

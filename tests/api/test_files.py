@@ -80,6 +80,14 @@ def test_files_of_no_use_are_refused(
         {"data": {"purpose": "assistants"}},
         {"json": {"file": "x"}},
         {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}},
+        {
+            "content": b"x",
+            "headers": {"Content-Type": "multipart/form-data; boundary=" + "b" * 1000},
+        },
+        {
+            "data": {f"field {number}": "x" for number in range(1000)},
+            "files": {"file": ("a.csv", b"x")},
+        },
         {"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}},
         {
             "content": b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"'
@@ -95,6 +103,8 @@ def test_files_of_no_use_are_refused(
         "no file",
         "json",
         "no boundary",
+        "a boundary without end",
+        "fields without end",
         "garbage",
         "cut off",
         "endless field",
