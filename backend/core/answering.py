@@ -9,7 +9,7 @@ from typing import Any
 from backend.core.context import AgentContext, last_words, list_results
 from backend.errors import ModelError, ModelUnavailable
 from backend.llm.asking import ask
-from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement
+from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.types import ModelCall
 
 
@@ -72,10 +72,9 @@ async def answer_from_results(
         unsaid = f"The model gave no readable answer ({reason})." if judgement is None else why
         text = last_words(results, unsaid or "The model gave no answer of its own.")
         return Given(text=text, success=worked, calls=calls)
-    reason = "; ".join(filter(None, [judgement["reason"], *judgement["missing"]]))
     return Given(
         text=judgement["answer"].strip(),
         success=judgement["answers_request"] and (worked or not results),
-        reason="" if judgement["answers_request"] else reason or "no reason was given",
+        reason=shortfall(judgement),
         calls=calls,
     )

@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from backend.errors import ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
-from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement
+from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
 from backend.tools.python_executor_engine import describe_files
 from backend.types import Event, ExecutionRequest, ExecutionResult
@@ -172,17 +172,11 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "calls": calls,
         "timings": timings,
     }
-    if not judgement["answers_request"]:
-        why = _why(judgement)
+    if lacking := shortfall(judgement):
+        why = f"It ran, but its output does not answer the request: {lacking}"
         deps.emit(Event(kind="review", text=why))
         update |= {"problem": why, "success": False, "error": why, "error_kind": "program"}
     return update
-
-
-def _why(judgement: Judgement) -> str:
-    why = judgement["reason"].strip() or "no reason was given"
-    missing = f" Missing: {'; '.join(judgement['missing'])}." if judgement["missing"] else ""
-    return f"It ran, but its output does not answer the request: {why}{missing}"
 
 
 def after_assess(state: CoderState, runtime: Runtime[CoderContext]) -> Literal["repair", "__end__"]:

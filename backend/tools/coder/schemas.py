@@ -100,3 +100,11 @@ def read_judgement(reply: str) -> Judgement:
         "reason": str(value.get("reason") or ""),
         "missing": [str(entry) for entry in missing] if isinstance(missing, list) else [],
     }
+
+
+def shortfall(judgement: Judgement) -> str:
+    """Why the request is not answered and what is missing; '' when it is answered."""
+    if judgement["answers_request"]:
+        return ""
+    said = [judgement["reason"].strip(), *judgement["missing"]]
+    return "; ".join(filter(None, said)) or "no reason was given"
