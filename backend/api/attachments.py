@@ -23,7 +23,7 @@ async def check_attachments(conversation: Conversation, server: Server, owner: s
         NotFound: a file that is named is not there.
         TooLarge: one is over ``PYTHON_CODE_MAX_FILE_SIZE``.
     """
-    limit = server.settings.max_file_size_mb * 2**20
+    limit = server.settings.max_file_bytes
     for attachment in (*conversation.earlier_attachments, *conversation.attachments):
         if attachment.file_id is not None:
             continue

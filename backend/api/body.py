@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def max_json_bytes(settings: Settings) -> int:
     """Room for one whole file in base64 and a long conversation beside it."""
-    return settings.max_file_size_mb * _MIB * 4 // 3 + 8 * _MIB
+    return settings.max_file_bytes * 4 // 3 + 8 * _MIB
 
 
 async def read_json(request: Request, model: type[Model], *, max_bytes: int) -> Model:

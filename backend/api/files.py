@@ -29,8 +29,7 @@ _SANDBOXED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src da
 @router.post("", summary="Upload a file")
 async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """Keep a file: the form fields are ``file`` and ``purpose``."""
-    limit = server.settings.max_file_size_mb * 2**20
-    async with server.files.receive(max_bytes=limit) as incoming:
+    async with server.files.receive(max_bytes=server.settings.max_file_bytes) as incoming:
         form = await receive_form(request, incoming)
         assert form.filename is not None
         file = await server.files.keep(

@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     """How much the server says of itself on stderr."""
 
     @property
+    def max_file_bytes(self) -> int:
+        """``max_file_size_mb`` in bytes."""
+        return self.max_file_size_mb * 2**20
+
+    @property
     def ollama_url(self) -> str:
         """``ollama_host`` as a URL, with Ollama's own defaults for scheme and port."""
         host = self.ollama_host.strip().rstrip("/")

@@ -152,7 +152,7 @@ def _refuse_unusable(path: Path, settings: Settings) -> None:
         raise RequestError(f"{shown!r} is not a file.", "Name the files one by one.")
     size = path.stat().st_size
     require_supported(shown, size)
-    if size > settings.max_file_size_mb * 2**20:
+    if size > settings.max_file_bytes:
         raise TooLarge(
             f"{shown!r} has {size / 2**20:.1f} MB, the limit is {settings.max_file_size_mb} MB.",
             "Send less, or raise PYTHON_CODE_MAX_FILE_SIZE.",
