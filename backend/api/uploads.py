@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from fastapi import Request
@@ -17,6 +17,9 @@ from backend.errors import RequestError, TooLarge
 from backend.sandbox.file_types import require_supported
 from backend.store.blobs import Incoming
 from backend.store.files import safe_name
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 FIELD_BYTES = 10_000
 """What a field beside the file may have."""
@@ -110,7 +113,7 @@ class _Reader:
         except FormParserError:
             raise _broken() from None
 
-    def _callbacks(self) -> dict[str, Any]:
+    def _callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_data": lambda data, start, end: self._events.append(("data", data[start:end])),
             "on_part_end": lambda: self._events.append(("end", None)),
