@@ -40,6 +40,13 @@ for name in ("mem", "environ", "fd/3", "root"):
 print("alive")''',
     "input": "print(open('in.txt').read()); open('in.txt', 'w')",
     "forks": "import os\\nprint('ran', flush=True)\\nwhile True:\\n  try: os.fork()\\n  except OSError: pass",
+    "locked": "import os; print('ran'); open('part.txt', 'w').write('x'); os.chmod('.', 0)",
+    "hidden": '''import ctypes, os, time
+print('ran', flush=True)
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)
+for _ in range(4):
+    if not os.fork(): mine = b'x' * (150 << 20); time.sleep(60)
+time.sleep(60)''',
     "memory": "print('ran')\\nx = []\\nwhile True: x.append(b'x' * (4 << 20))",
     "loop": "open('part.txt', 'w').write('x'); print('ran')\\nwhile True: pass",
 }
@@ -115,6 +122,8 @@ def test_an_ordinary_user_gets_the_same_walls(somebody: list[str], tmp_path: Pat
     assert "Error" in found["input"][2]
     assert found["forks"][1] == "processes"
     assert found["memory"][1] == "memory"
+    assert found["hidden"][:2] == ["ran\n", "memory"]
+    assert (found["locked"][0], found["locked"][3]) == ("ran\n", ["part.txt"])
     assert found["loop"][:2] == ["ran\n", "timeout"]
     assert found["loop"][3] == ["part.txt"]
     assert found["left"] == []

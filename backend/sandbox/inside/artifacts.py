@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from . import wire
@@ -31,9 +32,12 @@ class Collector:
 
     def send_all(self, folder: str) -> None:
         """Send every file below ``folder``, then a sentence for each reason something was not."""
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._device = os.fstat(root).st_dev
-        self._walk(root, "", 0)
+        root = _open_root(folder)
+        if root is None:
+            self._skip("the working directory, which cannot be read")
+        else:
+            self._device = os.fstat(root).st_dev
+            self._walk(root, "", 0)
         for reason, count in self._left_out.items():
             text = reason if count == 0 else f"{reason} ({count})"
             wire.send(self._control, wire.NOTE, text.encode())
@@ -113,6 +117,16 @@ class Collector:
         else:
             return True
         return False
+
+
+def _open_root(folder: str) -> int | None:
+    """The working directory, which a program that owns it may have closed to everyone."""
+    with suppress(OSError):
+        os.chmod(folder, 0o700)
+    try:
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 def _open(name: str, folder: int, flags: int) -> int | None:

@@ -109,7 +109,7 @@ class LocalExecutor(Executor):
             finally:
                 reading.cancel()
             process.drain()
-        if reader.report.failure:
+        if reader.report.failure and not reader.report.ended:
             raise explain(reader.report.failure)
         isolation = isolation_of(reader.report.standing, reader.report.walls, self._walls)
         return result_of(
