@@ -8,6 +8,7 @@ libraries has to be imported to translate it.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -112,11 +113,11 @@ def _said(error: Exception) -> Iterator[str]:
 
 
 def _unreachable(raised: _Raised) -> PythonCoderError:
-    remedy = (
-        "Start it, or set OPENAI_BASE_URL."
-        if raised.server.provider == "openai"
-        else "Start it with `ollama serve`, or set OLLAMA_HOST."
-    )
+    remedy = "Start it with `ollama serve`, or set OLLAMA_HOST."
+    if raised.server.provider == "openai":
+        remedy = "Start it, or set OPENAI_BASE_URL."
+    elif "//127.0.0.1:" in raised.server.address and shutil.which("ollama") is None:
+        remedy = f"Install Ollama (https://ollama.com). {remedy}"
     return ModelUnavailable(f"{raised.who} cannot be reached.", remedy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
 import httpx2
@@ -144,6 +145,28 @@ def test_a_foreign_error_becomes_one_that_says_who_must_act(
     assert remedy in failure.error.remedy
     assert "http://model.test:11434" in failure.error.what or "m:1b" in failure.error.what
     assert "\n" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("address", "installed", "says"),
+    [
+        ("http://127.0.0.1:11434", False, True),
+        ("http://127.0.0.1:11434", True, False),
+        ("http://model.test:11434", False, False),
+    ],
+    ids=["nowhere", "here but not running", "on another machine"],
+)
+def test_who_has_no_ollama_is_told_where_it_is_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, installed: bool, says: bool
+) -> None:
+    if installed:
+        (tmp_path / "ollama").write_text("#!/bin/sh\n")
+        (tmp_path / "ollama").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server = Server(provider="ollama", address=address, timeout_s=60)
+    error = translate(httpx.ConnectError("refused"), model="m:1b", server=server).error
+    assert "`ollama serve`, or set OLLAMA_HOST." in str(error)
+    assert ("https://ollama.com" in str(error)) is says
 
 
 def test_errors_of_the_house_pass_as_they_are() -> None:
