@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -52,11 +53,36 @@ def _provider_and_model(value: str) -> str:
     return value
 
 
+_URL_FORM = "write it as http://host or https://host, with a port where one is needed"
+
+
 def _http_url(value: str) -> str:
     scheme, colon, rest = value.strip().rstrip("/").partition("://")
     if scheme not in {"http", "https"} or not colon or not rest.partition("/")[0]:
-        raise ValueError("write it as http://host or https://host, with a port where one is needed")
-    return f"{scheme}://{rest}"
+        raise ValueError(_URL_FORM)
+    return _with_an_authority(f"{scheme}://{rest}")
+
+
+def _with_an_authority(url: str) -> str:
+    """A URL whose host and port are such: what a client makes of others is no clear error."""
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname is not None and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or not all("!" <= sign <= "~" or sign.isalpha() for sign in url):
+        raise ValueError(_URL_FORM)
+    return url
+
+
+def _http_url_or_empty(value: str) -> str:
+    return _http_url(value) if value.strip() else value
+
+
+def _ollama_host(value: str) -> str:
+    if host := value.strip():
+        _http_url(host if "://" in host else f"http://{host}")
+    return value
 
 
 Seconds = Annotated[float, _without_unit("seconds", "s")]
@@ -113,9 +139,13 @@ class Settings(BaseSettings):
         "ollama:gpt-oss:20b", alias="PYTHON_CODER_MODEL"
     )
     """``ollama:NAME``, ``openai:NAME`` (any compatible endpoint) or ``scripted:FILE``."""
-    ollama_host: str = Field("http://127.0.0.1:11434", alias="OLLAMA_HOST")
+    ollama_host: Annotated[str, AfterValidator(_ollama_host)] = Field(
+        "http://127.0.0.1:11434", alias="OLLAMA_HOST"
+    )
     """Where Ollama listens; ``host:port`` is accepted as Ollama itself accepts it."""
-    openai_base_url: str | None = Field(None, alias="OPENAI_BASE_URL")
+    openai_base_url: Annotated[str, AfterValidator(_http_url_or_empty)] | None = Field(
+        None, alias="OPENAI_BASE_URL"
+    )
     """The compatible endpoint of ``openai:NAME``."""
     openai_api_key: str | None = Field(None, alias="OPENAI_API_KEY", repr=False)
     """Its key, where it wants one."""

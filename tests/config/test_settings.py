@@ -73,6 +73,13 @@ def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PYTHON_CODER_MODEL", "qwen3"),
         ("PYTHON_CODER_KEEP_ALIVE", "a while"),
         ("PYTHON_CODER_PORT", "70000"),
+        ("OLLAMA_HOST", "http://[::1"),
+        ("OLLAMA_HOST", "box:99999"),
+        ("OLLAMA_HOST", "http://box:port"),
+        ("OLLAMA_HOST", "ftp://box"),
+        ("OLLAMA_HOST", "my box"),
+        ("OLLAMA_HOST", "http://"),
+        ("OPENAI_BASE_URL", "localhost:8080/v1"),
     ],
 )
 def test_a_bad_value_names_variable_value_and_what_is_allowed(
