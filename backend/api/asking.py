@@ -80,7 +80,9 @@ async def prepare_chat(
     require_question(conversation.question, server.settings)
     session = None if is_side else await _find_session(body, headers, server, owner)
     history, kept_ids = await _history(session, conversation, server, owner)
-    named = [await server.files.get(each, owner=owner) for each in body.file_ids or ()]
+    named = [
+        await server.files.get(each, owner=owner, param="file_ids") for each in body.file_ids or ()
+    ]
     await check_attachments(conversation, server, owner)
     model = await find_model(server.assistant.models, name)
     carried = () if is_side else conversation.attachments

@@ -55,7 +55,7 @@ async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> Executio
         )
     if not body.code.strip():
         raise RequestError("The code is empty.", "Send a program.", param="code")
-    files = [await server.files.get(each, owner=owner) for each in body.file_ids]
+    files = [await server.files.get(each, owner=owner, param="file_ids") for each in body.file_ids]
     placed = working_names(files)
 
     def paths() -> dict[str, str | Path]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
 
@@ -170,7 +170,9 @@ _INSTEAD = {
 
 
 class ExecuteRequest(Edge):
-    """``POST /v1/execute``."""
+    """``POST /v1/execute``: no client of OpenAI's sends it, so a field it has not is a slip."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: Annotated[str, Field(max_length=1_000_000)]
     language: str = "python"
@@ -181,3 +183,15 @@ class ExecuteRequest(Edge):
     executor: str | None = None
     argv: Annotated[list[str], Field(max_length=1000)] = []
     check: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_what_is_known(cls, data: Any) -> Any:
+        unknown = sorted(set(data) - set(cls.model_fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise UnsupportedParameter(
+                f"{unknown[0][:80]!r} is not a field of /v1/execute.",
+                f"Use: {', '.join(cls.model_fields)}.",
+                param=unknown[0],
+            )
+        return data

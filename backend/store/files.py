@@ -119,8 +119,8 @@ class FileStore:
                 sha256=artifact["sha256"],
             )
 
-    async def get(self, file_id: str, *, owner: str) -> StoredFile:
-        """One file.
+    async def get(self, file_id: str, *, owner: str, param: str = "file_id") -> StoredFile:
+        """One file; ``param`` is where the caller named it.
 
         Raises:
             NotFound: the owner has no such file.
@@ -130,7 +130,7 @@ class FileStore:
                 select(FileRow).where(owned_by(FileRow, owner), FileRow.id == file_id)
             )
         if row is None:
-            raise _unknown(file_id)
+            raise _unknown(file_id, param)
         return _stored(row)
 
     async def list(

@@ -125,7 +125,7 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
         pytest.param(
             {"messages": [USER], "model": "scripted:/etc/passwd"}, 404, "model", id="script"
         ),
-        pytest.param({"messages": [USER], "file_ids": ["file-9"]}, 404, "file_id", id="file"),
+        pytest.param({"messages": [USER], "file_ids": ["file-9"]}, 404, "file_ids", id="file"),
         pytest.param({"messages": [USER], "session_id": "none"}, 404, "session_id", id="session"),
         pytest.param({"messages": [USER], "session_id": "*"}, 400, "session_id", id="star"),
         pytest.param({"messages": [USER], "session_id": "../x"}, 400, "session_id", id="dots"),

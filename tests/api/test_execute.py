@@ -94,7 +94,7 @@ def test_a_large_artifact_comes_by_its_link(client: httpx.Client) -> None:
         ({"code": "1", "timeout_s": "soon"}, 400, "timeout_s"),
         ({"code": "1", "memory_mb": 0}, 400, "memory_mb"),
         ({"code": "1", "session_id": "s"}, 400, "session_id"),
-        ({"code": "1", "file_ids": ["file-9"]}, 404, "file_id"),
+        ({"code": "1", "file_ids": ["file-9"]}, 404, "file_ids"),
         ({"code": "#" * 1_000_001}, 400, "code"),
     ],
     ids=lambda value: str(value)[:40],
@@ -113,3 +113,10 @@ def test_switched_off_is_forbidden(serve: Serve) -> None:
     reply = execute(client, "print(1)")
     assert reply.status_code == 403
     assert "PYTHON_CODE_ENABLED" in reply.json()["error"]["message"]
+
+
+def test_a_field_that_is_none_is_refused_rather_than_ignored(client: httpx.Client) -> None:
+    reply = execute(client, "print(1)", timeout=1)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == "timeout"
+    assert "timeout_s" in reply.json()["error"]["message"]
