@@ -72,7 +72,7 @@ def group() -> None:
     """A code interpreter for your own machine and your own local model.
 
     Ask in plain words; the answer comes from a program that was written, checked, run in a real
-    sandbox and repaired until it works, with its plots and files.
+    sandbox and repaired when it fails, with its plots and files.
     """
 
 
