@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -65,6 +67,33 @@ async def test_cancelling_at_any_moment_leaves_nothing(
         assert descendants() == []
     assert list(settings.execution_dir.glob("*/runs/*")) == []
     assert descriptors() == before
+
+
+@pytest.fixture
+def orphans_are_ours() -> Iterator[None]:
+    """Whoever loses its parent becomes a child of this process, and so is seen."""
+    prctl, subreaper = ctypes.CDLL(None).prctl, 36
+    prctl(subreaper, 1, 0, 0, 0)
+    yield
+    prctl(subreaper, 0, 0, 0, 0)
+    for orphan in descendants():
+        orphan.kill()
+        orphan.wait()
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+async def test_cancelling_at_the_start_leaves_no_orphan(executor: Executor) -> None:
+    request = ExecutionRequest(code="while True: pass")
+    for step in range(150):
+        task = asyncio.create_task(executor.run(request))
+        while not descendants():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for _ in range(step):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE]
+    assert left == []
 
 
 async def test_cancelling_again_and_again_leaves_nothing_either(

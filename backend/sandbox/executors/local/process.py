@@ -21,6 +21,8 @@ from backend.sandbox.walls.limits import FLOOD_BYTES, Limits
 
 _PIPE_BYTES = 1 << 20
 _READ_BYTES = 1 << 18
+_END_SECONDS = 5
+"""For a killed process to be gone."""
 
 
 class WalledProcess:
@@ -41,7 +43,11 @@ class WalledProcess:
         self._streams: dict[int, Capture] = {}
         self._info = bytearray()
         self._info_fd = -1
+        self._knows_keeper = False
+        self._is_to_be_killed = False
         self._keeper_fd = -1
+        self._is_condemned = False
+        """To be killed as soon as it is known whom to kill."""
         self._bubblewrap: subprocess.Popen[bytes] | None = None
         self._bubblewrap_fd = -1
         self._ended = asyncio.Event()
@@ -78,6 +84,7 @@ class WalledProcess:
                 # A process that the kernel will not let go is not worth a hanging server.
                 await asyncio.wait_for(self._ended.wait(), 5)
         finally:
+            self._knows_keeper = True
             self.kill()
             self._close()
 
@@ -147,6 +154,11 @@ class WalledProcess:
         asyncio.get_running_loop().remove_reader(self._info_fd)
         with suppress(ValueError, KeyError, ProcessLookupError):
             self._keeper_fd = os.pidfd_open(json.loads(self._info)["child-pid"])
+        if self._is_condemned:
+            self.kill()
+        self._knows_keeper = True
+        if self._is_to_be_killed:
+            self.kill()
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._bubblewrap_fd)
@@ -163,7 +175,14 @@ class WalledProcess:
             await self._writer.drain()
 
     def kill(self) -> None:
-        """End it at once: the keeper's end is the end of every process in its namespace."""
+        """End it at once: the keeper's end is the end of every process in its namespace.
+
+        Or as soon as bubblewrap has told who the keeper is: it starts it first, and were it killed
+        between the two, the keeper would wait for it for ever.
+        """
+        if not self._knows_keeper:
+            self._is_to_be_killed = True
+            return
         for fd in (self._keeper_fd, self._bubblewrap_fd):
             if fd >= 0:
                 with suppress(ProcessLookupError):
