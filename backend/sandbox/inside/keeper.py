@@ -41,7 +41,7 @@ def _serve(control: int) -> None:
     if os.getuid() == 0:
         kernel.drop_to_nobody()
         kernel.enter_user_namespace()
-        kernel.die_with_parent()
+    kernel.die_with_parent()
     kernel.set_dumpable(False)
     wire.send(control, wire.READY, _standing().encode())
     header = wire.receive_header(control)

@@ -91,7 +91,7 @@ def share_memory(pid: int, other: int) -> bool:
 
 
 def die_with_parent() -> None:
-    """SIGKILL when the parent ends; a change of uid had switched it off."""
+    """SIGKILL when the parent ends. Set after the change of uid, which switches it off."""
     _prctl(_PR_SET_PDEATHSIG, 9, what="PR_SET_PDEATHSIG")
 
 

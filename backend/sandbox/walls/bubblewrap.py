@@ -100,7 +100,9 @@ class Walls:
     def _namespaces(self, info_fd: int) -> list[str]:
         options = [
             "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-            "--as-pid-1", "--die-with-parent", "--new-session",
+            # Not --die-with-parent: killed at the wrong moment, bubblewrap leaves a process that
+            # waits for it for ever. The keeper ends, and with it bubblewrap, when we are gone.
+            "--as-pid-1", "--new-session",
             "--hostname", "sandbox",
             "--info-fd", str(info_fd),
         ]  # fmt: skip

@@ -43,8 +43,6 @@ class WalledProcess:
         self._streams: dict[int, Capture] = {}
         self._info = bytearray()
         self._info_fd = -1
-        self._knows_keeper = False
-        self._is_to_be_killed = False
         self._keeper_fd = -1
         self._is_condemned = False
         """To be killed as soon as it is known whom to kill."""
@@ -78,14 +76,14 @@ class WalledProcess:
         await see_through(self._clear_away())
 
     async def _clear_away(self) -> None:
+        self.kill()
         try:
-            self.kill()
-            with suppress(TimeoutError):
-                # A process that the kernel will not let go is not worth a hanging server.
-                await asyncio.wait_for(self._ended.wait(), 5)
+            await asyncio.wait_for(self._ended.wait(), _END_SECONDS)
+        except TimeoutError:
+            # A process that the kernel will not let go is not worth a hanging server.
+            assert self._bubblewrap is not None
+            self._bubblewrap.kill()
         finally:
-            self._knows_keeper = True
-            self.kill()
             self._close()
 
     def _start(self, control: socket.socket) -> None:
@@ -156,9 +154,6 @@ class WalledProcess:
             self._keeper_fd = os.pidfd_open(json.loads(self._info)["child-pid"])
         if self._is_condemned:
             self.kill()
-        self._knows_keeper = True
-        if self._is_to_be_killed:
-            self.kill()
 
     def _reap(self) -> None:
         asyncio.get_running_loop().remove_reader(self._bubblewrap_fd)
@@ -177,16 +172,14 @@ class WalledProcess:
     def kill(self) -> None:
         """End it at once: the keeper's end is the end of every process in its namespace.
 
-        Or as soon as bubblewrap has told who the keeper is: it starts it first, and were it killed
-        between the two, the keeper would wait for it for ever.
+        Or as soon as bubblewrap has told who the keeper is. bubblewrap itself is never killed: it
+        ends with the keeper; killed between starting the keeper and letting it go on, it would
+        leave it waiting for ever.
         """
-        if not self._knows_keeper:
-            self._is_to_be_killed = True
-            return
-        for fd in (self._keeper_fd, self._bubblewrap_fd):
-            if fd >= 0:
-                with suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
+        self._is_condemned = True
+        if self._keeper_fd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._keeper_fd, signal.SIGKILL)
 
     def _close(self) -> None:
         loop = asyncio.get_running_loop()
