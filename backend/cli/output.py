@@ -6,9 +6,10 @@ import io
 import json
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, and those that turn the direction of writing."""
 
 
 def use_utf8() -> None:
@@ -21,6 +22,11 @@ def use_utf8() -> None:
 def clean(text: str) -> str:
     """A text of a model's or a program's without what would steer the terminal."""
     return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
+def for_terminal(text: str, stream: TextIO) -> str:
+    """What a program printed: whole for a pipe or file, ``clean`` for a terminal."""
+    return clean(text) if stream.isatty() else text
 
 
 def one_line(text: str, limit: int = 0) -> str:

@@ -19,7 +19,7 @@ from backend.cli.options import (
     read_settings,
     read_text,
 )
-from backend.cli.output import print_json, print_line
+from backend.cli.output import for_terminal, print_json, print_line
 from backend.cli.signals import run_async
 from backend.errors import RequestError
 
@@ -105,11 +105,11 @@ async def _execute(
 
 
 def _show(result: ExecutionResult) -> None:
-    sys.stdout.write(result.stdout)
+    sys.stdout.write(for_terminal(result.stdout, sys.stdout))
     sys.stdout.flush()
     if result.stdout[-1:] not in ("", "\n") and sys.stdout.isatty():
         sys.stderr.write("\n")
-    sys.stderr.write(result.stderr)
+    sys.stderr.write(for_terminal(result.stderr, sys.stderr))
     if result.stderr and not result.stderr.endswith("\n"):
         sys.stderr.write("\n")
     sys.stderr.flush()

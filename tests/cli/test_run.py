@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -226,3 +227,15 @@ def _sleeps(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_SLEEPING
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_terminal_is_not_steered_by_what_a_program_prints(tmp_path: Path) -> None:
+    script = tmp_path / "colour.py"
+    script.write_text(r"print('a\x1b[31mb\x1b]0;title\x07c\u202ed')", encoding="utf-8")
+    command = f"{sys.executable} -m backend.cli run {script}"
+    terminal = subprocess.run(
+        ["script", "-qec", command, "/dev/null"], capture_output=True, check=True
+    )
+    piped = subprocess.run(command.split(), capture_output=True, check=True)
+    assert terminal.stdout.splitlines()[0] == b"a[31mb]0;titlecd"
+    assert piped.stdout == "a\x1b[31mb\x1b]0;title\x07c\u202ed\n".encode()

@@ -96,6 +96,39 @@ async def test_cancelling_at_the_start_leaves_no_orphan(executor: Executor) -> N
     assert left == []
 
 
+STARTING = """
+import asyncio, sys
+from pathlib import Path
+from backend.config.settings import load_settings
+from backend.sandbox import ExecutionRequest, open_executor
+async def main():
+    settings = load_settings(execution_dir=Path(sys.argv[1]))
+    request = ExecutionRequest(code="print(1)")
+    async with open_executor("local", settings) as executor:
+        print("up", flush=True)
+        while True:
+            await asyncio.gather(*(executor.run(request) for _ in range(4)))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("orphans_are_ours")
+async def test_a_server_killed_while_programs_start_leaves_no_orphan(settings: Settings) -> None:
+    for step in range(12):
+        server = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STARTING, str(settings.execution_dir)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert server.stdout is not None
+        await server.stdout.readline()
+        await asyncio.sleep(0.006 * step)
+        server.kill()
+        await server.wait()
+    async with asyncio.timeout(10):
+        while any(each.status() != psutil.STATUS_ZOMBIE for each in descendants()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def test_cancelling_again_and_again_leaves_nothing_either(
     executor: Executor, settings: Settings, tmp_path: Path
 ) -> None:

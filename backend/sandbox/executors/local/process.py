@@ -103,9 +103,10 @@ class WalledProcess:
             )
             os.write(options, command.options)
             os.lseek(options, 0, os.SEEK_SET)
-            self._bubblewrap = _spawn(
-                command.argv, stdout[1], stderr[1], (control.fileno(), options, info[1])
-            )
+            # With its reading end too: the pipe then has a reader even if we are killed meanwhile,
+            # and bubblewrap does not die of a SIGPIPE with its keeper waiting for it.
+            inherited = (control.fileno(), options, *info)
+            self._bubblewrap = _spawn(command.argv, stdout[1], stderr[1], inherited)
         except BaseException:
             for fd in ends:
                 os.close(fd)
