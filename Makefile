@@ -21,7 +21,7 @@ $(STAMP): requirements.lock pyproject.toml | system
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "python-coder needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.11 setup" >&2; exit 3; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
-	@echo "Installing the locked packages into $(VENV) (once)"
+	@echo "Installing the locked packages into $(VENV), once; this takes a minute or two" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -18,7 +18,7 @@ fi
 
 if command -v apt-get >/dev/null 2>&1; then
   if [ "$(id -u)" = 0 ]; then
-    echo "Installing from the distribution:$(printf ' %s' $missing)"
+    echo "Installing from the distribution:$(printf ' %s' $missing)" >&2
     export DEBIAN_FRONTEND=noninteractive
     # shellcheck disable=SC2086 # several packages
     apt-get install -y -qq $missing >/dev/null 2>&1 || {
