@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict
 Language = Literal["python", "bash"]
 AgentType = Literal["auto", "react", "plan_execute", "chat"]
 AgentName = Literal["react", "plan_execute", "chat"]
+FigureFormat = Literal["png", "svg"]
 Severity = Literal["error", "security", "advice"]
 StoppedBy = Literal[
     "timeout", "memory", "cpu", "processes", "disk", "output", "killed", "cancelled"
@@ -61,6 +62,8 @@ class ExecutionRequest:
     """Mebibytes; 0 or less is refused."""
     argv: Sequence[str] = ()
     """What follows the program's name in ``sys.argv``."""
+    figure_formats: Sequence[FigureFormat] = ("png",)
+    """As what figures that are shown or left open are handed out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +130,10 @@ class ExecutionResult:
     """None only when nothing was run."""
     value: str | None = None
     """The last expression's ``repr``, where there is one and it is not None."""
+    html: str | None = None
+    """The same as HTML, where it has such a form: untrusted markup, to be shown in a sandbox."""
+    charts: tuple[Mapping[str, Any], ...] = ()
+    """What each figure shows, as plain JSON values: type, title, axes, series."""
     issues: tuple[Issue, ...] = ()
     """What the static check found; a program refused by it was not run."""
     notes: tuple[str, ...] = ()

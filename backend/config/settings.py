@@ -133,6 +133,22 @@ class Settings(BaseSettings):
     """Programs that run at the same time; 0 means twice the processors."""
     allow_network: bool = Field(False, alias="PYTHON_CODE_ALLOW_NETWORK")
     """Give programs the host's network. Takes down that wall, and every result says so."""
+    interpreter: Path | None = Field(None, alias="PYTHON_CODE_INTERPRETER")
+    """The Python that programs run with, such as another virtual environment's; else our own."""
+    preimport: str = Field(
+        "numpy,pandas,matplotlib.pyplot,scipy.stats", alias="PYTHON_CODE_PREIMPORT"
+    )
+    """Modules imported before a program starts, comma separated, as far as they are there; or none."""
+    pool_size: int = Field(0, alias="PYTHON_CODE_POOL_SIZE", ge=0, le=256)
+    """Sandboxes kept ready, each for one program; 0 means twice the processors."""
+    min_tier: Literal["A", "B", "C"] = Field("B", alias="PYTHON_CODE_MIN_TIER")
+    """The least isolation to run with: A with a cgroup, B without, C without namespaces."""
+    max_cpu_s: Seconds = Field(0, alias="PYTHON_CODE_MAX_CPU", ge=0)
+    """Processor seconds of one program, all its processes together; 0: what its time allows."""
+    max_sessions: int = Field(16, alias="PYTHON_CODE_MAX_SESSIONS", ge=1, le=1024)
+    """Sessions whose variables are kept alive at a time."""
+    session_idle_s: Seconds = Field(1800, alias="PYTHON_CODE_SESSION_IDLE", gt=0)
+    """Seconds without a run after which a session's variables are let go."""
 
     # --- the model
     model: Annotated[str, AfterValidator(_provider_and_model)] = Field(
@@ -196,6 +212,12 @@ class Settings(BaseSettings):
     def max_file_bytes(self) -> int:
         """``max_file_size_mb`` in bytes."""
         return self.max_file_size_mb * 2**20
+
+    @property
+    def preimported_modules(self) -> tuple[str, ...]:
+        """The names in ``preimport``; the word ``none`` stands for none."""
+        names = (name.strip() for name in self.preimport.split(","))
+        return tuple(name for name in names if name and name != "none")
 
     @property
     def ollama_url(self) -> str:
