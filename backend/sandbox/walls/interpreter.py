@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-import site
-import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from backend.sandbox.walls.interpreter_facts import Facts, facts
+from backend.sandbox.walls.interpreter_inquiry import ask
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
 _SYSTEM_FILES = (
@@ -44,6 +45,8 @@ class Interpreter:
     """An interpreter with everything it reads."""
 
     executable: str
+    version: tuple[int, int]
+    """Major and minor."""
     binds: tuple[tuple[str, str], ...]
     """(path outside, path inside), read-only."""
     links: tuple[tuple[str, str], ...]
@@ -59,12 +62,25 @@ class Interpreter:
         return (*(target for _, target in self.binds), *(place for _, place in self.links))
 
 
-def this_interpreter(*, allow_network: bool = False) -> Interpreter:
-    """The interpreter that runs us, with the packages it can import.
+def find_interpreter(
+    executable: Path | None, *, allow_network: bool = False, timeout_s: float = 20
+) -> Interpreter:
+    """The interpreter for programs, with the packages it can import; blocks.
 
     Everything appears inside under its own path, so that absolute paths in scripts, libraries and
     ``pyvenv.cfg`` hold. Of a prefix only what Python reads is shown: it may be someone's home.
+    Packages installed as a link to their sources elsewhere are not shown.
+
+    Args:
+        executable: a Python or a virtual environment's folder, which is asked in a process of its
+            own; None is the one that runs us.
+        allow_network: show the files by which names and certificates are looked up, too.
+        timeout_s: seconds it may take to answer.
+
+    Raises:
+        SandboxUnavailable: programs cannot run with it; names the setting and what to do.
     """
+    known = facts() if executable is None else ask(executable, timeout_s=timeout_s)
     found: dict[str, str] = {}
     links = {}
     for path in _SYSTEM:
@@ -75,20 +91,26 @@ def this_interpreter(*, allow_network: bool = False) -> Interpreter:
     for path in _SYSTEM_FILES + (_NETWORK_FILES if allow_network else ()):
         if os.path.exists(path):
             found[path] = os.path.realpath(path)
-    packages = _package_folders()
-    for path in (*_prefix_parts(), *packages):
+    packages = _package_folders(known)
+    for path in (*_prefix_parts(known), *packages):
         _add(found, path)
-    for path in _executables():
+    for path in _executables(known):
         _add_chain(found, links, path)
-    for library in _mapped_libraries():
-        _add(found, library)
+    for library in known.libraries:
+        _add_library(found, links, library)
     return Interpreter(
-        executable=sys.executable,
+        executable=known.executable,
+        version=known.version,
         binds=tuple((source, target) for target, source in sorted(found.items())),
         links=tuple((target, place) for place, target in links.items()),
         packages=packages,
-        added_packages=tuple(set(packages).difference(site.getsitepackages())),
+        added_packages=tuple(path for path in packages if path not in known.site_packages),
     )
+
+
+def this_interpreter(*, allow_network: bool = False) -> Interpreter:
+    """The interpreter that runs us."""
+    return find_interpreter(None, allow_network=allow_network)
 
 
 def _add(found: dict[str, str], path: str) -> None:
@@ -119,42 +141,44 @@ def _add_chain(found: dict[str, str], links: dict[str, str], path: str) -> None:
     _add(found, place)
 
 
-def _prefix_parts() -> list[str]:
+def _add_library(found: dict[str, str], links: dict[str, str], library: str) -> None:
+    """Show a library and, beside it, the links by which its users ask for it."""
+    if _is_in_packages(library) or _is_covered(found, library) or not os.path.isfile(library):
+        return
+    found[library] = library
+    folder, name = os.path.split(library)
+    pattern = f"{glob.escape(name.partition('.so')[0])}.so*"
+    for path in sorted(glob.glob(pattern, root_dir=folder)):
+        beside = os.path.join(folder, path)
+        if os.path.islink(beside) and os.path.realpath(beside) == library:
+            _add_chain(found, links, beside)
+
+
+def _prefix_parts(known: Facts) -> list[str]:
     parts = []
-    bases = {sys.base_prefix, sys.base_exec_prefix}
+    bases = {known.base_prefix, known.base_exec_prefix}
     for prefix in sorted({*bases, *map(os.path.realpath, bases)} - {"/"}):
         if os.path.isdir(os.path.join(prefix, "conda-meta")):
             parts.append(prefix)  # a folder of Python's own; libraries have their data in it
         parts += [os.path.join(prefix, part) for part in _PREFIX_PARTS]
-    if sys.prefix != sys.base_prefix:
-        parts += [os.path.join(sys.prefix, part) for part in _VENV_PARTS]
-    return [*parts, sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+    if known.prefix != known.base_prefix:
+        parts += [os.path.join(known.prefix, part) for part in _VENV_PARTS]
+    return [*parts, *known.standard_library]
 
 
-def _executables() -> list[str]:
+def _executables(known: Facts) -> list[str]:
     """The interpreter, and the names beside it by which programs start it."""
-    folders = {os.path.dirname(sys.executable), os.path.join(sys.base_prefix, "bin")}
+    folders = {os.path.dirname(known.executable), os.path.join(known.base_prefix, "bin")}
     beside = [path for folder in sorted(folders) for path in Path(folder).glob("python*")]
     named = [str(path) for path in sorted(beside) if _NAME.fullmatch(path.name) and path.is_file()]
-    return [sys.executable, *named]
+    return [known.executable, *named]
 
 
-def _package_folders() -> tuple[str, ...]:
+def _package_folders(known: Facts) -> tuple[str, ...]:
     return tuple(
         path
-        for path in sys.path
+        for path in known.path
         if os.path.basename(path) in _PACKAGE_FOLDERS and os.path.isdir(path)
-    )
-
-
-def _mapped_libraries() -> list[str]:
-    """Shared libraries this process has loaded, wherever they lie: among them libpython."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        paths = {line.split(maxsplit=5)[5].strip() for line in maps if line.count("/")}
-    return sorted(
-        path
-        for path in paths
-        if ".so" in os.path.basename(path) and not _is_in_packages(path) and os.path.isfile(path)
     )
 
 
