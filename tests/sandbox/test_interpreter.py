@@ -139,13 +139,14 @@ def test_a_virtual_environment_brings_its_packages(
 ) -> None:
     monkeypatch.chdir(environment.parent)
     monkeypatch.setenv("HOME", str(environment.parent))
+    (environment.parent.parent / "link").symlink_to(environment / "lib")
     named = {
         "python": environment / "bin/python",
         "folder": environment,
         "relative": Path(".venv/bin/python"),
         "relative folder": Path(".venv"),
         "home": Path("~/.venv/bin/python"),
-        "around": Path(".venv/lib/../bin/python"),
+        "around": Path("../link/../bin/python"),
     }[spelling]
     found = find_interpreter(named)
     assert found.executable == str(environment / "bin/python")
@@ -300,7 +301,11 @@ ANSWER = 'for last; do :; done; printf "\\n%s%s\\n" "$last"'
         pytest.param(f"{ANSWER} '{{\"version\": [3, 12]}}'", "as a Python does", id="half"),
         pytest.param(f"{ANSWER} '[3]'", "as a Python does", id="a list"),
         pytest.param(f"{ANSWER} '{{'", "as a Python does", id="broken"),
-        pytest.param(f'{ANSWER} "$(yes [ | head -c 100000)"', "as a Python does", id="bottomless"),
+        pytest.param(
+            f'{ANSWER} "$(yes [ | tr -d "\\n" | head -c 100000)"',
+            "as a Python does",
+            id="bottomless",
+        ),
         pytest.param(
             f'"{sys.executable}" "$@" | sed s/cpython/pypy/', "which is pypy", id="not CPython"
         ),

@@ -24,8 +24,6 @@ _MARK = "python-coder asked: "
 """Begins the line of the answer: packages may print something at every start."""
 _STARTER = f"""\
 import sys
-if sys.path[:1] == [""]:
-    del sys.path[0]
 if sys.version_info < {_OLDEST}:
     answer = '{{"version": [%d, %d]}}' % sys.version_info[:2]
 else:
@@ -61,7 +59,7 @@ def ask(executable: Path, *, timeout_s: float) -> Facts:
     program = _program(executable)
     source = Path(interpreter_facts.__file__).read_text(encoding="utf-8")
     # Not -I: what its user has installed for himself belongs to it.
-    argv = [program, "-E", "-B", "-c", _STARTER, source, _MARK]
+    argv = [program, "-B", "-c", _STARTER, source, _MARK]
     try:
         said, in_time = _run(argv, timeout_s)
     except OSError as error:
