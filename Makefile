@@ -7,7 +7,7 @@ CORPORA ?= $(wildcard ../shared/corpora)
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check format bench serve lock clean
+.PHONY: help setup system demo test check format bench soak serve lock clean
 
 help: ## list what can be typed here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,15 +41,20 @@ format: setup ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## measure, with the method printed
+bench: setup ## measure, with the method printed; some of it: .venv/bin/python -m bench --help
 	$(BIN)/python -m bench
+
+soak: setup ## thousands of ill-mannered programs; fails when anything is left behind
+	$(BIN)/python -m bench.soak
 
 serve: setup ## the API on http://127.0.0.1:8000
 	$(BIN)/python-coder serve
 
-lock: ## resolve requirements.lock again (needs uv)
+lock: ## resolve requirements.lock and bench/peers.lock again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+	uv pip compile bench/peers.in -c requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o bench/peers.lock
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) demo_output data .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers demo_output data .mypy_cache .ruff_cache .pytest_cache

@@ -2,33 +2,80 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import os
-import platform
-import sys
+from pathlib import Path
 
 import bench.corpora
+import bench.hostile
 import bench.policy
 import bench.replies
-from bench.speed import print_speed
+import bench.sandbox
+from bench.machine import describe
+
+PARTS = {
+    "sandbox": "how fast the sandbox is, beside others",
+    "corpora": "harmless programs in the sandbox; those that fail also in plain Python",
+    "policy": "what the static check stops",
+    "replies": "programs out of replies",
+    "all-corpora": "the same with 5,000 more programs and all plots; takes long",
+    "hostile": "harmful programs, and what they left outside",
+}
+USUAL = ("sandbox", "corpora", "policy", "replies")
 
 
-async def main() -> None:
-    """Print speed always, and the corpora's counts where the corpora are."""
-    print(f"{platform.platform()}, {os.cpu_count()} processors, Python {sys.version.split()[0]}")
-    print("\n== Speed")
-    await print_speed()
+def _arguments() -> argparse.Namespace:
+    listed = "\n".join(f"  {name:<12} {what}" for name, what in PARTS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"Without a name: {', '.join(USUAL)}.\n\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("part", nargs="*", metavar="PART", help="what to measure")
+    parser.add_argument(
+        "--write-readme", action="store_true", help="put the sandbox's table into README.md"
+    )
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the usual number of runs, for a quick look"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.part) - set(PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    return arguments
+
+
+def main() -> None:
+    """Print the parts that were asked for; those on corpora only where the corpora are."""
+    arguments = _arguments()
+    parts = arguments.part or USUAL
+    print(describe())
+    if "sandbox" in parts:
+        print("\n== Speed", flush=True)
+        asyncio.run(bench.sandbox.main(write_readme=arguments.write_readme, share=arguments.share))
+    on_corpora = [part for part in parts if part != "sandbox"]
     corpora = bench.corpora.corpora_folder()
-    if corpora is None:
+    if corpora is None and on_corpora:
         print("\nSet PYTHON_CODER_CORPORA to a folder of corpora to measure on them.")
         return
-    print("\n== Programs with their tests, in plain Python and in the sandbox")
-    await bench.corpora.main()
-    print("\n== The static check")
-    bench.policy.main(corpora)
-    print("\n== Programs out of replies")
-    bench.replies.main(corpora)
+    for part in on_corpora:
+        assert corpora is not None
+        print(f"\n== {PARTS[part].capitalize()}", flush=True)
+        _measure(part, corpora)
+
+
+def _measure(part: str, corpora: Path) -> None:
+    match part:
+        case "corpora":
+            asyncio.run(bench.corpora.main())
+        case "all-corpora":
+            asyncio.run(bench.corpora.main(everything=True))
+        case "policy":
+            bench.policy.main(corpora)
+        case "replies":
+            bench.replies.main(corpora)
+        case "hostile":
+            asyncio.run(bench.hostile.main(corpora))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -1,8 +1,7 @@
-"""Programs that others wrote, run in plain CPython and in the sandbox: the same must pass.
+"""Harmless programs that others wrote: what plain CPython runs, the sandbox must run, too.
 
 The folder of corpora is named by ``PYTHON_CODER_CORPORA``; it is no part of the project. A program
-passes when it ends with exit status 0. Each side runs two programs at a time, each program in an
-empty folder of its own, with 30 seconds and, in the sandbox, 512 MB.
+passes when it ends with exit status 0.
 """
 
 from __future__ import annotations
@@ -10,42 +9,69 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
+import random
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backend.config.settings import load_settings
 from backend.errors import RequestError
-from backend.sandbox import ExecutionRequest, open_executor
+from backend.sandbox import ExecutionRequest, Executor, open_executor
+from bench.plain import last_line, run_plain
 
-NAMES = ("humaneval", "pandas_numpy_eval")
-"""Harmless programs only: the plain side runs them on this machine with nothing around them. The
-corpora of behaviour payloads and malware overwrite system files there; they belong behind walls."""
+USUAL = ("humaneval", "mbpp", "pandas_numpy_eval")
+"""Harmless programs only: the plain side runs them with next to nothing around them. The corpora of
+behaviour payloads and malware overwrite system files there; they belong behind walls."""
+PLOTS = "matplotlib_gallery"
+WRITTEN_BY_MODELS = "pot_llm_programs"
+EVERYTHING = (*USUAL, WRITTEN_BY_MODELS, PLOTS)
+_TAKEN = {WRITTEN_BY_MODELS: 5000}
+"""Of a larger corpus, this many, chosen by chance, the same ones each time."""
 _SECONDS = 30
-_AT_A_TIME = 2
+_AT_A_TIME = 4
+_PLAIN_AT_A_TIME = 2
+_MEMORY_MB = 1024
+_ALGEBRA = """\
+import math
+from sympy import Symbol, simplify, solve, symbols
+def solve_it(equations, unknowns):
+    return (solve(equations, unknowns, dict=True) or [{}])[0]
+"""
+"""What the models had been told that there is, for those of their programs that use it."""
+_METHOD = f"""\
+Each program runs in the sandbox, {_AT_A_TIME} at a time, with {_SECONDS} s and {_MEMORY_MB} MB. One that fails there runs in plain
+CPython, as nobody and in an empty folder, with the same time; only if it passes there the sandbox has lost it, and
+it is run once more in the sandbox, alone: lost twice is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many programs of a corpus pass on each side."""
+    """What became of a corpus."""
 
     name: str
     programs: int
-    plain: int
-    """Pass in plain CPython."""
-    sandboxed: int
-    """Pass in the sandbox."""
-    lost: dict[str, str] = field(default_factory=dict)
+    passed: int
+    """In the sandbox."""
+    fail_anywhere: int
+    """In the sandbox and in plain CPython."""
+    seconds: float
+    """In the sandbox, all of them."""
+    unsteady: tuple[str, ...] = ()
+    """Failed in the sandbox once, and passed there when run alone."""
+    lost: Mapping[str, str] = field(default_factory=dict)
     """Pass in plain CPython only: id -> the last line of what the sandbox said."""
 
     def line(self) -> str:
         """For a person to read."""
-        lost = f"; lost: {', '.join(self.lost)}" if self.lost else ""
+        lost = "".join(f"\n    {name}: {said}" for name, said in self.lost.items())
+        unsteady = f"; passed when alone: {', '.join(self.unsteady)}" if self.unsteady else ""
         return (
-            f"{self.name:<18} {self.programs:>5} programs  plain {self.plain:>5}"
-            f"  sandbox {self.sandboxed:>5}{lost}"
+            f"{self.name:<18} {self.programs:>5} programs, {self.passed:>5} pass in the sandbox "
+            f"({self.seconds:.0f} s), {self.fail_anywhere} fail in plain CPython as well, "
+            f"{len(self.lost)} lost{unsteady}{lost}"
         )
 
 
@@ -55,94 +81,79 @@ def corpora_folder() -> Path | None:
     return Path(named) if named and Path(named).is_dir() else None
 
 
-async def run_corpus(name: str) -> Counts:
-    """Run every program of a corpus on both sides and print the counts.
+async def run_corpus(name: str, executor: Executor) -> Counts:
+    """Run every program of a corpus in the sandbox, and those that fail in plain CPython.
 
     Raises:
         RequestError: there is no such corpus, or no folder of corpora.
     """
     folder = corpora_folder()
-    if folder is None or name not in NAMES:
+    if folder is None or name not in EVERYTHING:
         raise RequestError(
             f"There is no corpus {name!r}.",
-            f"Set PYTHON_CODER_CORPORA to the folder that has one of: {', '.join(NAMES)}.",
+            f"Set PYTHON_CODER_CORPORA to the folder that has one of: {', '.join(EVERYTHING)}.",
         )
-    rows = await asyncio.to_thread(_rows, folder / f"{name}.jsonl")
-    plain = await _each(rows, _run_plain)
-    with tempfile.TemporaryDirectory() as execution_dir:
-        settings = load_settings(
-            execution_dir=Path(execution_dir), timeout_s=_SECONDS, max_memory_mb=512
-        )
-        async with open_executor("local", settings) as executor:
+    programs = await asyncio.to_thread(_programs, folder, name)
 
-            async def run_sandboxed(code: str) -> str | None:
-                result = await executor.run(ExecutionRequest(code=code))
-                return None if result.success else _last_line(result.stderr)
+    async def sandboxed(code: str) -> str | None:
+        result = await executor.run(ExecutionRequest(code=code))
+        return None if result.success else result.stopped_by or last_line(result.stderr)
 
-            sandboxed = await _each(rows, run_sandboxed)
-    outcomes = zip(rows, plain, sandboxed, strict=True)
-    counts = Counts(
+    started = time.perf_counter()
+    failed = await _failures(programs, sandboxed, _AT_A_TIME)
+    seconds = time.perf_counter() - started
+    again = {name: programs[name] for name in failed}
+    plain = await _failures(again, lambda code: run_plain(code, _SECONDS), _PLAIN_AT_A_TIME)
+    doubtful = {name: code for name, code in again.items() if name not in plain}
+    lost = await _failures(doubtful, sandboxed, 1)
+    return Counts(
         name=name,
-        programs=len(rows),
-        plain=plain.count(None),
-        sandboxed=sandboxed.count(None),
-        lost={
-            row["id"]: there for row, here, there in outcomes if here is None and there is not None
-        },
+        programs=len(programs),
+        passed=len(programs) - len(failed) + len(doubtful) - len(lost),
+        fail_anywhere=len(plain),
+        seconds=seconds,
+        unsteady=tuple(name for name in doubtful if name not in lost),
+        lost=lost,
     )
-    print(counts.line())
-    return counts
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+def _programs(folder: Path, name: str) -> dict[str, str]:
+    """Id -> program."""
+    with (folder / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        rows: Sequence[dict[str, str]] = [json.loads(line) for line in lines]
+    if name in _TAKEN and _TAKEN[name] < len(rows):
+        rows = random.Random(name).sample(rows, _TAKEN[name])
+    return {row["id"]: _complete(row["code"], name) for row in rows}
 
 
-async def _each(
-    rows: Sequence[dict[str, str]], run: Callable[[str], Awaitable[str | None]]
-) -> list[str | None]:
-    slots = asyncio.Semaphore(_AT_A_TIME)
+def _complete(code: str, name: str) -> str:
+    wants_algebra = name == WRITTEN_BY_MODELS and ("Symbol" in code or "solve_it" in code)
+    return _ALGEBRA + code if wants_algebra else code
+
+
+async def _failures(
+    programs: Mapping[str, str], run: Callable[[str], Awaitable[str | None]], at_a_time: int
+) -> dict[str, str]:
+    """Id -> what was said last, of those that fail."""
+    slots = asyncio.Semaphore(at_a_time)
 
     async def one(code: str) -> str | None:
         async with slots:
             return await run(code)
 
-    return await asyncio.gather(*(one(row["code"]) for row in rows))
+    said = await asyncio.gather(*(one(code) for code in programs.values()))
+    outcomes = zip(programs, said, strict=True)
+    return {name: words for name, words in outcomes if words is not None}
 
 
-async def _run_plain(code: str) -> str | None:
-    """None when it passes, else what it said last."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "main.py"
-        program.write_text(code, encoding="utf-8", errors="surrogatepass")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(program),
-            cwd=folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+async def main(*, everything: bool = False) -> None:
+    """Run the corpora and print what became of each."""
+    print(_METHOD)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        settings = load_settings(
+            execution_dir=Path(folder), timeout_s=_SECONDS, max_memory_mb=_MEMORY_MB
         )
-        try:
-            _, said = await asyncio.wait_for(process.communicate(), _SECONDS)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            return "time-out"
-    return None if process.returncode == 0 else _last_line(said.decode(errors="replace"))
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no message"
-
-
-async def main() -> None:
-    """Run the corpora that are there."""
-    for name in NAMES:
-        await run_corpus(name)
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+        executor = await stack.enter_async_context(open_executor("local", settings))
+        for name in EVERYTHING if everything else USUAL:
+            print((await run_corpus(name, executor)).line(), flush=True)
