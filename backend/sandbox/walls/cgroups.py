@@ -29,7 +29,7 @@ _TRIAL_PROCESSES = 16
 
 _IN_CONTAINER = (
     "In Docker, start the container with --cgroupns=private --security-opt writable-cgroups=true "
-    "(Docker 28 or newer); in Podman, with --security-opt unmask=/sys/fs/cgroup."
+    "(Docker 28 or newer); in Podman, with --security-opt unmask=/sys/fs/cgroup; and be root there."
 )
 _AS_ROOT = (
     "Run the server as root (programs run as nobody all the same), or boot with cgroup v2: "
@@ -173,6 +173,9 @@ def _retry(done: Callable[[], bool]) -> bool:
 
 
 def _remedy(place: Place, number: int | None = None) -> str:
-    if number == errno.EROFS or Path("/.dockerenv").exists():
+    if number == errno.EROFS:
         return _IN_CONTAINER
-    return cgroup_base.DELEGATION if place.version == 2 else _AS_ROOT
+    if place.version == 1:
+        return _AS_ROOT
+    in_container = Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    return _IN_CONTAINER if in_container else cgroup_base.DELEGATION
