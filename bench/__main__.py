@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 
 import bench.corpora
@@ -44,8 +45,13 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def main() -> None:
-    """Print the parts that were asked for; those on corpora only where the corpora are."""
+def main() -> int:
+    """Print the parts that were asked for; those on corpora only where the corpora are.
+
+    Returns:
+        1 when the sandbox lost a harmless program or let a harmful one out, else 0. Speed is told
+        and not judged: it is the machine's as well.
+    """
     arguments = _arguments()
     parts = arguments.part or USUAL
     print(describe())
@@ -54,28 +60,31 @@ def main() -> None:
         asyncio.run(bench.sandbox.main(write_readme=arguments.write_readme, share=arguments.share))
     on_corpora = [part for part in parts if part != "sandbox"]
     corpora = bench.corpora.corpora_folder()
-    if corpora is None and on_corpora:
-        print("\nSet PYTHON_CODER_CORPORA to a folder of corpora to measure on them.")
-        return
+    if corpora is None:
+        if on_corpora:
+            print("\nSet PYTHON_CODER_CORPORA to a folder of corpora to measure on them.")
+        return 0
+    all_well = True
     for part in on_corpora:
-        assert corpora is not None
         print(f"\n== {PARTS[part].capitalize()}", flush=True)
-        _measure(part, corpora)
+        all_well &= _is_well(part, corpora)
+    return 0 if all_well else 1
 
 
-def _measure(part: str, corpora: Path) -> None:
+def _is_well(part: str, corpora: Path) -> bool:
     match part:
         case "corpora":
-            asyncio.run(bench.corpora.main())
+            return asyncio.run(bench.corpora.main())
         case "all-corpora":
-            asyncio.run(bench.corpora.main(everything=True))
+            return asyncio.run(bench.corpora.main(everything=True))
+        case "hostile":
+            return asyncio.run(bench.hostile.main(corpora))
         case "policy":
             bench.policy.main(corpora)
         case "replies":
             bench.replies.main(corpora)
-        case "hostile":
-            asyncio.run(bench.hostile.main(corpora))
+    return True
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -146,9 +146,14 @@ async def _failures(
     return {name: words for name, words in outcomes if words is not None}
 
 
-async def main(*, everything: bool = False) -> None:
-    """Run the corpora and print what became of each."""
+async def main(*, everything: bool = False) -> bool:
+    """Run the corpora and print what became of each.
+
+    Returns:
+        Whether the sandbox lost nothing.
+    """
     print(_METHOD)
+    lost = 0
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         settings = load_settings(
@@ -156,4 +161,7 @@ async def main(*, everything: bool = False) -> None:
         )
         executor = await stack.enter_async_context(open_executor("local", settings))
         for name in EVERYTHING if everything else USUAL:
-            print((await run_corpus(name, executor)).line(), flush=True)
+            counts = await run_corpus(name, executor)
+            lost += len(counts.lost)
+            print(counts.line(), flush=True)
+    return lost == 0

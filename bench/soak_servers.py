@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -44,7 +45,8 @@ async def kill_servers(folder: Path, times: int, seed: int) -> Killed:
     """
     seen = Killed()
     chance = random.Random(seed)
-    before = take_inventory([])
+    watched = [folder / "execution", Path(tempfile.gettempdir())]
+    before = take_inventory(watched)
     pids: list[int] = []
     for _ in range(times):
         async with served(folder) as server:
@@ -62,7 +64,7 @@ async def kill_servers(folder: Path, times: int, seed: int) -> Killed:
             await asyncio.gather(*load)
     async with served(folder):
         pass  # one that sweeps up after the last
-    left = take_inventory([folder / "execution"], pids).more_than(before)
+    left = take_inventory(watched, pids).more_than(before)
     seen.left += _lasting(left, folder)
     return seen
 
