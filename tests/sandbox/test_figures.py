@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from backend.sandbox import ExecutionResult
@@ -138,3 +140,119 @@ print("_load_fontmanager" in dir(fonts), fonts.findfont("DejaVu Sans").endswith(
 async def test_nothing_is_imported_for_a_program_that_does_not_plot(run: Run) -> None:
     result = await run("import sys; print('matplotlib' in sys.modules, 'json' in sys.modules)")
     assert result.stdout == "False False\n"
+
+
+FIGURES = (
+    "import sys, json\n"
+    "figures = next(module for name, module in sys.modules.items() if name.endswith('inside.figures'))\n"
+    + PLT
+)
+"""The program looks at what its own process has kept, which is its to see."""
+
+
+@pytest.mark.parametrize(
+    ("code", "charts"),
+    [
+        pytest.param("plt.plot([1])\nplt.show()", ["figure_1.png"], id="shown"),
+        pytest.param("plt.plot([1])\nplt.savefig('my.png')", ["my.png"], id="saved"),
+        pytest.param(
+            "plt.plot([1])\nplt.savefig('my.png')\nplt.savefig('my.pdf')",
+            ["my.pdf"],
+            id="saved twice as it was",
+        ),
+        pytest.param(
+            "plt.plot([1])\nplt.savefig('a.png')\nplt.title('b')\nplt.savefig('b.png')",
+            ["a.png", "b.png"],
+            id="saved, changed, saved",
+        ),
+        pytest.param(
+            "plt.plot([1])\nplt.savefig('a.png')\nplt.title('b')\nplt.savefig('a.png')",
+            ["a.png"],
+            id="saved over",
+        ),
+        pytest.param("plt.plot([1])\nplt.savefig('/tmp/my.png')", [], id="saved elsewhere"),
+        pytest.param("plt.plot([1])\nplt.savefig('my')", ["my.png"], id="no ending"),
+        pytest.param(
+            "plt.plot([1])\nplt.savefig('my', format='svg')", ["my"], id="a format and no ending"
+        ),
+        pytest.param(
+            "import os\nos.makedirs('sub/a')\nos.chdir('sub')\n"
+            "plt.plot([1])\nplt.savefig('a/my.png')",
+            ["sub/a/my.png"],
+            id="in a folder",
+        ),
+        pytest.param(
+            "import os\nplt.plot([1])\nplt.savefig('my.png')\nos.remove('my.png')",
+            [],
+            id="saved and removed",
+        ),
+        pytest.param(
+            "for n in 'ab':\n    plt.plot([1])\n    plt.savefig(n + '.png')\n    plt.close()",
+            ["a.png", "b.png"],
+            id="one after the other",
+        ),
+    ],
+)
+async def test_a_chart_names_the_file_that_shows_it(run: Run, code: str, charts: list[str]) -> None:
+    result = await run(f"{FIGURES}{code}\nprint([c['artifact'] for c in figures.charts()])")
+    assert result.stdout == f"{charts}\n", result.stderr
+
+
+async def test_a_chart_is_what_was_saved_and_not_what_came_after(run: Run) -> None:
+    code = "plt.plot([1, 2])\nplt.savefig('a.png')\nplt.plot([3])\n"
+    result = await run(FIGURES + code + "print(json.dumps(figures.charts()))")
+    (chart,) = json.loads(result.stdout)
+    assert chart["series"] == [{"type": "line", "label": None, "x": [0, 1], "y": [1, 2]}]
+
+
+async def test_charts_are_told_once(run: Run) -> None:
+    code = """
+plt.plot([1]); plt.show()
+print(len(figures.charts()), len(figures.charts()))
+plt.plot([2])
+figures.save_open()
+figures.save_open()
+print([chart["artifact"] for chart in figures.charts()])
+figures.save_open()
+print(figures.charts())
+"""
+    result = await run(FIGURES + code)
+    assert result.stdout == "1 0\n['figure_2.png']\n[]\n", result.stderr
+    assert names(result) == ["figure_1.png", "figure_2.png"]
+
+
+async def test_figures_come_in_the_formats_that_were_asked_for(run: Run) -> None:
+    code = """
+open("figure_1.svg", "w").write("taken")
+figures.configure(("png", "svg"))
+plt.plot([1]); plt.title("Title"); plt.show()
+figures.configure(("svg",))
+plt.plot([2])
+figures.save_open()
+print([chart["artifact"] for chart in figures.charts()])
+figures.reset()
+plt.title("changed")
+"""
+    result = await run(FIGURES + code)
+    assert result.stdout == "['figure_2.png', 'figure_3.svg']\n", result.stderr
+    found = {artifact.name: artifact for artifact in result.artifacts}
+    assert sorted(found) == [
+        "figure_1.png",
+        "figure_1.svg",
+        "figure_2.png",
+        "figure_2.svg",
+        "figure_3.svg",
+    ]
+    assert b"<svg" in found["figure_2.svg"].content
+    assert found["figure_2.svg"].media_type == "image/svg+xml"
+
+
+async def test_more_charts_than_are_taken_are_left_out(run: Run) -> None:
+    code = """
+for n in range(60):
+    plt.plot([n]); plt.savefig(f"{n}.png", dpi=10); plt.close()
+charts = figures.charts(3000)
+print(len(charts) < 60, len(json.dumps(charts)) <= 3000, charts[0]["artifact"])
+"""
+    result = await run(FIGURES + code)
+    assert result.stdout == "True True 0.png\n", result.stderr
