@@ -15,6 +15,8 @@ from .drafts import Column, Draft
 from .reader import Reader, as_color, has_line
 
 _MAX_FLIERS = 100
+_MOST_CORNERS = 11
+"""Points of a box's first line, with notches."""
 _CLOSE = 1e-9
 
 Points = list[tuple[float, float]]
@@ -25,6 +27,9 @@ def boxes(reader: Reader) -> Iterator[Draft]:
     lines = [line for line in reader.artists("lines") if not hasattr(line, "get_data_3d")]
     place = 0
     while place < len(lines):
+        if len(lines[place].get_xdata(orig=False)) > _MOST_CORNERS:
+            place += 1
+            continue
         for is_horizontal in (False, True):
             found = _box(lines, place, is_horizontal)
             if found is not None:
