@@ -32,7 +32,7 @@ async def main() -> None:
 
 
 def say(what: object) -> None:
-    print(json.dumps(what), flush=True)
+    print(json.dumps(what, allow_nan=False), flush=True)
 
 
 async def answer(engine: PythonExecutor, asked: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +51,8 @@ def as_plain(result: ExecutionResult) -> dict[str, Any]:
         "stderr": result.stderr,
         "stopped_by": result.stopped_by,
         "value": result.value,
+        "html": result.html,
+        "charts": result.charts,
         "notes": result.notes,
         "truncated": result.truncated,
         "walls": result.isolation.walls if result.isolation else (),

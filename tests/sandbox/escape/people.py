@@ -37,6 +37,8 @@ class Answer:
     returncode: int | None = None
     stopped_by: str | None = None
     value: str | None = None
+    html: str | None = None
+    charts: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
     walls: tuple[str, ...] = ()
