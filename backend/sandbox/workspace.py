@@ -93,22 +93,26 @@ class Workspaces:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._runs = folder / "runs"
 
     @property
     def runtime(self) -> Path:
         """Our own files for the inside."""
         return self.folder / "runtime"
 
+    @property
+    def runs(self) -> Path:
+        """Where inputs are staged, a folder a run."""
+        return self.folder / "runs"
+
     @contextmanager
     def stage(
         self, files: Mapping[str, str | Path], max_file_size_mb: int
-    ) -> Iterator[dict[str, Path]]:
+    ) -> Iterator[dict[str, str]]:
         """Copy a run's inputs; they are gone when the context ends.
 
         Yields:
-            Name inside -> the copy, mode 0444. Copies are numbered, so that no name of a file
-            ever has to exist on the host.
+            Name inside -> the copy's place below ``runs``, mode 0444. Copies are numbered, so that
+            no name of a file ever has to exist on the host.
 
         Raises:
             NotFound: a path that does not exist.
@@ -118,12 +122,14 @@ class Workspaces:
         if not files:
             yield {}
             return
-        place = Path(tempfile.mkdtemp(dir=self._runs))
+        place = Path(tempfile.mkdtemp(dir=self.runs))
         try:
+            # For the keeper, who is nobody; nobody else gets as far as here.
+            place.chmod(0o711)
             staged = {}
             for number, (name, path) in enumerate(files.items()):
-                staged[name] = place / str(number)
-                _copy(name, Path(path), staged[name], max_file_size_mb)
+                _copy(name, Path(path), place / str(number), max_file_size_mb)
+                staged[name] = f"{place.name}/{number}"
             yield staged
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -142,8 +148,9 @@ def open_workspaces(execution_dir: Path) -> Iterator[Workspaces]:
             sweep(root)
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
             lock = _take_lock(folder)
-        (folder / "runs").mkdir()
-        (folder / "runtime").mkdir()
+        for name in ("runs", "runtime"):
+            (folder / name).mkdir()
+            (folder / name).chmod(0o711)
     except OSError as error:
         raise SandboxUnavailable(
             f"The execution folder {str(execution_dir)!r} cannot be used: {error.strerror}.",

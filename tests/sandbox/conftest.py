@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,7 @@ import pytest
 
 from backend.config.settings import Settings, load_settings
 from backend.sandbox import ExecutionRequest, ExecutionResult, Executor, open_executor
+from backend.sandbox.executors.local.executor import LocalExecutor
 
 Run = Callable[..., Awaitable[ExecutionResult]]
 
@@ -23,7 +25,8 @@ MARK = f"import os; os.write(1, b'{MARKER}\\n')\n"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings(execution_dir=tmp_path / "execution", timeout_s=20)
+    # Without imports ahead: most tests have one executor each, and imports take a second.
+    return load_settings(execution_dir=tmp_path / "execution", timeout_s=20, preimport="none")
 
 
 @pytest.fixture
@@ -43,12 +46,26 @@ def run(executor: Executor) -> Run:
     return run_code
 
 
-def descendants() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+def descendants(process: psutil.Process | None = None) -> list[psutil.Process]:
+    return (process or psutil.Process()).children(recursive=True)
 
 
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+async def nobody_left(executor: Executor) -> None:
+    """Nothing runs within a second but what waits for programs: and that has one process each."""
+    assert isinstance(executor, LocalExecutor)
+    async with asyncio.timeout(10):
+        while not executor.pool.is_quiet:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    bubblewrap_and_zygote, keeper_and_program = 2, 2
+    expected = bubblewrap_and_zygote + keeper_and_program * executor.pool.ready
+    alive = [each for each in descendants() if each.status() != psutil.STATUS_ZOMBIE]
+    assert len(alive) == expected, alive
+
+
+def descriptors(executor: Executor) -> int:
+    """Those of this process, but for the four of each child that waits for a program."""
+    assert isinstance(executor, LocalExecutor)
+    return len(os.listdir("/proc/self/fd")) - 4 * executor.pool.ready
 
 
 def refused(result: ExecutionResult, *words: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from backend.config.settings import Settings
 from backend.sandbox import ExecutionRequest, Executor, open_executor
-from tests.sandbox.conftest import Run, descendants, descriptors
+from tests.sandbox.conftest import Run, descendants, descriptors, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -27,10 +27,17 @@ while True: pass
 """
 
 
-async def until_busy() -> None:
-    # bubblewrap, keeper, program, its fork, sleep; nothing tells when the last one is there.
-    while len(descendants()) < 5:  # noqa: ASYNC110
+async def until_busy(process: psutil.Process | None = None) -> None:
+    """Until what the program starts runs; nothing else tells."""
+    while not any(is_sleep(each) for each in descendants(process)):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+
+
+def is_sleep(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "sleep"
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def test_cancelling_kills_and_removes_everything(
@@ -38,17 +45,18 @@ async def test_cancelling_kills_and_removes_everything(
 ) -> None:
     source = tmp_path / "in.txt"
     source.write_text("x")
-    await executor.run(ExecutionRequest(code="1"))
-    before = descriptors()
+    await nobody_left(executor)
+    before = descriptors(executor)
     task = asyncio.create_task(executor.run(ExecutionRequest(code=BUSY, files={"in.txt": source})))
     await until_busy()
     task.cancel()
     async with asyncio.timeout(5):
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert descendants() == []
+    assert not any(is_sleep(each) for each in descendants())
+    await nobody_left(executor)
     assert list(settings.execution_dir.glob("*/runs/*")) == []
-    assert descriptors() == before
+    assert descriptors(executor) == before
     assert (await executor.run(ExecutionRequest(code="print(1)"))).success
 
 
@@ -58,16 +66,17 @@ async def test_cancelling_at_any_moment_leaves_nothing(
     source = tmp_path / "in.txt"
     source.write_text("x")
     request = ExecutionRequest(code="open('a', 'w').write('x')", files={"in.txt": source})
-    before = descriptors()
+    await nobody_left(executor)
+    before = descriptors(executor)
     for step in range(40):
         task = asyncio.create_task(executor.run(request))
         for _ in range(step):
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.0005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert descendants() == []
+    await nobody_left(executor)
     assert list(settings.execution_dir.glob("*/runs/*")) == []
-    assert descriptors() == before
+    assert descriptors(executor) == before
 
 
 @pytest.fixture
@@ -83,14 +92,15 @@ def orphans_are_ours() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("orphans_are_ours")
-async def test_cancelling_at_the_start_leaves_no_orphan(executor: Executor) -> None:
-    request = ExecutionRequest(code="while True: pass")
-    for step in range(150):
-        task = asyncio.create_task(executor.run(request))
-        while not descendants():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+async def test_opening_that_is_cancelled_leaves_no_orphan(settings: Settings) -> None:
+    async def open_and_close() -> None:
+        async with open_executor("local", settings):
+            pass
+
+    for step in range(60):
+        task = asyncio.create_task(open_and_close())
         for _ in range(step):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE]
@@ -109,7 +119,7 @@ def die_with_the_first_child():
     os.kill(os.getpid(), signal.SIGKILL)
 async def main():
     threading.Thread(target=die_with_the_first_child).start()
-    async with open_executor("local", load_settings(execution_dir=Path(sys.argv[1]))):
+    async with open_executor("local", load_settings(execution_dir=Path(sys.argv[1]), preimport='none')):
         pass
 asyncio.run(main())
 """
@@ -133,7 +143,8 @@ async def test_cancelling_again_and_again_leaves_nothing_either(
     source = tmp_path / "in.txt"
     source.write_text("x")
     request = ExecutionRequest(code="while True: pass", files={"in.txt": source})
-    before = descriptors()
+    await nobody_left(executor)
+    before = descriptors(executor)
     for step in range(40):
         task = asyncio.create_task(executor.run(request))
         for _ in range(2 * step):
@@ -142,18 +153,18 @@ async def test_cancelling_again_and_again_leaves_nothing_either(
             task.cancel()
             await asyncio.sleep(0)
         assert task.cancelled()
-        assert descendants() == []
+    await nobody_left(executor)
     assert list(settings.execution_dir.glob("*/runs/*")) == []
-    assert descriptors() == before
+    assert descriptors(executor) == before
 
 
-async def test_runs_leave_no_descriptor_and_no_process(run: Run) -> None:
-    await run("1")
-    before = descriptors()
+async def test_runs_leave_no_descriptor_and_no_process(run: Run, executor: Executor) -> None:
+    await nobody_left(executor)
+    before = descriptors(executor)
     for code in ("1", "1/0", "import os; os.kill(os.getpid(), 9)", "while True: print(1)"):
         await run(code, timeout_s=0.5)
-    assert descriptors() == before
-    assert descendants() == []
+    await nobody_left(executor)
+    assert descriptors(executor) == before
 
 
 async def test_closing_the_executor_removes_its_folder(
@@ -182,10 +193,8 @@ async def test_the_death_of_the_server_is_the_death_of_its_programs(
     """)
     server = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     try:
-        family: list[psutil.Process] = []
-        while len(family) < 5:
-            await asyncio.sleep(0.01)
-            family = psutil.Process(server.pid).children(recursive=True)
+        await until_busy(psutil.Process(server.pid))
+        family = psutil.Process(server.pid).children(recursive=True)
     finally:
         getattr(server, signal)()
         await server.wait()
@@ -193,13 +202,19 @@ async def test_the_death_of_the_server_is_the_death_of_its_programs(
     assert alive == []
 
 
-async def test_the_death_of_bubblewrap_is_a_killed_run(executor: Executor) -> None:
+@pytest.mark.parametrize("whose", ["bubblewrap", "zygote"])
+async def test_a_death_in_the_machinery_is_a_killed_run_and_the_next_one_works(
+    executor: Executor, whose: str
+) -> None:
     task = asyncio.create_task(executor.run(ExecutionRequest(code=BUSY)))
     await until_busy()
-    psutil.Process().children()[0].kill()
+    (bubblewrap,) = psutil.Process().children()
+    (zygote,) = bubblewrap.children()
+    (bubblewrap if whose == "bubblewrap" else zygote).kill()
     result = await task
     assert (result.success, result.stopped_by) == (False, "killed")
-    assert descendants() == []
+    assert (await executor.run(ExecutionRequest(code="print(1)"))).stdout == "1\n"
+    await nobody_left(executor)
 
 
 async def test_the_loop_stays_free_while_programs_run(executor: Executor) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from backend.config.settings import load_settings
 from backend.errors import RequestError
-from backend.sandbox import ExecutionRequest, open_executor
+from backend.sandbox import ExecutionRequest, Executor, open_executor
 from backend.sandbox.walls.limits import resolve_limits
 from backend.types import StoppedBy
-from tests.sandbox.conftest import MARK, MARKER, Run, descendants, refused
+from tests.sandbox.conftest import MARK, MARKER, Run, nobody_left, refused
 
 sandboxed = pytest.mark.sandbox
 
@@ -128,7 +128,7 @@ def test_a_limit_that_cannot_be_names_its_value() -> None:
     ],
 )
 async def test_what_stopped_a_program_is_told(
-    run: Run, code: str, stopped_by: StoppedBy | None
+    run: Run, executor: Executor, code: str, stopped_by: StoppedBy | None
 ) -> None:
     result = await run(MARK + code, timeout_s=3)
     assert result.stdout.startswith(MARKER)
@@ -137,7 +137,7 @@ async def test_what_stopped_a_program_is_told(
         assert not result.success
         assert result.returncode != 0
         assert result.notes
-    assert descendants() == []
+    await nobody_left(executor)
 
 
 @sandboxed
@@ -160,13 +160,13 @@ async def test_a_limit_that_python_can_tell_is_a_python_error(
 
 
 @sandboxed
-async def test_five_hundred_forks_end_and_leave_nobody(run: Run) -> None:
+async def test_five_hundred_forks_end_and_leave_nobody(run: Run, executor: Executor) -> None:
     code = MARK + "import time\nfor _ in range(500):\n    if not os.fork(): time.sleep(600)"
     result = await run(code)
     assert result.stdout.startswith(MARKER)
     assert not result.success
     assert result.stopped_by == "processes" or "BlockingIOError" in result.stderr
-    assert descendants() == []
+    await nobody_left(executor)
 
 
 @sandboxed
@@ -229,7 +229,9 @@ async def test_a_time_out_keeps_output_and_artifacts_so_far(run: Run) -> None:
 
 
 @sandboxed
-async def test_a_child_in_the_background_neither_delays_nor_survives(run: Run) -> None:
+async def test_a_child_in_the_background_neither_delays_nor_survives(
+    run: Run, executor: Executor
+) -> None:
     code = """
 import subprocess
 subprocess.Popen(["sleep", "600"])
@@ -238,7 +240,7 @@ print("done")
 """
     result = await run(code, timeout_s=15)
     assert (result.success, result.stdout, result.stopped_by) == (True, "done\n", None)
-    assert descendants() == []
+    await nobody_left(executor)
 
 
 @sandboxed

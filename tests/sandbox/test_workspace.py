@@ -52,7 +52,7 @@ def test_copies_are_read_only_and_go_with_the_run(tmp_path: Path) -> None:
     source.write_text("x")
     with open_workspaces(tmp_path / "execution") as workspaces:
         with workspaces.stage({"한.txt": source}, 1) as staged:
-            copy = staged["한.txt"]
+            copy = workspaces.runs / staged["한.txt"]
             assert copy.read_text() == "x"
             assert copy.stat().st_mode & 0o777 == 0o444
             assert copy.stat().st_ino != source.stat().st_ino

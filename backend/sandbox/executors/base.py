@@ -29,3 +29,57 @@ class Executor(ABC):
             TooLarge: a file or variable over the limit.
             SandboxUnavailable: the walls could not be built; nothing was run.
         """
+
+    @abstractmethod
+    async def open_session(self) -> Session:
+        """A session: what one run leaves behind, the next one finds.
+
+        It ends with the executor at the latest, and before that when nobody uses it for
+        ``PYTHON_CODE_SESSION_IDLE`` seconds.
+
+        Raises:
+            Busy: as many as may be are open already.
+            SandboxUnavailable: the walls could not be built.
+        """
+
+
+class Session(ABC):
+    """Programs that share variables, imports, files and open figures, one after another.
+
+    A run that is killed (by a limit, a crash, or being cancelled) leaves nothing behind: variables
+    and files are as they were before it, and its result says so. Use as an async context manager.
+    """
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """It can run programs; not any more once it was closed, has expired, or was lost."""
+
+    @abstractmethod
+    async def run(self, request: ExecutionRequest) -> ExecutionResult:
+        """Run one program in the state that the last one left (see ``Executor.run``).
+
+        Raises:
+            SessionGone: the session is not open any more; nothing was run.
+        """
+
+    @abstractmethod
+    async def undo(self) -> bool:
+        """Go back to before the last run that was not undone, one step at most.
+
+        Returns:
+            Whether there was one to go back to.
+
+        Raises:
+            SessionGone: the session is not open any more.
+        """
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """End every process of the session and forget its files."""
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

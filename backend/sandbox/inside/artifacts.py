@@ -17,6 +17,16 @@ from typing import Any
 from . import wire
 
 
+def may_be_there(folder: str) -> bool:
+    """Whether there is anything in the folder but single files that were bound in."""
+    try:
+        device = os.stat(folder).st_dev
+        with os.scandir(folder) as entries:
+            return any(os.lstat(entry.path).st_dev == device for entry in entries)
+    except OSError:
+        return True
+
+
 class Collector:
     """One walk over the working directory."""
 

@@ -14,7 +14,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 NOBODY = 65534
 
-_CLONE_NEWUSER = 0x10000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP = 22
@@ -65,21 +64,6 @@ def drop_to_nobody() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def enter_user_namespace() -> None:
-    """Make a user namespace of this process's own, in which processes are counted from 0."""
-    set_dumpable(True)  # else /proc/self belongs to root and the maps cannot be written
-    uid, gid = os.getuid(), os.getgid()
-    _check(_LIBC.unshare(_CLONE_NEWUSER), "unshare(CLONE_NEWUSER)")
-    for name, text in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{uid} {uid} 1"),
-        ("gid_map", f"{gid} {gid} 1"),
-    ):
-        fd = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(fd, text.encode())
-        os.close(fd)
-
-
 def set_dumpable(dumpable: bool) -> None:
     """Whether others of the same uid may look into this process's memory."""
     _prctl(_PR_SET_DUMPABLE, int(dumpable), what="PR_SET_DUMPABLE")
@@ -120,15 +104,28 @@ def close_from(first: int) -> None:
 
 
 def set_rlimits(limits: Mapping[str, int]) -> None:
-    """Soft and hard limits by name; never above what this process itself was given."""
+    """Soft and hard limits by name; never above what this process itself was given.
+
+    What a process has of ``RLIMIT_DATA`` already, it was born with, and comes on top.
+    """
     for name, value in limits.items():
         which = getattr(resource, name)
+        if which == resource.RLIMIT_DATA and value != resource.RLIM_INFINITY:
+            value += _data_bytes()
         hard = resource.getrlimit(which)[1]
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
         # At the hard limit of CPU time the kernel kills without saying why; a second before, it says.
-        soft = value - 1 if name == "RLIMIT_CPU" else value
+        soft = value - 1 if which == resource.RLIMIT_CPU and value > 1 else value
         resource.setrlimit(which, (soft, value))
+
+
+def _data_bytes() -> int:
+    fd = os.open("/proc/self/statm", os.O_RDONLY)
+    try:
+        return int(os.read(fd, 200).split()[5]) * resource.getpagesize()
+    finally:
+        os.close(fd)
 
 
 def landlock_abi() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,16 +22,20 @@ _MAX_SOCKETS = 1024
 class Meter:
     """Compares what all processes of a run use with its limits."""
 
-    def __init__(self, limits: Mapping[str, Any], *, has_own_network: bool) -> None:
-        self._memory = int(limits["memory_bytes"])
+    def __init__(
+        self, limits: Mapping[str, Any], inherited_bytes: int, shares_network: bool
+    ) -> None:
+        # What a program was born with lies in three processes at least, and a third falls to it.
+        self._memory = int(limits["memory_bytes"]) + inherited_bytes // 3
         self._disk = int(limits["disk_bytes"])
         self._inodes = int(limits["inodes"])
         self._processes = int(limits["processes"])
-        self._has_own_network = has_own_network
-        """Otherwise the host's sockets would be counted, too."""
+        self._cpu_s = float(limits["cpu_s"])
+        self._shares_network = shares_network
+        """The host's sockets would be counted, too."""
 
     def over(self) -> str:
-        """The limit that is passed now: ``memory``, ``processes``, ``disk``, or nothing."""
+        """The limit that is passed now: ``memory``, ``processes``, ``disk``, ``cpu``, or nothing."""
         pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
         if len(pids) > self._processes:
             return "processes"  # at once: they leave their keeper little time to look closer
@@ -38,16 +43,37 @@ class Meter:
         shared_bytes, _ = _used("/dev/shm")
         if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
             return "memory"
-        if self._has_own_network and _sockets() > _MAX_SOCKETS:
+        if not self._shares_network and _sockets() > _MAX_SOCKETS:
             return "memory"
         if threads > self._processes:
             return "processes"
+        if self._cpu_s and _cpu_seconds(pids) > self._cpu_s:
+            return "cpu"
         return "disk" if self._disk_is_full() else ""
 
     def _disk_is_full(self) -> bool:
         places = [_used("/workspace"), _used("/tmp"), _used("/dev/shm")]
         on_disk = places[0][0] + places[1][0]
         return on_disk > self._disk or sum(inodes for _, inodes in places) > self._inodes
+
+
+def resident_bytes(pid: int) -> int:
+    """Bytes of anonymous memory that a process has."""
+    for line in _read(f"/proc/{pid}/status").splitlines():
+        name, _, rest = line.partition(b":")
+        if name == b"RssAnon":
+            return int(rest.split()[0]) * 1024
+    return 0
+
+
+def _cpu_seconds(pids: list[str]) -> float:
+    """Processor seconds of those that run and of those that have been waited for."""
+    ticks = 0
+    for pid in pids:
+        fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        ticks += sum(int(field) for field in fields[11:15])
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ticks / os.sysconf("SC_CLK_TCK") + used.ru_utime + used.ru_stime
 
 
 def _totals(pids: list[str]) -> tuple[int, int]:

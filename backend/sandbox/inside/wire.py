@@ -1,4 +1,4 @@
-"""The keeper's half of the control channel: frames of a kind, a length and so many bytes.
+"""What passes between host, keeper and program: frames of a kind, a length and so many bytes.
 
 Plain bytes on purpose. The host reads them with suspicion, and a JSON or pickle reader is not
 needed for numbers and names; ``marshal`` is used towards the inside only, where it is trusted.
@@ -10,28 +10,55 @@ import marshal
 import os
 from typing import Any
 
+# From the host.
+SETUP = b"S"
+"""To the zygote, once: what is the same for every run, marshalled."""
+GO = b"g"
+"""To a keeper that has said hello: it is known, and in its place."""
+RUN = b"R"
+"""To a keeper: one program, marshalled."""
+STOP = b"t"
+"""To a keeper: end the program; its artifacts may take so many milliseconds."""
+
+# From the zygote.
+IMPORTED = b"i"
+"""It is ready to have children: one ``name=value`` a line."""
+FONTS = b"f"
+"""``name``, a line end, and the text of a list of fonts that it had to make."""
+
+# From a keeper.
+HELLO = b"h"
+"""It is in its namespaces, and waits to be put in its cgroup."""
 READY = b"r"
-"""The keeper stands: one ``name=value`` a line."""
+"""It and its program wait, with every wall up: one ``name=value`` a line, then walls."""
 STARTED = b"s"
-"""The program's walls stand and its code begins: one wall a line."""
+"""The program has been handed to its process."""
 FAILED = b"x"
 """A wall could not be built; nothing was run. Text."""
 ENDED = b"e"
-"""Nothing of the program is left: ``status stopped cpu_us max_rss_kb``, blank separated."""
-VALUE = b"v"
-"""What the program says its last expression was. Untrusted text."""
+"""Nothing of the program runs any more: ``status stopped cpu_us``, blank separated."""
 ARTIFACT = b"a"
 """``size`` blank ``name``; the bytes follow without a frame of their own."""
 NOTE = b"n"
 """A sentence about artifacts that were left out."""
 DONE = b"d"
 
+# What a program says of itself, passed on by its keeper. Untrusted.
+VALUE = b"v"
+"""What its last expression was, as text."""
+HTML = b"w"
+"""The same, as HTML."""
+CHARTS = b"c"
+"""What its figures show, as JSON."""
+FINISHED = b"q"
+"""It has come to its end, with this exit status; to its keeper only."""
+
 HEADER_BYTES = 5
 CHUNK = 1 << 20
 
 
 class Gone(Exception):
-    """The host has closed its end: there is nobody to work for."""
+    """The other end is closed: there is nobody to work for."""
 
 
 def send(fd: int, kind: bytes, payload: bytes = b"") -> None:
@@ -40,7 +67,12 @@ def send(fd: int, kind: bytes, payload: bytes = b"") -> None:
     Raises:
         Gone: nobody reads.
     """
-    send_bytes(fd, kind + len(payload).to_bytes(4, "little") + payload)
+    head = kind + len(payload).to_bytes(4, "little")
+    if len(payload) < CHUNK:
+        send_bytes(fd, head + payload)
+    else:
+        send_bytes(fd, head)
+        send_bytes(fd, payload)
 
 
 def send_bytes(fd: int, data: bytes) -> None:
@@ -53,11 +85,27 @@ def send_bytes(fd: int, data: bytes) -> None:
             raise Gone from None
 
 
-def receive_header(fd: int) -> dict[str, Any]:
-    """Read the request: 8 bytes of length, then a marshalled dict. Only the host can write it."""
-    size = int.from_bytes(_read_exactly(fd, 8), "little")
-    header: dict[str, Any] = marshal.loads(_read_exactly(fd, size))
-    return header
+def receive(fd: int) -> tuple[bytes, bytes]:
+    """Read one frame whole: its kind and what it carries. For what is trusted only.
+
+    Raises:
+        Gone: nobody writes any more.
+    """
+    head = _read_exactly(fd, HEADER_BYTES)
+    return head[:1], _read_exactly(fd, int.from_bytes(head[1:], "little"))
+
+
+def receive_values(fd: int, kind: bytes) -> dict[str, Any]:
+    """Read a frame of this kind that carries marshalled values.
+
+    Raises:
+        Gone: nobody writes any more.
+    """
+    found, payload = receive(fd)
+    if found != kind:
+        raise ValueError(f"a frame {found!r} in the place of {kind!r}")
+    values: dict[str, Any] = marshal.loads(payload)
+    return values
 
 
 def _read_exactly(fd: int, size: int) -> bytes:
@@ -71,3 +119,31 @@ def _read_exactly(fd: int, size: int) -> bytes:
             raise Gone
         data += chunk
     return bytes(data)
+
+
+class Inbox:
+    """Frames from someone who is not trusted, put together from what has come so far."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._data = bytearray()
+        self.is_broken = False
+        """A frame was too large: nothing that follows is read."""
+
+    def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
+        """Take the next bytes. Returns the frames that are whole now."""
+        if self.is_broken:
+            return []
+        self._data += data
+        frames = []
+        while len(self._data) >= HEADER_BYTES:
+            size = int.from_bytes(self._data[1:HEADER_BYTES], "little")
+            if size > self._most_bytes:
+                self.is_broken = True
+                break
+            if len(self._data) < HEADER_BYTES + size:
+                break
+            whole = bytes(self._data[: HEADER_BYTES + size])
+            del self._data[: HEADER_BYTES + size]
+            frames.append((whole[:1], whole[HEADER_BYTES:]))
+        return frames

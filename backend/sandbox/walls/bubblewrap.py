@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from backend.sandbox.walls.interpreter import Interpreter
-from backend.sandbox.walls.limits import MIB, Limits
+from backend.sandbox.walls.limits import MIB
 
 WORKSPACE = "/workspace"
 RUNNER = "/opt/python-coder"
+RUNS = f"{RUNNER}/runs"
+KEPT = f"{RUNNER}/kept"
+"""Where a session's keeper keeps copies of files; empty for everyone else."""
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _NOBODY = "65534"
 _PRIVATE = (WORKSPACE, "/tmp", "/dev/shm")
 _DATA = "/mnt/data"
 """Where models that were trained on other interpreters look for files and leave them."""
 _START = (
-    f"import sys;sys.path.insert(0,'{RUNNER}/runner');"
-    "from inside.keeper import main;sys.path.pop(0);main()"
+    f"import sys;sys.path[:0]=['{RUNNER}/runner'];from inside.zygote import main;"
+    f"sys.path[:]=[p for p in sys.path if p not in ('','{RUNNER}/runner')];main()"
 )
+_SMALL = 64 * MIB
+"""Bytes the zygote may leave in each private place; every program gets its own over it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """How to start one walled process."""
+    """How to start the walled zygote."""
 
     argv: list[str]
     """What is executed; the rest is read from a descriptor."""
@@ -41,36 +47,27 @@ class Walls:
     interpreter: Interpreter
     runtime: Path
     """Our own files for the inside: the runner, a few of /etc, the prepared fonts."""
+    runs: Path
+    """Where runs' inputs are staged, for keepers to pass on."""
     as_root: bool
-    """Started by the real root: the mounts are made with its rights, and the keeper gives them
+    """Started by the real root: the mounts are made with its rights, and the zygote gives them
     up. Otherwise the mounts are made in a user namespace."""
     allow_network: bool
 
-    def command(
-        self,
-        *,
-        limits: Limits,
-        inputs: Mapping[str, Path],
-        control: int,
-        options_fd: int,
-        info_fd: int,
-    ) -> Command:
-        """The command for one run.
+    def command(self, *, control: int, options_fd: int, info_fd: int) -> Command:
+        """The command for one zygote.
 
         Args:
-            limits: sizes of the private file systems.
-            inputs: validated name inside -> staged file.
-            control: descriptor of the keeper's control channel, which it inherits.
+            control: descriptor of its control channel, which it inherits.
             options_fd: descriptor from which bubblewrap reads ``options``.
-            info_fd: descriptor to which bubblewrap writes the keeper's process id.
+            info_fd: descriptor to which bubblewrap writes the zygote's process id.
         """
         options = [
             *self._namespaces(info_fd),
             *_devices(),
-            *_private(limits),
+            *_private(),
             *self._system(),
-            *_inputs(inputs),
-            *(part for folder in self._shields() for part in ("--remount-ro", folder)),
+            *(part for folder in self.shields for part in ("--remount-ro", folder)),
             "--remount-ro", "/dev",
             "--remount-ro", "/",
             "--chdir", WORKSPACE,
@@ -83,7 +80,8 @@ class Walls:
                 str(options_fd),
                 "--",
                 self.interpreter.executable,
-                "-P",
+                # Python 3.10 does not know it, and what it would leave in the path is taken out there.
+                *(["-P"] if self.interpreter.version >= (3, 11) else []),
                 "-s",
                 "-B",
                 # What was printed before a kill must be out of the process by then.
@@ -101,7 +99,7 @@ class Walls:
         options = [
             "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
             # Not --die-with-parent: killed at the wrong moment, bubblewrap leaves a process that
-            # waits for it for ever. The keeper ends, and with it bubblewrap, when we are gone.
+            # waits for it for ever. The zygote ends, and with it bubblewrap, when we are gone.
             "--as-pid-1", "--new-session",
             "--hostname", "sandbox",
             "--info-fd", str(info_fd),
@@ -110,13 +108,14 @@ class Walls:
             options.append("--unshare-net")
         if self.as_root:
             options += ["--cap-drop", "ALL"]
-            for capability in ("CAP_SETUID", "CAP_SETGID"):
+            for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SYS_ADMIN"):
                 options += ["--cap-add", capability]
         else:
             options += ["--unshare-user", "--uid", _NOBODY, "--gid", _NOBODY]
         return options
 
-    def _shields(self) -> list[str]:
+    @property
+    def shields(self) -> list[str]:
         """Folders in a private one through which a virtual environment there is reached.
 
         Each is a file system of its own, read-only in the end: were they the program's, it could
@@ -133,10 +132,10 @@ class Walls:
 
     def _system(self) -> list[str]:
         options = []
-        for folder in self._shields():
+        for folder in self.shields:
             options += ["--perms", "0755", "--tmpfs", folder]
         shown = self.interpreter.places
-        for folder in _parents([*shown, f"{RUNNER}/runner", "/etc/passwd", _DATA]):
+        for folder in [*_parents([*shown, f"{RUNNER}/runner", "/etc/passwd", _DATA]), KEPT]:
             # bubblewrap would make them unreadable for anyone but their owner.
             options += ["--perms", "0755", "--dir", folder]
         for source, target in self.interpreter.binds:
@@ -150,6 +149,7 @@ class Walls:
             options += ["--ro-bind", "/etc/hosts", "/etc/hosts"]
         for part in ("runner", "fonts"):
             options += ["--ro-bind", str(self.runtime / part), f"{RUNNER}/{part}"]
+        options += ["--ro-bind", str(self.runs), RUNS]
         if not any(Path(target).is_relative_to(_DATA) for target in shown):
             options += ["--symlink", WORKSPACE, _DATA]
         return options
@@ -164,21 +164,10 @@ def _devices() -> list[str]:
     return options
 
 
-def _private(limits: Limits) -> list[str]:
-    sizes = (limits.disk_mb, limits.disk_mb, limits.memory_mb)
+def _private() -> list[str]:
     options = []
-    for place, megabytes in zip(_PRIVATE, sizes, strict=True):
-        options += ["--perms", "1777", "--size", str(megabytes * MIB), "--tmpfs", place]
-    return options
-
-
-def _inputs(inputs: Mapping[str, Path]) -> list[str]:
-    options: list[str] = []
-    for folder in sorted({folder for name in inputs for folder in _folders_of(name)}):
-        # The program may write beside its inputs, in whichever folder they lie.
-        options += ["--perms", "1777", "--dir", f"{WORKSPACE}/{folder}"]
-    for name, staged in inputs.items():
-        options += ["--ro-bind", str(staged), f"{WORKSPACE}/{name}"]
+    for place in _PRIVATE:
+        options += ["--perms", "1777", "--size", str(_SMALL), "--tmpfs", place]
     return options
 
 
@@ -187,13 +176,7 @@ def _parents(paths: Sequence[str]) -> list[str]:
     return sorted(folders - {"/"})
 
 
-def _folders_of(name: str) -> Sequence[str]:
-    return [str(folder) for folder in PurePosixPath(name).parents if str(folder) != "."]
-
-
 def _environment(interpreter: Interpreter) -> list[str]:
-    # Each BLAS thread reserves buffers, and more threads than processors are slower.
-    threads = str(min(os.cpu_count() or 1, 4))
     variables = {
         "PATH": f"{os.path.dirname(interpreter.executable)}:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",
@@ -206,10 +189,10 @@ def _environment(interpreter: Interpreter) -> list[str]:
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": "/tmp/.matplotlib",
         "PYTHON_CODER_FONTS": f"{RUNNER}/fonts",
-        "OPENBLAS_NUM_THREADS": threads,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "NUMEXPR_MAX_THREADS": threads,
+        # One for the zygote, which forks; programs get theirs at their start.
+        **dict.fromkeys(THREAD_VARIABLES, "1"),
+        # Arrow's allocator would start a thread of its own at import.
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }
     if interpreter.added_packages:
         variables["PYTHONPATH"] = ":".join(interpreter.added_packages)

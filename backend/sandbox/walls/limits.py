@@ -55,17 +55,19 @@ class Limits:
     memory_mb: int
     disk_mb: int
     processes: int
+    cpu_s: float
+    """All processes together; 0 is no limit but the time-out."""
     output_bytes: int
     """Kept of each of stdout and stderr."""
     artifacts: ArtifactCaps
 
     def rlimits(self) -> dict[str, int]:
         """Resource limits by the name of their constant in the ``resource`` module."""
-        processors = os.cpu_count() or 1
+        # Held against one process; a wall-clock second has one CPU second a processor.
+        cpu_s = self.cpu_s or self.timeout_s * (os.cpu_count() or 1)
         return {
             "RLIMIT_CORE": 0,
-            # Held against one process; a wall-clock second has one CPU second a processor.
-            "RLIMIT_CPU": math.ceil(self.timeout_s * processors) + 2,
+            "RLIMIT_CPU": math.ceil(cpu_s) + 2,
             "RLIMIT_DATA": (self.memory_mb + HEADROOM_MB) * MIB,
             "RLIMIT_FSIZE": self.disk_mb * MIB,
             "RLIMIT_MEMLOCK": 64 * 1024,
@@ -81,12 +83,11 @@ class Limits:
         """What the keeper enforces, as plain values."""
         caps = self.artifacts
         return {
-            "rlimits": self.rlimits(),
             "memory_bytes": self.memory_mb * MIB,
             "disk_bytes": self.disk_mb * MIB,
             "processes": self.processes,
+            "cpu_s": self.cpu_s,
             "inodes": INODES,
-            "value_bytes": VALUE_BYTES,
             "artifact_files": caps.files,
             "artifact_file_bytes": caps.file_bytes,
             "artifact_total_bytes": caps.total_bytes,
@@ -121,6 +122,7 @@ def resolve_limits(request: ExecutionRequest, settings: Settings) -> Limits:
         memory_mb=memory_mb,
         disk_mb=settings.max_disk_mb,
         processes=settings.max_processes,
+        cpu_s=settings.max_cpu_s,
         output_bytes=settings.max_output_kb * 1024,
         artifacts=ArtifactCaps(),
     )

@@ -1,4 +1,4 @@
-"""Runs each program in a bubblewrap-walled process of its own on this machine."""
+"""Runs each program in a walled process of its own on this machine, which waits for it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import os
 import py_compile
 import shutil
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -17,33 +16,26 @@ from backend.errors import SandboxUnavailable
 from backend.sandbox import inside
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
-from backend.sandbox.executors.local.fonts import FontCache
-from backend.sandbox.executors.local.header import build_header, check_request
-from backend.sandbox.executors.local.outcome import result_of
-from backend.sandbox.executors.local.process import WalledProcess
-from backend.sandbox.executors.local.report import Reader, Report
+from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.fonts import keep_fonts, lay_out_fonts
+from backend.sandbox.executors.local.header import build_header, check_request, zygote_setup
+from backend.sandbox.executors.local.pool import Pool
+from backend.sandbox.executors.local.running import DiedBefore, run_once
+from backend.sandbox.executors.local.zygote import Zygote
 from backend.sandbox.walls.bubblewrap import Walls
-from backend.sandbox.walls.interpreter import this_interpreter
-from backend.sandbox.walls.inventory import isolation_of
-from backend.sandbox.walls.limits import Limits, resolve_limits
+from backend.sandbox.walls.interpreter import find_interpreter
+from backend.sandbox.walls.limits import ArtifactCaps, Limits, resolve_limits
 from backend.sandbox.walls.probe import explain, find_bubblewrap
-from backend.sandbox.walls.seccomp import build_filter
 from backend.sandbox.workspace import Workspaces, open_workspaces
-from backend.types import ExecutionRequest, ExecutionResult, Isolation, StoppedBy
-
-_START_SECONDS = 20.0
-"""For bubblewrap and the interpreter, on a machine that is busy with other things."""
-_GRACE_SECONDS = 0.25
-"""Between asking the keeper to stop and killing it."""
-_SECONDS_WHEN_STOPPED = 0.4
-"""Between asking it and the end of the run, artifacts included."""
-_ARTIFACT_MS_WHEN_STOPPED = 300
+from backend.types import ExecutionRequest, ExecutionResult, Isolation
 
 T = TypeVar("T")
+_MOST_CHILDREN_TRIED = 20
+"""For one program, when those that are ready turn out to be dead."""
 
 
 class LocalExecutor(Executor):
-    """One process a run; nothing is shared between two runs."""
+    """A process in namespaces of its own for every run; nothing is shared between two."""
 
     name = "local"
 
@@ -51,12 +43,17 @@ class LocalExecutor(Executor):
         self._settings = settings
         self._walls = walls
         self._workspaces = workspaces
-        self._slots = asyncio.Semaphore(settings.max_parallel_runs or 2 * (os.cpu_count() or 1))
-        self._constant = {
-            "filter": build_filter(allow_network=settings.allow_network),
-            "allow_network": settings.allow_network,
-        }
-        self._fonts = FontCache(walls.interpreter, workspaces)
+        processors = os.cpu_count() or 1
+        parallel = settings.max_parallel_runs or 2 * processors
+        self._slots = asyncio.Semaphore(parallel)
+        size = settings.pool_size or 2 * processors
+        self.pool = Pool(
+            self._start_zygote,
+            self._bear,
+            size=size,
+            most=max(size, parallel),
+            warm=bool(settings.preimported_modules),
+        )
         self._isolation: Isolation | None = None
 
     @property
@@ -65,6 +62,17 @@ class LocalExecutor(Executor):
         if self._isolation is None:
             raise SandboxUnavailable("The executor has not been opened.", "Use open_executor.")
         return self._isolation
+
+    async def _start_zygote(self, warm: bool) -> Zygote:
+        modules = self._settings.preimported_modules if warm else ()
+        setup = zygote_setup(self._settings, self._walls, modules)
+        return await Zygote.started(self._walls, setup, self._keep_fonts)
+
+    async def _bear(self, zygote: Zygote) -> Child:
+        return await Child.born(zygote, ArtifactCaps())
+
+    def _keep_fonts(self, name: str, text: bytes) -> None:
+        keep_fonts(self._workspaces, name, text)
 
     async def probe(self) -> ExecutionResult:
         """Run a real program, and keep the walls it found as this executor's own."""
@@ -79,84 +87,24 @@ class LocalExecutor(Executor):
         """Run one program (see ``Executor.run``)."""
         limits = resolve_limits(request, self._settings)
         check_request(request)
-        header = build_header(request, limits, self._constant)
-        if self._fonts.is_wanted(request.code):
-            await self._fonts.prepare(self._run_ours)
         staged = self._workspaces.stage(request.files, self._settings.max_file_size_mb)
         async with self._slots, _in_thread(staged, skip=not request.files) as inputs:
-            return await self._run_walled(limits, header, inputs)
+            header = build_header(request, limits, inputs, is_session=False)
+            for _ in range(_MOST_CHILDREN_TRIED):
+                with suppress(DiedBefore):
+                    return await self._run_in_a_child(header, limits)
+        raise explain("processes that stood ready died before they were used")
 
-    async def _run_ours(self, code: str) -> ExecutionResult:
-        """Run a program of our own, under the same walls as any other."""
-        request = ExecutionRequest(code=code, timeout_s=60)
-        limits = resolve_limits(request, self._settings)
-        header = build_header(request, limits, self._constant)
-        return await self._run_walled(limits, header, {})
-
-    async def _run_walled(
-        self, limits: Limits, header: bytes, inputs: Mapping[str, Path]
-    ) -> ExecutionResult:
-        began = time.monotonic()
-        async with WalledProcess(self._walls, limits, inputs) as process:
-            reader = Reader(process.reader, limits.artifacts)
-            reading = asyncio.create_task(reader.read_all())
-            try:
-                await process.send(header)
-                await self._wait_for_start(process, reader)
-                stopped, seconds_left = await _until_over(process, reader, limits)
-                duration = time.monotonic() - began
-                await asyncio.wait({reading}, timeout=seconds_left)
-            finally:
-                reading.cancel()
-            process.drain()
-        if reader.report.failure and not reader.report.ended:
-            raise explain(reader.report.failure)
-        isolation = isolation_of(reader.report.standing, reader.report.walls, self._walls)
-        return result_of(
-            reader.report, process.stdout, process.stderr, stopped, duration, limits, isolation
-        )
-
-    async def _wait_for_start(self, process: WalledProcess, reader: Reader) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader.started.wait(), _START_SECONDS)
-        report: Report = reader.report
-        if report.failure or not report.walls:
-            process.drain()
-            said = process.stderr.finish().text.strip()
-            silent = (
-                "bubblewrap ended without a word"
-                if reader.over.is_set()
-                else f"nothing stood after {_START_SECONDS:g} seconds"
-            )
-            raise explain(report.failure or said or silent)
-
-
-async def _until_over(
-    process: WalledProcess, reader: Reader, limits: Limits
-) -> tuple[StoppedBy | None, float]:
-    """Wait for the program's end, or bring it about.
-
-    Returns:
-        Our reason, if it was ours, and the seconds that its artifacts may take.
-    """
-    over = asyncio.create_task(reader.over.wait())
-    flooded = asyncio.create_task(process.flooded.wait())
-    try:
-        await asyncio.wait(
-            {over, flooded}, timeout=limits.timeout_s, return_when=asyncio.FIRST_COMPLETED
-        )
-        if over.done():
-            return None, limits.artifacts.seconds + 2
-        asked = time.monotonic()
-        reason: StoppedBy = "output" if process.flooded.is_set() else "timeout"
-        await process.send(b"%d\n" % _ARTIFACT_MS_WHEN_STOPPED)
-        await asyncio.wait({over}, timeout=_GRACE_SECONDS)
-        if not over.done():
-            process.kill()
-        return reason, max(0.0, asked + _SECONDS_WHEN_STOPPED - time.monotonic())
-    finally:
-        over.cancel()
-        flooded.cancel()
+    async def _run_in_a_child(self, header: bytes, limits: Limits) -> ExecutionResult:
+        child = await self.pool.take()
+        try:
+            result = await run_once(child, header, limits, self._walls)
+        except BaseException:
+            await self.pool.end(child)
+            raise
+        # Nothing of the program runs any more; taking its memory apart takes longer than it did.
+        self.pool.give_back(child)
+        return result
 
 
 @asynccontextmanager
@@ -168,24 +116,32 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
     """
     bubblewrap = find_bubblewrap()
     async with _in_thread(open_workspaces(settings.execution_dir)) as workspaces:
-        interpreter = this_interpreter(allow_network=settings.allow_network)
-        await asyncio.to_thread(_lay_out, workspaces.runtime)
+        interpreter = await asyncio.to_thread(
+            find_interpreter, settings.interpreter, allow_network=settings.allow_network
+        )
+        await asyncio.to_thread(_lay_out, workspaces)
         walls = Walls(
             bubblewrap=bubblewrap,
             interpreter=interpreter,
             runtime=workspaces.runtime,
+            runs=workspaces.runs,
             as_root=os.geteuid() == 0,
             allow_network=settings.allow_network,
         )
         executor = LocalExecutor(settings, walls, workspaces)
-        await executor.probe()
-        yield executor
+        try:
+            await executor.pool.open()
+            await executor.probe()
+            yield executor
+        finally:
+            await executor.pool.aclose()
 
 
-def _lay_out(runtime: Path) -> None:
+def _lay_out(workspaces: Workspaces) -> None:
     """Put our own files for the inside where they can be bound, compiled."""
+    runtime = workspaces.runtime
     runner = runtime / "runner"
-    (runtime / "fonts").mkdir()
+    lay_out_fonts(workspaces)
     ours = Path(inside.__file__).parent
     for source in sorted(ours.rglob("*.py")):
         place = source.relative_to(ours.parent)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import keyword
 import marshal
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backend.config.settings import Settings
 from backend.errors import RequestError, SandboxUnavailable, TooLarge
-from backend.sandbox.walls.limits import MIB, Limits
+from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits
+from backend.sandbox.walls.seccomp import build_filter
 from backend.sandbox.workspace import check_names
 from backend.types import ExecutionRequest
 
 _MAX_VARIABLES_BYTES = 64 * MIB
 _MAX_CODE_CHARS = 16 * MIB
+_MARSHAL_VERSION = 4
+"""Understood by every Python that can be asked for."""
 _SHELLS = ("/bin/bash", "/usr/bin/bash")
 
 
@@ -48,33 +54,56 @@ def check_request(request: ExecutionRequest) -> None:
         _check_argument(argument)
 
 
-def build_header(request: ExecutionRequest, limits: Limits, constant: Mapping[str, Any]) -> bytes:
-    """The length and the marshalled request, as the keeper reads it.
+def zygote_setup(settings: Settings, walls: Walls, modules: Sequence[str]) -> dict[str, Any]:
+    """What is the same for every run: plain values, as the zygote reads them."""
+    return {
+        "modules": list(modules),
+        "filter": build_filter(allow_network=settings.allow_network),
+        "allow_network": settings.allow_network,
+        "disk_bytes": settings.max_disk_mb * MIB,
+        "shared_bytes": settings.max_memory_mb * MIB,
+        "inodes": INODES,
+        "shields": walls.shields,
+        "has_cgroup": False,
+        # More threads than processors are slower, and each reserves buffers.
+        "threads": min(os.cpu_count() or 1, 4),
+    }
+
+
+def build_header(
+    request: ExecutionRequest, limits: Limits, inputs: Mapping[str, str], *, is_session: bool
+) -> bytes:
+    """The marshalled request, as the keeper reads it; the program's own part is marshalled in it.
 
     Args:
         request: a checked request.
         limits: its limits, resolved.
-        constant: what is the same for each run of an executor.
+        inputs: name inside -> place below the staging folder.
+        is_session: the process is to serve more programs after this one.
 
     Raises:
         RequestError: a variable that has no JSON form, or whose name is no name.
         TooLarge: variables beyond what may be passed in.
     """
     variables = {name: _plain(name, value) for name, value in request.variables.items()}
-    body = marshal.dumps(
-        {
-            **constant,
-            "code": request.code,
-            "language": request.language,
-            "argv": [str(argument) for argument in request.argv],
-            "inputs": list(request.files),
-            "variables": variables,
-            "environment": _as_environment(variables),
-            "shell": _shell(),
-            "limits": limits.as_header(),
-        }
-    )
-    return len(body).to_bytes(8, "little") + body
+    program = {
+        "code": request.code,
+        "language": request.language,
+        "argv": [str(argument) for argument in request.argv],
+        "inputs": list(request.files),
+        "variables": variables,
+        "environment": _as_environment(variables),
+        "shell": _shell(),
+        "rlimits": limits.rlimits(),
+        "value_bytes": VALUE_BYTES,
+    }
+    keeper = {
+        "is_session": is_session,
+        "inputs": list(inputs.items()),
+        "limits": limits.as_header(),
+        "program": marshal.dumps(program, _MARSHAL_VERSION),
+    }
+    return marshal.dumps(keeper, _MARSHAL_VERSION)
 
 
 def _shell() -> str:

@@ -7,11 +7,12 @@ import signal
 
 from backend.sandbox.executors.local.capture import Capture
 from backend.sandbox.executors.local.report import Report
+from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, Limits
 from backend.types import ExecutionResult, Isolation, StoppedBy
 
-_LEAST_CPU_S = 0.9
-"""The kernel counts processor time in whole seconds: less than one is under every limit."""
+_LEAST_CPU_S = 0.7
+"""The limit is a whole number of seconds, counted roughly: less than this is under all of them."""
 _BY_SIGNAL: dict[int, StoppedBy] = {
     signal.SIGXCPU: "cpu",
     signal.SIGXFSZ: "disk",
@@ -20,6 +21,7 @@ _BY_KEEPER: dict[str, StoppedBy] = {
     "memory": "memory",
     "processes": "processes",
     "disk": "disk",
+    "cpu": "cpu",
 }
 
 
@@ -63,9 +65,13 @@ def result_of(
         artifacts=tuple(report.artifacts),
         truncated=tuple(name for name, is_cut in cut.items() if is_cut),
         isolation=isolation,
-        value=report.value,
+        value=_text(report.claims.get(wire.VALUE)),
         notes=tuple(notes),
     )
+
+
+def _text(claim: bytes | None) -> str | None:
+    return None if claim is None else claim.decode("utf-8", "replace")
 
 
 def _stopped_by(report: Report, ours: StoppedBy | None) -> StoppedBy | None:

@@ -16,55 +16,81 @@ from backend.types import Artifact
 
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_NAME_BYTES = 4096
+_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
+_ENDS = (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError)
 
 
 @dataclass(kw_only=True)
 class Report:
-    """What is known of a run so far; filled frame by frame."""
+    """What is known of one run so far; filled frame by frame."""
 
-    standing: dict[str, str] = field(default_factory=dict)
-    """What the keeper said of itself: its namespaces, its uid."""
-    walls: tuple[str, ...] = ()
+    started: bool = False
+    """The program's code may have begun."""
     ended: bool = False
-    """Nothing of the program is left."""
+    """Nothing of the program runs any more."""
     status: int = 0
     """Its wait status."""
     stopped: str = ""
-    """Who stopped it, if anyone: ``host``, ``memory``, ``processes`` or ``disk``."""
+    """Who stopped it, if anyone: ``host``, or the limit it passed."""
     cpu_s: float = 0.0
-    max_rss_kb: int = 0
-    value: str | None = None
-    """The program's own claim."""
+    """Processor seconds of all its processes, where they were waited for; else 0."""
+    claims: dict[bytes, bytes] = field(default_factory=dict)
+    """What the program says of itself."""
     artifacts: list[Artifact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failure: str = ""
-    """Why a wall could not be built; nothing was run then."""
+    """Why it could not be run."""
     done: bool = False
 
 
 class Reader:
-    """Reads a run's frames into a report."""
+    """Reads what a keeper says: that it is ready, then one report a run."""
 
     def __init__(self, stream: asyncio.StreamReader, caps: ArtifactCaps) -> None:
         self._stream = stream
         self._caps = caps
         self._bytes = 0
         self._names: set[str] = set()
+        self.standing: dict[str, str] = {}
+        """What the keeper said of itself: its namespaces, its uid."""
+        self.walls: tuple[str, ...] = ()
+        """What the program's process built around itself."""
         self.report = Report()
-        self.started = asyncio.Event()
-        self.over = asyncio.Event()
-        """Set when the program has ended, or the inside has no more to say."""
+        self.happened = asyncio.Event()
+        """Something came after which whoever waits should look: the end of a program, of a report,
+        or of the channel."""
+        self.closed = False
+        """Nothing more will come."""
 
-    async def read_all(self) -> None:
-        """Until the last frame or the end of the channel; a malformed frame is the end, too."""
+    @property
+    def is_over(self) -> bool:
+        """The program has ended, or there is nobody to say so."""
+        return self.report.ended or self.closed
+
+    def next_report(self) -> None:
+        """Begin with an empty one."""
+        self.report = Report()
+        self._bytes = 0
+        self._names.clear()
+        self.happened.clear()
+
+    async def read_ready(self) -> None:
+        """Until the keeper stands ready; otherwise ``report.failure`` says why not."""
+        try:
+            while not (self.standing or self.report.failure):
+                await self._read_one()
+        except _ENDS:
+            self.closed = True
+
+    async def read_report(self) -> None:
+        """Until a report is complete or the channel ends; a malformed frame is the end, too."""
         try:
             while not (self.report.done or self.report.failure):
                 await self._read_one()
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError):
-            pass
+        except _ENDS:
+            self.closed = True
         finally:
-            self.started.set()
-            self.over.set()
+            self.happened.set()
 
     async def _read_one(self) -> None:
         head = await self._stream.readexactly(wire.HEADER_BYTES)
@@ -74,20 +100,21 @@ class Reader:
         payload = await self._stream.readexactly(size)
         if kind == wire.ARTIFACT:
             await self._read_artifact(payload)
+        elif kind in _CLAIMS:
+            self.report.claims[kind] = payload
         else:
             self._note(kind, payload.decode("utf-8", "replace"))
 
     def _note(self, kind: bytes, text: str) -> None:
         report = self.report
         if kind == wire.READY:
-            report.standing = dict(line.split("=", 1) for line in text.splitlines())
+            lines = text.splitlines()
+            self.standing = dict(line.split("=", 1) for line in lines if "=" in line)
+            self.walls = tuple(line for line in lines if "=" not in line)
         elif kind == wire.STARTED:
-            report.walls = tuple(text.splitlines())
-            self.started.set()
+            report.started = True
         elif kind == wire.ENDED:
             self._note_end(text)
-        elif kind == wire.VALUE:
-            report.value = text
         elif kind == wire.NOTE:
             report.notes.append(f"Not handed out: {text}.")
         elif kind == wire.FAILED:
@@ -98,13 +125,12 @@ class Reader:
             raise ValueError(f"an unknown frame {kind!r}")
 
     def _note_end(self, text: str) -> None:
-        status, stopped, cpu_us, max_rss_kb = text.split()
+        status, stopped, cpu_us = text.split()
         self.report.status = int(status)
         self.report.stopped = "" if stopped == "-" else stopped
         self.report.cpu_s = int(cpu_us) / 1_000_000
-        self.report.max_rss_kb = int(max_rss_kb)
         self.report.ended = True
-        self.over.set()
+        self.happened.set()
 
     async def _read_artifact(self, head: bytes) -> None:
         digits, _, raw_name = head.partition(b" ")

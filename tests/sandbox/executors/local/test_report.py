@@ -15,32 +15,53 @@ def frame(kind: bytes, payload: bytes = b"") -> bytes:
     return kind + len(payload).to_bytes(4, "little") + payload
 
 
-async def read(data: bytes, caps: ArtifactCaps | None = None) -> Report:
+def fed(data: bytes, caps: ArtifactCaps | None = None) -> Reader:
     stream = asyncio.StreamReader()
     stream.feed_data(data)
     stream.feed_eof()
-    reader = Reader(stream, caps or ArtifactCaps())
-    await reader.read_all()
-    assert reader.started.is_set()
-    assert reader.over.is_set()
+    return Reader(stream, caps or ArtifactCaps())
+
+
+async def read(data: bytes, caps: ArtifactCaps | None = None) -> Report:
+    reader = fed(data, caps)
+    await reader.read_report()
+    assert reader.happened.is_set()
+    assert reader.is_over
     return reader.report
+
+
+async def test_a_keeper_says_what_it_is() -> None:
+    reader = fed(frame(wire.READY, b"pid=pid:[1]\nuid=65534\nrlimits\nseccomp"))
+    await reader.read_ready()
+    assert reader.standing == {"pid": "pid:[1]", "uid": "65534"}
+    assert reader.walls == ("rlimits", "seccomp")
+
+
+@pytest.mark.parametrize(
+    ("data", "failure"),
+    [(b"", ""), (frame(wire.FAILED, b"no landlock"), "no landlock"), (frame(b"?"), "")],
+    ids=["silence", "failure", "nonsense"],
+)
+async def test_a_keeper_that_does_not_stand_is_told(data: bytes, failure: str) -> None:
+    reader = fed(data)
+    await reader.read_ready()
+    assert not reader.standing
+    assert reader.report.failure == failure
 
 
 async def test_a_whole_report_is_read() -> None:
     report = await read(
-        frame(wire.READY, b"pid=pid:[1]\nuid=65534")
-        + frame(wire.STARTED, b"rlimits\nseccomp")
-        + frame(wire.ENDED, b"256 - 1500000 2048")
+        frame(wire.STARTED)
+        + frame(wire.ENDED, b"256 - 1500000")
         + frame(wire.VALUE, b"42")
         + frame(wire.ARTIFACT, b"3 a.txt")
         + b"abc"
         + frame(wire.NOTE, b"links (1)")
         + frame(wire.DONE)
     )
-    assert report.standing == {"pid": "pid:[1]", "uid": "65534"}
-    assert report.walls == ("rlimits", "seccomp")
-    assert (report.status, report.stopped, report.cpu_s, report.max_rss_kb) == (256, "", 1.5, 2048)
-    assert (report.value, report.ended, report.done) == ("42", True, True)
+    assert (report.status, report.stopped, report.cpu_s) == (256, "", 1.5)
+    assert report.claims == {wire.VALUE: b"42"}
+    assert (report.started, report.ended, report.done) == (True, True, True)
     assert report.artifacts[0].content == b"abc"
     assert report.notes == ["Not handed out: links (1)."]
 
@@ -52,9 +73,8 @@ async def test_a_whole_report_is_read() -> None:
         pytest.param(b"e\x05", id="cut off"),
         pytest.param(b"e\xff\xff\xff\xff", id="endless frame"),
         pytest.param(frame(b"?", b"x"), id="unknown kind"),
-        pytest.param(frame(wire.ENDED, b"zero - 0 0"), id="status that is no number"),
+        pytest.param(frame(wire.ENDED, b"zero - 0"), id="status that is no number"),
         pytest.param(frame(wire.ENDED, b"0"), id="end without numbers"),
-        pytest.param(frame(wire.READY, b"no equals sign"), id="malformed standing"),
         pytest.param(frame(wire.ARTIFACT, b"-1 a"), id="negative size"),
         pytest.param(frame(wire.ARTIFACT, b"99999999999 a"), id="size beyond the cap"),
         pytest.param(frame(wire.ARTIFACT, b"5 a") + b"abc", id="artifact cut off"),

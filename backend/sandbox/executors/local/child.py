@@ -1,0 +1,163 @@
+"""A walled process that waits for a program: born, parked, used, gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+from contextlib import suppress
+
+from backend.sandbox.endings import see_through
+from backend.sandbox.executors.local.report import Reader
+from backend.sandbox.executors.local.streams import Streams
+from backend.sandbox.executors.local.zygote import Zygote
+from backend.sandbox.inside import wire
+from backend.sandbox.walls.limits import ArtifactCaps
+from backend.sandbox.walls.probe import explain
+
+_START_SECONDS = 20.0
+"""From asking for it to its being ready, on a machine that is busy with other things."""
+_END_SECONDS = 5
+"""For a killed process to be gone."""
+_CHANNEL_BYTES = 1 << 20
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: pid, uid, gid."""
+
+
+class Child:
+    """A keeper with its program's process, and our ends of what connects us to them.
+
+    ``born`` makes one; ``aclose`` ends it, with every process it has, and closes everything.
+    """
+
+    def __init__(self, zygote: Zygote, caps: ArtifactCaps) -> None:
+        self.zygote = zygote
+        self.streams = Streams()
+        self._pidfd = -1
+        self._ended = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._control: socket.socket | None = None
+        self._caps = caps
+        self._is_closed = False
+
+    @classmethod
+    async def born(cls, zygote: Zygote, caps: ArtifactCaps) -> Child:
+        """Have a child, and wait until it stands ready, with every wall up.
+
+        Raises:
+            SandboxUnavailable: a wall could not be built; nothing was run.
+        """
+        child = cls(zygote, caps)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await child._grow_up()
+        except TimeoutError:
+            await child.aclose()
+            raise explain(f"no process stood ready after {_START_SECONDS:g} seconds") from None
+        except BaseException:
+            await child.aclose()
+            raise
+        return child
+
+    async def _grow_up(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.setblocking(False)
+        self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        try:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
+            self.zygote.bear([theirs.fileno(), *self.streams.theirs])
+        finally:
+            theirs.close()
+            self.streams.let_go()
+        await self._hear_hello(self._control)
+        # It answers what follows, so it lives, so the number is still its own.
+        self.reader, self._writer = await self._connect(self._control)
+        self._writer.write(_frame(wire.GO))
+        await self.reader.read_ready()
+        if not self.reader.standing:
+            raise explain(self.reader.report.failure or "a child died before it was ready")
+
+    async def _hear_hello(self, control: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(control, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(control)
+        data, ancillary, _, _ = control.recvmsg(
+            wire.HEADER_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size)
+        )
+        pids = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
+        if data[:1] == wire.FAILED:
+            said = control.recv(int.from_bytes(data[1:], "little"))
+            raise explain(said.decode("utf-8", "replace"))
+        if data[:1] != wire.HELLO or not pids or not pids[0]:
+            raise explain("a child died before it said hello")
+        try:
+            self._pidfd = os.pidfd_open(pids[0])
+        except ProcessLookupError:
+            raise explain("a child died as it said hello") from None
+        loop.add_reader(self._pidfd, self._note_end)
+
+    async def _connect(self, control: socket.socket) -> tuple[Reader, asyncio.StreamWriter]:
+        stream, writer = await asyncio.open_connection(sock=control, limit=4 * _CHANNEL_BYTES)
+        return Reader(stream, self._caps), writer
+
+    def _note_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        self._ended.set()
+
+    @property
+    def is_alive(self) -> bool:
+        """It has not ended, nor has the zygote, with which it would."""
+        return not self._ended.is_set() and self.zygote.is_alive
+
+    async def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Write a frame to the keeper; nothing happens when it is gone."""
+        assert self._writer is not None
+        with suppress(ConnectionError):
+            self._writer.write(_frame(kind, payload))
+            await self._writer.drain()
+
+    def kill(self) -> None:
+        """End it at once: the keeper's end is the end of every process in its namespace."""
+        if self._pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def aclose(self) -> None:
+        """End every process of it and close every descriptor."""
+        await see_through(self._clear_away())
+
+    async def _clear_away(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.kill()
+        if self._writer is not None:
+            self._writer.close()
+        elif self._control is not None:
+            self._control.close()  # it ends by itself when nobody hears its hello
+        try:
+            if self._pidfd >= 0:
+                async with asyncio.timeout(_END_SECONDS):
+                    await self._ended.wait()
+        except TimeoutError:
+            # A process that the kernel will not let go is not worth a hanging server.
+            pass
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self.streams.close()
+        if self._pidfd >= 0:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def _frame(kind: bytes, payload: bytes = b"") -> bytes:
+    return kind + len(payload).to_bytes(4, "little") + payload

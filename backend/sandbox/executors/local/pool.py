@@ -1,0 +1,276 @@
+"""Keeps children ready, so that a program never waits for one to be born; each is used once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from backend.errors import SandboxUnavailable
+from backend.sandbox.endings import see_through
+from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.zygote import Zygote
+
+_MOST_CHILDREN = 5000
+"""Of one zygote: all of them have its hash seed and its addresses."""
+_MOST_SECONDS = 3600.0
+_BIRTHS_AT_A_TIME = 2
+_IDLE_SECONDS = 60.0
+"""Without a shortage, after which one child fewer is kept ready."""
+_RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 5.0
+_CAN_BE_CUT_SHORT = "cut short"
+"""The name of tasks that closing does not wait for."""
+
+StartZygote = Callable[[bool], Awaitable[Zygote]]
+"""Start one: True for one that has imported everything, False for one that has imported nothing."""
+Bear = Callable[[Zygote], Awaitable[Child]]
+
+
+class _Generation:
+    """A zygote with the children it has ready, and the number of those that are in use."""
+
+    def __init__(self, zygote: Zygote, *, is_warm: bool) -> None:
+        self.zygote = zygote
+        self.is_warm = is_warm
+        self.ready: deque[Child] = deque()
+        self.births = 0
+        """Under way."""
+        self.in_use = 0
+        self._until = time.monotonic() + _MOST_SECONDS
+
+    @property
+    def is_worn(self) -> bool:
+        """It is time for another."""
+        is_old = self.zygote.children >= _MOST_CHILDREN or time.monotonic() >= self._until
+        return is_old or not self.zygote.is_alive
+
+
+class Pool:
+    """Children of the newest zygote, ready to be taken.
+
+    A first zygote that has imported nothing serves until the one that has imported everything is
+    there. When one is worn out another takes its place; it lives on until its last child ends.
+    """
+
+    def __init__(
+        self, start_zygote: StartZygote, bear: Bear, *, size: int, most: int, warm: bool
+    ) -> None:
+        self._start_zygote = start_zygote
+        self._bear = bear
+        self._size = self._wanted = size
+        self._most = most
+        self._wants_warm = warm
+        self._generation: _Generation | None = None
+        self._lent: dict[Child, _Generation] = {}
+        self._renewing = asyncio.Lock()
+        self._is_renewing = False
+        self._look = asyncio.Event()
+        """There may be something to do."""
+        self._last_shortage = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self.shortages = 0
+        """How often a child had to be born while someone waited."""
+
+    async def open(self) -> None:
+        """Start the first zygote, and what keeps children ready.
+
+        Raises:
+            SandboxUnavailable: it cannot be started here.
+        """
+        await self._renew(warm=False)
+        self._in_background(self._maintain(), _CAN_BE_CUT_SHORT)
+
+    async def aclose(self) -> None:
+        """End every process of every generation."""
+        self._closing = True
+        await see_through(self._close_all())
+
+    async def _close_all(self) -> None:
+        for child in list(self._lent):
+            self.give_back(child)
+        if self._generation is not None:
+            self._retire(self._generation)
+            self._generation = None
+        while self._tasks:
+            for task in self._tasks:
+                if task.get_name() == _CAN_BE_CUT_SHORT:
+                    task.cancel()
+            await asyncio.wait(self._tasks)
+
+    async def take(self) -> Child:
+        """A child for one use; give it back afterwards, however that went.
+
+        Raises:
+            SandboxUnavailable: none can be had.
+        """
+        for attempt in (1, 2):
+            generation = await self._living()
+            if (child := self._pop(generation)) is not None:
+                return child
+            self._note_shortage()
+            generation.in_use += 1
+            try:
+                child = await self._bear(generation.zygote)
+            except SandboxUnavailable:
+                self._leave(generation)
+                if generation.zygote.is_alive or attempt == 2:
+                    raise
+            except BaseException:
+                self._leave(generation)
+                raise
+            else:
+                self._lent[child] = generation
+                return child
+        raise AssertionError("unreachable")
+
+    @property
+    def ready(self) -> int:
+        """Children that wait for a program."""
+        return len(self._generation.ready) if self._generation else 0
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nobody is being born or buried, and no zygote started or ended."""
+        return len(self._tasks) == 1 and not self._look.is_set()
+
+    async def end(self, child: Child) -> None:
+        """Like ``give_back``, but it has ended when this returns."""
+        await child.aclose()
+        self.give_back(child)
+
+    def give_back(self, child: Child) -> None:
+        """The child has been used: see to its end, without waiting for it."""
+        generation = self._lent.pop(child, None)
+        self._look.set()  # not before: having another now would have delayed this one
+        if generation is not None:
+            self._in_background(self._bury(child, generation))
+
+    def _pop(self, generation: _Generation) -> Child | None:
+        while generation.ready:
+            child = generation.ready.popleft()
+            if not generation.ready:
+                self._look.set()
+            generation.in_use += 1
+            self._lent[child] = generation
+            if child.is_alive:
+                return child
+            self.give_back(child)
+        return None
+
+    def _note_shortage(self) -> None:
+        self.shortages += 1
+        self._last_shortage = time.monotonic()
+        self._wanted = min(self._wanted + 1, self._most)
+        self._look.set()
+
+    async def _bury(self, child: Child, generation: _Generation) -> None:
+        try:
+            await child.aclose()
+        finally:
+            self._leave(generation)
+
+    def _leave(self, generation: _Generation) -> None:
+        generation.in_use -= 1
+        if generation is not self._generation and not generation.in_use:
+            self._in_background(generation.zygote.aclose())
+
+    async def _living(self) -> _Generation:
+        generation = self._generation
+        if generation is None or not generation.zygote.is_alive:
+            async with self._renewing:
+                generation = self._generation
+                if generation is None or not generation.zygote.is_alive:
+                    await self._renew(warm=False)
+        assert self._generation is not None
+        return self._generation
+
+    async def _renew(self, *, warm: bool) -> None:
+        """Start another zygote, which has all children from now on."""
+        zygote = await self._start_zygote(warm)
+        old, self._generation = self._generation, _Generation(zygote, is_warm=warm)
+        self._look.set()
+        if old is not None:
+            self._retire(old)
+
+    def _retire(self, generation: _Generation) -> None:
+        """Let go of what it has ready; it ends when nobody uses a child of its any more."""
+        generation.in_use += 1
+        while generation.ready:
+            child = generation.ready.popleft()
+            generation.in_use += 1
+            self._in_background(self._bury(child, generation))
+        self._generation = None if generation is self._generation else self._generation
+        self._leave(generation)
+
+    async def _maintain(self) -> None:
+        while not self._closing:
+            self._see_to_the_zygote()
+            self._see_to_the_children()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._look.wait()
+            self._look.clear()
+
+    def _see_to_the_zygote(self) -> None:
+        generation = self._generation
+        is_due = generation is None or generation.is_worn
+        if generation is not None and generation.is_warm != self._wants_warm:
+            is_due = True
+        if is_due and not self._is_renewing:
+            self._is_renewing = True
+            self._in_background(self._renew_ahead(), _CAN_BE_CUT_SHORT)
+
+    async def _renew_ahead(self) -> None:
+        try:
+            await self._renew(warm=self._wants_warm)
+        except SandboxUnavailable:
+            await asyncio.sleep(_RETRY_SECONDS)  # whoever asks for a child is told why
+        finally:
+            self._is_renewing = False
+            self._look.set()
+
+    def _see_to_the_children(self) -> None:
+        generation = self._generation
+        if generation is None:
+            return
+        if time.monotonic() - self._last_shortage > _IDLE_SECONDS:
+            self._wanted = max(self._size, self._wanted - 1)
+            self._last_shortage = time.monotonic()
+        while len(generation.ready) > self._wanted:
+            child = generation.ready.pop()
+            generation.in_use += 1
+            self._in_background(self._bury(child, generation))
+        # What is ready of one that is about to be replaced is born in vain.
+        wanted = self._wanted if generation.is_warm == self._wants_warm else 1
+        missing = wanted - len(generation.ready) - generation.births
+        for _ in range(min(missing, _BIRTHS_AT_A_TIME - generation.births)):
+            generation.births += 1
+            generation.in_use += 1
+            self._in_background(self._bear_ahead(generation), _CAN_BE_CUT_SHORT)
+
+    async def _bear_ahead(self, generation: _Generation) -> None:
+        child = None
+        try:
+            child = await self._bear(generation.zygote)
+        except SandboxUnavailable:
+            await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            generation.births -= 1
+            if child is None:
+                self._leave(generation)
+            elif generation is self._generation and not self._closing:
+                generation.ready.append(child)
+                self._leave(generation)
+            else:
+                self._in_background(self._bury(child, generation))
+            self._look.set()
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
+        task = asyncio.create_task(work, name=name or None)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

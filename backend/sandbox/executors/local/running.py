@@ -1,0 +1,79 @@
+"""One program in a child that waits for it: sent, waited for or stopped, made a result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.outcome import result_of
+from backend.sandbox.inside import wire
+from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.inventory import isolation_of
+from backend.sandbox.walls.limits import Limits
+from backend.sandbox.walls.probe import explain
+from backend.types import ExecutionResult, StoppedBy
+
+_GRACE_SECONDS = 0.25
+"""Between asking the keeper to stop and killing it."""
+_SECONDS_WHEN_STOPPED = 0.4
+"""Between asking it and the end of the run, artifacts included."""
+_ARTIFACT_MS_WHEN_STOPPED = 300
+
+
+class DiedBefore(Exception):
+    """The child was dead before the program began: another one may run it."""
+
+
+async def run_once(child: Child, header: bytes, limits: Limits, walls: Walls) -> ExecutionResult:
+    """Run the program that ``header`` describes.
+
+    Raises:
+        SandboxUnavailable: it could not be run.
+        DiedBefore: nothing of it was run.
+    """
+    reader = child.reader
+    reader.next_report()
+    began = time.monotonic()
+    child.streams.listen(limits.output_bytes, reader.happened.set)
+    reading = asyncio.create_task(reader.read_report())
+    try:
+        await child.send(wire.RUN, header)
+        stopped, seconds_left = await _until_over(child, limits)
+        duration = time.monotonic() - began
+        await asyncio.wait({reading}, timeout=seconds_left)
+    finally:
+        reading.cancel()
+    stdout, stderr = child.streams.finish()
+    report = reader.report
+    if report.failure and not report.ended:
+        raise explain(report.failure)
+    if not report.started and stopped is None:
+        raise DiedBefore
+    isolation = isolation_of(reader.standing, reader.walls, walls)
+    return result_of(report, stdout, stderr, stopped, duration, limits, isolation)
+
+
+async def _until_over(child: Child, limits: Limits) -> tuple[StoppedBy | None, float]:
+    """Wait for the program's end, or bring it about.
+
+    Returns:
+        Our reason, if it was ours, and the seconds that its artifacts may take.
+    """
+    reader = child.reader
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limits.timeout_s):
+            await reader.happened.wait()
+    if reader.is_over:
+        return None, limits.artifacts.seconds + 2
+    asked = time.monotonic()
+    reason: StoppedBy = "output" if child.streams.is_flooded else "timeout"
+    reader.happened.clear()
+    await child.send(wire.STOP, b"%d" % _ARTIFACT_MS_WHEN_STOPPED)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_SECONDS):
+            await reader.happened.wait()
+    if not reader.is_over:
+        child.kill()
+    return reason, max(0.0, asked + _SECONDS_WHEN_STOPPED - time.monotonic())

@@ -1,0 +1,49 @@
+"""The program's end of the line to its keeper. Whoever the program is may write to it as well."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import wire
+
+NUMBER = 3
+"""Its descriptor, in every process that becomes a program."""
+
+# The program may put something else in their places.
+_stat = os.fstat
+_send = wire.send
+
+
+class Line:
+    """A descriptor, as long as it is what it was."""
+
+    def __init__(self, number: int = NUMBER) -> None:
+        self._number = number
+        self._identity = self._look()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = _stat(self._number)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def say(self, kind: bytes, payload: bytes = b"") -> None:
+        """Send a frame, unless the program has closed the line or put something in its place."""
+        if self._look() != self._identity:
+            return
+        try:
+            _send(self._number, kind, payload)
+        except (OSError, wire.Gone):
+            return
+
+    def hear(self, kind: bytes) -> dict[str, Any]:
+        """Wait for the keeper's word.
+
+        Raises:
+            Gone: there is no keeper, or no line to it, any more.
+        """
+        if self._look() != self._identity:
+            raise wire.Gone
+        return wire.receive_values(self._number, kind)

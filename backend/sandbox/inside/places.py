@@ -1,0 +1,60 @@
+"""What a run has to itself in the file system, and how its inputs get there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import spaces
+
+WORKSPACE = "/workspace"
+SHARED_MEMORY = "/dev/shm"
+WRITABLE = (WORKSPACE, "/tmp", SHARED_MEMORY)
+RUNS = "/opt/python-coder/runs"
+"""Where the host's staged inputs are to be seen: to keepers only."""
+_BETWEEN_TWO_LOOKS = 10_000
+"""Files that a program may have made before its keeper looks again."""
+
+
+def mount_private_places(setup: Mapping[str, Any]) -> None:
+    """Cover what the zygote wrote to with empty file systems of the run's own."""
+    sizes = (setup["disk_bytes"], setup["disk_bytes"], setup["shared_bytes"])
+    for place, size in zip(WRITABLE, sizes, strict=True):
+        shields = [folder for folder in setup["shields"] if os.path.dirname(folder) == place]
+        spaces.mount_private(place, size, inodes(setup), shields)
+
+
+def inodes(setup: Mapping[str, Any]) -> int:
+    """What the kernel allows at most: more than the limit, so that who passes it is told so."""
+    return int(setup["inodes"]) + _BETWEEN_TWO_LOOKS
+
+
+class Inputs:
+    """Puts staged files where the program looks for them."""
+
+    def __init__(self, staged: int) -> None:
+        self._staged = staged
+        """Descriptor of the folder of all runs' files, which nobody else reaches any more."""
+
+    def place(self, inputs: Sequence[tuple[str, str]]) -> None:
+        """Bind each ``(name, place below the staging folder)`` into the working directory.
+
+        They are read-only, and cannot be removed or replaced; an input of the same name that is
+        there already is covered.
+        """
+        for name, staged in inputs:
+            target = f"{WORKSPACE}/{name}"
+            self._make_folders(name)
+            if not os.path.lexists(target):
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+            spaces.bind(f"/proc/self/fd/{self._staged}/{staged}", target)
+
+    def _make_folders(self, name: str) -> None:
+        folder = WORKSPACE
+        for part in name.split("/")[:-1]:
+            folder = f"{folder}/{part}"
+            if not os.path.isdir(folder):
+                os.mkdir(folder)
+                # The program may write beside its inputs, in whichever folder they lie.
+                os.chmod(folder, 0o1777)

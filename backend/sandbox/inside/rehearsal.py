@@ -1,0 +1,99 @@
+"""Goes through the motions of a run before there is one, so that the real one finds its memory.
+
+A forked process copies a page the first time it writes to it, which a mere reference count does:
+a run would spend more time on that than on itself. Done while nobody waits, it costs no program any
+time; it costs each parked process the copies.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import random
+import resource
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from . import artifacts, kernel, line, places, run, script, wire
+
+_PANDAS = """
+import pandas as pd
+df = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"]})
+print(df.groupby("b")["a"].sum(), df["a"].mean())
+df
+"""
+_PLAIN = "import math\nprint(math.pi)\n1"
+_LIMITS = {
+    "memory_bytes": 1 << 40,
+    "disk_bytes": 1 << 40,
+    "inodes": 1 << 40,
+    "processes": 1 << 20,
+    "cpu_s": 0,
+    "artifact_seconds": 1,
+}
+
+
+def keep() -> None:
+    """What a keeper does with a program that ends at once."""
+    ours, theirs = socket.socketpair()
+    line_here, line_there = socket.socketpair()
+    wire.send(ours.fileno(), wire.RUN, marshal.dumps({"limits": _LIMITS, "inputs": []}))
+    header = wire.receive_values(theirs.fileno(), wire.RUN)
+    subject = run.Subject(os.getpid(), line_here.fileno())
+    wire.send(line_here.fileno(), wire.RUN, b"program")
+    wire.send(line_there.fileno(), wire.VALUE, b"1")
+    wire.send(line_there.fileno(), wire.FINISHED, b"\0")
+    watch = run.Watch(theirs.fileno(), {"allow_network": False}, header["limits"])
+    watch.until_over(subject)
+    artifacts.may_be_there(places.WORKSPACE)
+    run.report(theirs.fileno(), watch, f"{0} - 0")
+    wire.send(theirs.fileno(), wire.DONE)
+    os.close(subject.ended)
+    for end in (ours, theirs, line_here, line_there):
+        end.close()
+
+
+def play() -> None:
+    """What a program's process does with a program; nothing of it remains but the memory."""
+    ours, theirs = socket.socketpair()
+    code = _PANDAS if "pandas" in sys.modules else _PLAIN
+    program = {"code": code, "inputs": [], "argv": [], "variables": {}, "value_bytes": 1000}
+    wire.send(ours.fileno(), wire.RUN, marshal.dumps(program))
+    to_keeper = line.Line(theirs.fileno())
+    header = to_keeper.hear(wire.RUN)
+    limits = ("RLIMIT_CORE", "RLIMIT_CPU", "RLIMIT_DATA", "RLIMIT_NOFILE")
+    kernel.set_rlimits({name: _hard_limit(name) for name in limits})
+    with _nothing_printed(), script.left_as_it_was():
+        main = script.Main(header, to_keeper)
+        script.flush(main.execute(header))
+    to_keeper.say(wire.FINISHED, b"\0")
+    ours.close()
+    theirs.close()
+    _reseed()
+
+
+def _hard_limit(name: str) -> int:
+    return resource.getrlimit(getattr(resource, name))[1]
+
+
+@contextmanager
+def _nothing_printed() -> Iterator[None]:
+    kept = os.dup(1)
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+
+
+def _reseed() -> None:
+    """All children of one process would draw the same numbers."""
+    random.seed()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()

@@ -1,0 +1,178 @@
+"""One program, from the word that starts it to the last frame about it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from . import artifacts, places, spaces, usage, wire
+
+_TICK_MS = 20
+_MOST_CLAIMED = 1 << 20
+"""Bytes of one frame that a program may send."""
+_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
+
+
+class Subject:
+    """A program's process as its keeper sees it: an id, and a line over which it makes claims."""
+
+    def __init__(self, pid: int, line: int) -> None:
+        self.pid = pid
+        self.line = line
+        self.ended = os.pidfd_open(pid)
+        self.baseline = usage.resident_bytes(pid)
+        """Bytes of memory it was born with, which it shares with the process it comes from."""
+
+
+class Watch:
+    """Looks after a running program until it has come to its end, or has to."""
+
+    def __init__(self, control: int, setup: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+        self._control = control
+        self._setup = setup
+        self._limits = limits
+        self._inbox = wire.Inbox(_MOST_CLAIMED)
+        self.stopped = ""
+        """Who stopped it, if anyone: ``host``, or the limit that it passed."""
+        self.finished: int | None = None
+        """Its exit status, when it has said that it is at its end."""
+        self.claims: dict[bytes, bytes] = {}
+        self.artifact_seconds: float = limits["artifact_seconds"]
+
+    def until_over(self, subject: Subject) -> None:
+        """Return when the program says that it has finished, has ended, or must be ended."""
+        os.set_blocking(subject.line, False)
+        poll = select.poll()
+        for fd in (subject.ended, subject.line, self._control):
+            poll.register(fd, select.POLLIN)
+        meter = usage.Meter(self._limits, subject.baseline, self._setup["allow_network"])
+        next_look = time.monotonic() + _TICK_MS / 1000
+        while not self.stopped:
+            ready = {fd for fd, _ in poll.poll(_TICK_MS)}
+            if subject.line in ready and not self._read_claims(subject.line):
+                poll.unregister(subject.line)
+            if self.finished is not None:
+                return
+            if self._control in ready:
+                self._obey()
+            if subject.ended in ready:
+                return
+            if time.monotonic() >= next_look:
+                reap_strangers(subject.pid)
+                self.stopped = self.stopped or meter.over()
+                next_look = time.monotonic() + _TICK_MS / 1000
+
+    def _obey(self) -> None:
+        """The host has said stop, and how long reading artifacts may take; or it is gone."""
+        kind, payload = wire.receive(self._control)
+        if kind == wire.STOP:
+            self.stopped = "host"
+            self.artifact_seconds = min(self.artifact_seconds, int(payload) / 1000)
+
+    def _read_claims(self, line: int) -> bool:
+        """Take some of what the program says of itself. False at its end.
+
+        Once only: a program that writes for ever must not keep its keeper busy with reading.
+        """
+        try:
+            data = os.read(line, 1 << 16)
+        except (BlockingIOError, ConnectionResetError):
+            return True
+        for kind, payload in self._inbox.feed(data):
+            if kind == wire.FINISHED and self.finished is None:
+                self.finished = payload[0] if payload else 1
+            elif kind in _CLAIMS and self.finished is None:
+                self.claims[kind] = payload
+        return bool(data)
+
+
+class Run:
+    """A program that has its process to itself."""
+
+    def __init__(
+        self,
+        control: int,
+        setup: Mapping[str, Any],
+        inputs: places.Inputs,
+        subject: Subject,
+        header: Mapping[str, Any],
+    ) -> None:
+        self._control = control
+        self._setup = setup
+        self._inputs = inputs
+        self._subject = subject
+        self._header = header
+
+    def to_the_end(self) -> None:
+        """Start it, watch it, end it, report."""
+        header, limits = self._header, self._header["limits"]
+        self._inputs.place(header["inputs"])
+        fit_shared_memory(self._setup, limits)
+        wire.send(self._subject.line, wire.RUN, header["program"])
+        wire.send(self._control, wire.STARTED)
+        watch = Watch(self._control, self._setup, limits)
+        watch.until_over(self._subject)
+        if watch.finished is not None and not artifacts.may_be_there(places.WORKSPACE):
+            # Taking its memory apart takes longer than many a program, and nobody waits for it.
+            kill_all()
+            report(self._control, watch, f"{watch.finished << 8} - 0")
+        else:
+            report(self._control, watch, _end_everything(self._subject, watch))
+            collector = artifacts.Collector(self._control, limits, watch.artifact_seconds)
+            collector.send_all(places.WORKSPACE)
+        wire.send(self._control, wire.DONE)
+
+
+def fit_shared_memory(setup: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+    """Shared memory may be as large as all memory: a program that may have more gets more there."""
+    if limits["memory_bytes"] != setup["shared_bytes"]:
+        size = limits["memory_bytes"]
+        spaces.resize_private(places.SHARED_MEMORY, size, places.inodes(setup))
+
+
+def report(control: int, watch: Watch, ended: str) -> None:
+    """Tell how the program ended, then what it says of itself."""
+    wire.send(control, wire.ENDED, ended.encode())
+    for kind, payload in watch.claims.items():
+        wire.send(control, kind, payload)
+
+
+def kill_all() -> None:
+    """Kill every process in the namespace but this one."""
+    with suppress(ProcessLookupError):
+        os.kill(-1, 9)
+
+
+def reap_strangers(*ours: int) -> None:
+    """Collect orphans, but leave the program itself for the end."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid in ours:
+            return
+        os.waitpid(found.si_pid, 0)
+
+
+def _end_everything(subject: Subject, watch: Watch) -> str:
+    """Kill and reap all that is left. Returns what the ``ENDED`` frame says."""
+    status = 0
+    while True:
+        kill_all()
+        try:
+            pid, its_status = os.waitpid(-1, 0)
+        except ChildProcessError:
+            break
+        if pid == subject.pid:
+            status = its_status
+    if watch.finished is not None:
+        status = watch.finished << 8  # it had come to its end; that it was killed then is our doing
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_us = int((used.ru_utime + used.ru_stime) * 1_000_000)
+    return f"{status} {watch.stopped or '-'} {cpu_us}"

@@ -1,0 +1,159 @@
+"""Runs code as ``__main__``, as an interpreter would, and says what came of it.
+
+Everything here shares a process with untrusted code. Nothing that is said from here is believed
+outside: the limits and the artifacts are the keeper's, and so is the end.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import CodeType, ModuleType
+from typing import Any
+
+from . import figures, hooks, kernel, source, wire
+from .line import Line
+
+_HIDDEN_VALUE = "<value>"
+"""Where the last expression's value waits; no program can write such a name."""
+
+# The program may put something else in its place.
+_pid = os.getpid
+
+
+class Main:
+    """The module ``__main__`` and what happens in it."""
+
+    def __init__(self, header: Mapping[str, Any], line: Line) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        gc.enable()
+        self._line = line
+        self._own_pid = _pid()
+        self._name = source.name_for(header["inputs"])
+        sys.path[:] = ["/workspace", *sys.path]
+        sys.argv = [os.path.basename(self._name), *header["argv"]]
+        self._module = ModuleType("__main__")
+        self._module.__file__ = self._name
+        self._module.__dict__["__builtins__"] = sys.modules["builtins"]
+        sys.modules["__main__"] = self._module
+
+    @property
+    def is_a_fork(self) -> bool:
+        """This is a process that the program itself made, on its way out through our frames."""
+        return _pid() != self._own_pid
+
+    def run(self, header: Mapping[str, Any]) -> int:
+        """Run a whole program. Returns the exit status."""
+        status = self.execute(header)
+        return self._wind_up(status)
+
+    def execute(self, header: Mapping[str, Any], name: str = "") -> int:
+        """Run one text, with its variables. Returns the exit status."""
+        name = name or self._name
+        self._module.__dict__.update(header["variables"])
+        hooks.install(source.hooks(name, header["code"]))
+        try:
+            code = source.compile_program(header["code"], name, _HIDDEN_VALUE)
+            _exec(code, self._module)
+            if not self.is_a_fork:
+                self._claim_value(header["value_bytes"])
+        except SystemExit as leaving:
+            return _exit_status(leaving.code)
+        except BaseException as error:
+            _show(error)
+            return 1
+        return 0
+
+    def _claim_value(self, most: int) -> None:
+        """Tell the keeper what the last expression was, as a notebook would show it."""
+        value = self._module.__dict__.pop(_HIDDEN_VALUE, None)
+        if value is None:
+            return
+        text = repr(value).encode("utf-8", "backslashreplace")
+        self._line.say(wire.VALUE, text[:most])
+
+    def _wind_up(self, status: int) -> int:
+        """What an interpreter does at its end, without taking every module apart."""
+        for step in (_wait_for_threads, figures.save_open, _call_exit_functions):
+            if self.is_a_fork and step is figures.save_open:
+                continue  # the figures are its parent's
+            try:
+                step()
+            except SystemExit:
+                continue
+            except BaseException as error:
+                _show(error)
+        return flush(status)
+
+
+@contextmanager
+def left_as_it_was() -> Iterator[None]:
+    """Whatever a ``Main`` changes around itself is as before, afterwards."""
+    path, argv, handler = list(sys.path), list(sys.argv), signal.getsignal(signal.SIGINT)
+    main, finders = sys.modules["__main__"], list(sys.meta_path)
+    try:
+        yield
+    finally:
+        sys.path[:], sys.argv, sys.meta_path[:] = path, argv, finders
+        sys.modules["__main__"] = main
+        signal.signal(signal.SIGINT, handler)
+        gc.disable()
+
+
+def flush(status: int) -> int:
+    """Let everything out that was printed. Returns the status, changed where that failed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except Exception:
+            status = status or 120  # as the interpreter itself does
+    kernel.flush_c_streams()
+    return status
+
+
+def _exec(code: CodeType, module: ModuleType) -> None:
+    exec(code, module.__dict__)
+
+
+def _exit_status(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return int.__and__(code, 0xFF)  # a subclass may have made something else of &
+    sys.stdout.flush()
+    print(code, file=sys.stderr)
+    return 1
+
+
+def _show(error: BaseException) -> None:
+    """Print a traceback that begins with the program's own first line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
+        trace = trace.tb_next
+    if trace is not None and trace.tb_frame.f_globals is source.__dict__:
+        trace = None  # the program could not be compiled: none of its lines has run
+    error.__traceback__ = trace
+    if sys.excepthook is not sys.__excepthook__:
+        sys.excepthook(type(error), error, trace)
+        return
+    import traceback
+
+    sys.stdout.flush()
+    traceback.print_exception(error)
+
+
+def _wait_for_threads() -> None:
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+
+
+def _call_exit_functions() -> None:
+    import atexit
+
+    atexit._run_exitfuncs()
