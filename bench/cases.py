@@ -26,6 +26,8 @@ SESSION_CASE = "pandas one-liner, session cell"
 EMPTY_CASE = "pandas one-liner, empty pool (fork on demand)"
 BUSY_CASE = "pandas one-liner, 8 clients at once"
 CLIENTS = 8
+_RESULT_S = 60.0
+"""Longer than any program may take."""
 _REFILL_S = 0.15
 """After a run that found no sandbox ready: two are then being made."""
 _REPLIES = {
@@ -40,9 +42,10 @@ async def run(executor: Executor, code: str) -> ExecutionResult:
 
     Raises:
         RuntimeError: it did not.
+        TimeoutError: there was no result at all.
     """
-    result = await executor.run(ExecutionRequest(code=code))
-    return _worked(result, code)
+    async with asyncio.timeout(_RESULT_S):
+        return _worked(await executor.run(ExecutionRequest(code=code)), code)
 
 
 def _worked(result: ExecutionResult, code: str) -> ExecutionResult:
