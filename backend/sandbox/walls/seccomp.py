@@ -32,6 +32,8 @@ _X32_BIT = 0x40000000
 
 # linux/sched.h: CLONE_NEWNS, -CGROUP, -UTS, -IPC, -USER, -PID, -NET.
 _CLONE_NAMESPACES = 0x7E020000
+_F_SETLEASE = 1024
+_F_NOTIFY = 1026
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
 _PR_SET_MM = 35
@@ -43,6 +45,7 @@ _KEEPER = 1
 """Its process id inside; its watchdog has to get its turns."""
 
 _REFUSED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
+    "fcntl": (1, (_F_SETLEASE, _F_NOTIFY)),
     "ioctl": (1, (_TIOCSTI, _TIOCLINUX)),
     "prctl": (0, (_PR_SET_MM,)),
     "sched_setaffinity": (0, (_KEEPER,)),
@@ -50,7 +53,8 @@ _REFUSED_VALUES: dict[str, tuple[int, tuple[int, ...]]] = {
     "sched_setparam": (0, (_KEEPER,)),
     "sched_setscheduler": (0, (_KEEPER,)),
 }
-"""Which argument, and what it must not be. The ioctls type into a terminal."""
+"""Which argument, and what it must not be. The ioctls type into a terminal; a lease holds up whoever
+writes the file, and a notification tells what others read of files that all share."""
 
 _ACCEPTED_VALUES: dict[str, tuple[int, ...]] = {
     "prlimit64": (0,),
