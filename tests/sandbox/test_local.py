@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ async def test_variables_arrive(run: Run) -> None:
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
-        pytest.param({"handle": object()}, "'handle'", id="no json form"),
+        pytest.param({"handle": threading.Lock()}, "'handle'", id="cannot be copied"),
         pytest.param({"not a name": 1}, "'not a name'", id="no name"),
         pytest.param({"class": 1}, "'class'", id="keyword"),
         pytest.param({"__builtins__": 1}, "'__builtins__'", id="python's own"),
@@ -146,6 +147,9 @@ async def test_a_variable_that_cannot_be_passed_is_named(
         pytest.param({"language": "ruby"}, id="unknown language"),
         pytest.param({"argv": ["a\0b"]}, id="argument with a null byte"),
         pytest.param({"argv": [1]}, id="argument that is no text"),
+        pytest.param({"figure_formats": ["png", "jpg"]}, id="unknown figure format"),
+        pytest.param({"figure_formats": ()}, id="no figure format"),
+        pytest.param({"figure_formats": "png"}, id="figure formats that are no list"),
     ],
 )
 async def test_a_request_that_cannot_be_served_is_refused(

@@ -16,12 +16,15 @@ _ROWS = 60
 _FEWER_ROWS = (_ROWS, 20, 10, 4)
 _WIDTH = 1000
 _NAME_CHARS = 100
+_PLAIN = (str, bytes, int, float, complex, bool)
+"""Pandas has no part in how these are shown."""
 _CUT = "\n…"
 
 
 def as_text(value: Any, most_bytes: int) -> str:
     """The value's ``repr``, cut to so many bytes of UTF-8; of a DataFrame, at most 60 rows."""
-    with _display_options():
+    is_plain = type(value) in _PLAIN
+    with contextlib.nullcontext() if is_plain else _display_options():
         try:
             text = repr(value)
         except BaseException as error:
@@ -41,6 +44,8 @@ def as_html(value: Any, most_bytes: int) -> str | None:
             return None
         if pandas is not None and isinstance(value, pandas.Series):
             value = value.to_frame()
+        if not hasattr(type(value), "_repr_html_"):
+            return None
         if pandas is not None and isinstance(value, pandas.DataFrame):
             return _table(value, most_bytes)
         with _display_options():
@@ -50,8 +55,7 @@ def as_html(value: Any, most_bytes: int) -> str | None:
 
 
 def _ask(value: Any) -> str | None:
-    ask = getattr(type(value), "_repr_html_", None)
-    html = ask(value) if ask is not None else None
+    html = type(value)._repr_html_(value)
     return _encodable(html) if isinstance(html, str) else None
 
 

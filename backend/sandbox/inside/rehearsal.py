@@ -41,10 +41,10 @@ def keep() -> None:
     line_here, line_there = socket.socketpair()
     wire.send(ours.fileno(), wire.RUN, marshal.dumps({"limits": _LIMITS, "inputs": []}))
     header = wire.receive_values(theirs.fileno(), wire.RUN)
-    subject = run.Subject(os.getpid(), line_here.fileno())
-    wire.send(line_here.fileno(), wire.RUN, b"program")
+    subject = run.Subject(os.getpid(), line_here)
+    subject.tell(wire.RUN, b"program")
     wire.send(line_there.fileno(), wire.VALUE, b"1")
-    wire.send(line_there.fileno(), wire.FINISHED, b"\0")
+    wire.send(line_there.fileno(), wire.FINISHED, b"\0\0")
     watch = run.Watch(theirs.fileno(), {"allow_network": False}, header["limits"])
     watch.until_over(subject)
     artifacts.may_be_there(places.WORKSPACE)
@@ -59,7 +59,16 @@ def play() -> None:
     """What a program's process does with a program; nothing of it remains but the memory."""
     ours, theirs = socket.socketpair()
     code = _PANDAS if "pandas" in sys.modules else _PLAIN
-    program = {"code": code, "inputs": [], "argv": [], "variables": {}, "value_bytes": 1000}
+    program = {
+        "code": code,
+        "inputs": [],
+        "argv": [],
+        "variables": {},
+        "figure_formats": ["png"],
+        "value_bytes": 1000,
+        "html_bytes": 10_000,
+        "charts_bytes": 1000,
+    }
     wire.send(ours.fileno(), wire.RUN, marshal.dumps(program))
     to_keeper = line.Line(theirs.fileno())
     header = to_keeper.hear(wire.RUN)
@@ -68,7 +77,7 @@ def play() -> None:
     with _nothing_printed(), script.left_as_it_was():
         main = script.Main(header, to_keeper)
         script.flush(main.execute(header))
-    to_keeper.say(wire.FINISHED, b"\0")
+    to_keeper.say(wire.FINISHED, b"\0\0")
     ours.close()
     theirs.close()
     _reseed()

@@ -10,12 +10,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import figures, hooks, kernel, source, wire
+from . import display, figures, hooks, kernel, source, variables, wire
 from .line import Line
 
 _HIDDEN_VALUE = "<value>"
@@ -32,8 +32,9 @@ class Main:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         gc.enable()
         self._line = line
-        self._own_pid = _pid()
+        self.own_pid = _pid()
         self._name = source.name_for(header["inputs"])
+        self._charts_bytes = header["charts_bytes"]
         sys.path[:] = ["/workspace", *sys.path]
         sys.argv = [os.path.basename(self._name), *header["argv"]]
         self._module = ModuleType("__main__")
@@ -44,7 +45,7 @@ class Main:
     @property
     def is_a_fork(self) -> bool:
         """This is a process that the program itself made, on its way out through our frames."""
-        return _pid() != self._own_pid
+        return _pid() != self.own_pid
 
     def run(self, header: Mapping[str, Any]) -> int:
         """Run a whole program. Returns the exit status."""
@@ -54,39 +55,56 @@ class Main:
     def execute(self, header: Mapping[str, Any], name: str = "") -> int:
         """Run one text, with its variables. Returns the exit status."""
         name = name or self._name
-        self._module.__dict__.update(header["variables"])
+        figures.configure(header["figure_formats"])
         hooks.install(source.hooks(name, header["code"]))
         try:
+            self._module.__dict__.update(variables.decode(header["variables"]))
             code = source.compile_program(header["code"], name, _HIDDEN_VALUE)
             _exec(code, self._module)
             if not self.is_a_fork:
-                self._claim_value(header["value_bytes"])
+                self._claim_value(header["value_bytes"], header["html_bytes"])
         except SystemExit as leaving:
             return _exit_status(leaving.code)
+        except variables.VariableError as error:
+            print(error, file=sys.stderr)
+            return 1
         except BaseException as error:
             _show(error)
             return 1
         return 0
 
-    def _claim_value(self, most: int) -> None:
+    def hand_out(self) -> None:
+        """Save the figures that are open and not saved as they are, and tell what all show.
+
+        Whatever goes wrong is told as the program's. In a process that the program made, nothing is
+        done: the figures are its parent's.
+        """
+        _attempt(self._hand_out)
+
+    def _hand_out(self) -> None:
+        if self.is_a_fork:
+            return
+        figures.save_open()
+        charts = figures.charts(self._charts_bytes)
+        if charts:
+            import json
+
+            self._line.say(wire.CHARTS, json.dumps(charts).encode())
+
+    def _claim_value(self, most: int, most_html: int) -> None:
         """Tell the keeper what the last expression was, as a notebook would show it."""
         value = self._module.__dict__.pop(_HIDDEN_VALUE, None)
         if value is None:
             return
-        text = repr(value).encode("utf-8", "backslashreplace")
-        self._line.say(wire.VALUE, text[:most])
+        self._line.say(wire.VALUE, display.as_text(value, most).encode())
+        html = display.as_html(value, most_html)
+        if html is not None:
+            self._line.say(wire.HTML, html.encode())
 
     def _wind_up(self, status: int) -> int:
         """What an interpreter does at its end, without taking every module apart."""
-        for step in (_wait_for_threads, figures.save_open, _call_exit_functions):
-            if self.is_a_fork and step is figures.save_open:
-                continue  # the figures are its parent's
-            try:
-                step()
-            except SystemExit:
-                continue
-            except BaseException as error:
-                _show(error)
+        for step in (_wait_for_threads, self._hand_out, _call_exit_functions):
+            _attempt(step)
         return flush(status)
 
 
@@ -114,6 +132,15 @@ def flush(status: int) -> int:
             status = status or 120  # as the interpreter itself does
     kernel.flush_c_streams()
     return status
+
+
+def _attempt(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except SystemExit:
+        return
+    except BaseException as error:
+        _show(error)
 
 
 def _exec(code: CodeType, module: ModuleType) -> None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import keyword
 import marshal
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from backend.config.settings import Settings
 from backend.errors import RequestError, SandboxUnavailable, TooLarge
+from backend.sandbox.executors.local.claims import CHARTS_BYTES, HTML_BYTES
+from backend.sandbox.executors.local.variables import as_environment, encode
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits
 from backend.sandbox.walls.seccomp import build_filter
 from backend.sandbox.workspace import check_names
-from backend.types import ExecutionRequest
+from backend.types import ExecutionRequest, FigureFormat
 
-_MAX_VARIABLES_BYTES = 64 * MIB
 _MAX_CODE_CHARS = 16 * MIB
 _MARSHAL_VERSION = 4
 """Understood by every Python that can be asked for."""
+_FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
+_AT_ONCE = (str, int, float, bool, type(None))
+_AT_ONCE_CHARS = 64 * 1024
 _SHELLS = ("/bin/bash", "/usr/bin/bash")
 
 
@@ -29,8 +31,8 @@ def check_request(request: ExecutionRequest) -> None:
     """Refuse what no run could serve.
 
     Raises:
-        RequestError: the language, code, a file name, an argument or a variable.
-        TooLarge: code or variables beyond what may be passed in.
+        RequestError: the language, code, a file name, an argument or a figure format.
+        TooLarge: code beyond what may be passed in.
         SandboxUnavailable: bash is asked for and not installed.
     """
     if request.language not in ("python", "bash"):
@@ -52,6 +54,7 @@ def check_request(request: ExecutionRequest) -> None:
     check_names(request.files)
     for argument in request.argv:
         _check_argument(argument)
+    _check_formats(request.figure_formats)
 
 
 def zygote_setup(settings: Settings, walls: Walls, modules: Sequence[str]) -> dict[str, Any]:
@@ -82,28 +85,67 @@ def build_header(
         is_session: the process is to serve more programs after this one.
 
     Raises:
-        RequestError: a variable that has no JSON form, or whose name is no name.
+        RequestError: a variable that cannot be taken along, or whose name is no name.
         TooLarge: variables beyond what may be passed in.
     """
-    variables = {name: _plain(name, value) for name, value in request.variables.items()}
+    for_bash = request.language == "bash"
     program = {
         "code": request.code,
         "language": request.language,
         "argv": [str(argument) for argument in request.argv],
         "inputs": list(request.files),
-        "variables": variables,
-        "environment": _as_environment(variables),
-        "shell": _shell(),
+        "variables": {} if for_bash else encode(request.variables),
+        "environment": as_environment(request.variables) if for_bash else {},
+        "figure_formats": [str(each) for each in request.figure_formats],
+        "shell": _shell() if for_bash else "",
         "rlimits": limits.rlimits(),
         "value_bytes": VALUE_BYTES,
+        "html_bytes": HTML_BYTES,
+        "charts_bytes": CHARTS_BYTES,
     }
     keeper = {
         "is_session": is_session,
+        "language": request.language,
         "inputs": list(inputs.items()),
         "limits": limits.as_header(),
         "program": marshal.dumps(program, _MARSHAL_VERSION),
     }
     return marshal.dumps(keeper, _MARSHAL_VERSION)
+
+
+def session_header(limits: Limits, token: bytes) -> bytes:
+    """What makes a child a session, as its keeper reads it; programs follow with ``build_header``.
+
+    Args:
+        limits: those of the session as a whole; each program has its own within them.
+        token: nobody else knows it; after it the line belongs to another process.
+    """
+    rlimits = limits.rlimits()
+    # Held against a process, however many programs it has run: the keeper counts for each.
+    del rlimits["RLIMIT_CPU"]
+    program = {
+        "language": "session",
+        "inputs": [],
+        "argv": [],
+        "rlimits": rlimits,
+        "charts_bytes": CHARTS_BYTES,
+        "token": token,
+    }
+    keeper = {
+        "is_session": True,
+        "token": token,
+        "limits": limits.as_header(),
+        "program": marshal.dumps(program, _MARSHAL_VERSION),
+    }
+    return marshal.dumps(keeper, _MARSHAL_VERSION)
+
+
+def is_heavy(request: ExecutionRequest) -> bool:
+    """Whether building its header may take long enough to keep others waiting: use a thread."""
+    return any(
+        type(value) not in _AT_ONCE or (isinstance(value, str) and len(value) > _AT_ONCE_CHARS)
+        for value in request.variables.values()
+    )
 
 
 def _shell() -> str:
@@ -124,35 +166,17 @@ def _check_argument(argument: object) -> None:
         )
 
 
-def _plain(name: str, value: Any) -> Any:
-    if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
+def _check_formats(formats: object) -> None:
+    if not isinstance(formats, list | tuple) or not formats:
         raise RequestError(
-            f"A variable cannot be named {name!r}.", "Use a Python name.", param="variables"
+            f"The figure formats are {formats!r}.",
+            f"Give a list of one or more of: {', '.join(_FORMATS)}.",
+            param="figure_formats",
         )
-    if name.startswith("__"):
-        raise RequestError(
-            f"The variable name {name!r} belongs to Python.", "Use another.", param="variables"
-        )
-    try:
-        text = json.dumps(value)
-        if len(text) > _MAX_VARIABLES_BYTES:
-            raise TooLarge(
-                f"The variable {name!r} is larger than {_MAX_VARIABLES_BYTES // MIB} MB.",
-                "Pass it as a file.",
-                param="variables",
+    for each in formats:
+        if each not in _FORMATS:
+            raise RequestError(
+                f"Figures cannot be handed out as {each!r}.",
+                f"Use any of: {', '.join(_FORMATS)}.",
+                param="figure_formats",
             )
-        return json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise RequestError(
-            f"The variable {name!r} is a {type(value).__name__} without a JSON form: {error}.",
-            "Pass text, numbers, lists and dicts of them, or a file.",
-            param="variables",
-        ) from None
-
-
-def _as_environment(variables: Mapping[str, Any]) -> dict[str, str]:
-    """Variables as a shell sees them: text as it is, everything else as JSON."""
-    return {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in variables.items()
-    }

@@ -6,9 +6,10 @@ import os
 import signal
 
 from backend.sandbox.executors.local.capture import Capture
+from backend.sandbox.executors.local.claims import charts_of, html_of, text_of
 from backend.sandbox.executors.local.report import Report
 from backend.sandbox.inside import wire
-from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, Limits
+from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, VALUE_BYTES, Limits
 from backend.types import ExecutionResult, Isolation, StoppedBy
 
 _LEAST_CPU_S = 0.7
@@ -55,8 +56,10 @@ def result_of(
     cut["artifacts"] = any("no regular files" not in note for note in notes)
     if stopped_by is not None:
         notes.insert(0, _sentence(stopped_by, returncode, limits))
+    notes += _session_notes(report)
     return ExecutionResult(
-        success=returncode == 0 and stopped_by is None,
+        # What was rolled back has not been done, whatever its exit status.
+        success=returncode == 0 and stopped_by is None and not report.back,
         returncode=returncode,
         stdout=out.text,
         stderr=err.text,
@@ -65,13 +68,29 @@ def result_of(
         artifacts=tuple(report.artifacts),
         truncated=tuple(name for name, is_cut in cut.items() if is_cut),
         isolation=isolation,
-        value=_text(report.claims.get(wire.VALUE)),
+        value=text_of(report.claims.get(wire.VALUE), VALUE_BYTES),
+        html=html_of(report.claims.get(wire.HTML)),
+        charts=charts_of(report.claims.get(wire.CHARTS)),
         notes=tuple(notes),
     )
 
 
-def _text(claim: bytes | None) -> str | None:
-    return None if claim is None else claim.decode("utf-8", "replace")
+def _session_notes(report: Report) -> list[str]:
+    if report.back:
+        return [
+            "The program's process did not come to its end, so the session was rolled back: its "
+            "variables and files are as they were before this program."
+        ]
+    if report.lost:
+        return [f"The session was lost with this program: {report.lost}. Open another one."]
+    if report.stays == "files":
+        return ["The session has too many files to be rolled back; its variables still can be."]
+    if report.stays:
+        return [
+            f"{report.stays} threads of this session go on in the background. As long as they do, a "
+            "program that is killed takes with it everything since before they were started."
+        ]
+    return []
 
 
 def _stopped_by(report: Report, ours: StoppedBy | None) -> StoppedBy | None:

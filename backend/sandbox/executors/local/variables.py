@@ -45,7 +45,8 @@ def encode(variables: Mapping[str, Any]) -> dict[str, tuple[Kind, bytes]]:
     room = MAX_BYTES
     for name, value in variables.items():
         check_name(name)
-        encoded[name] = _encode(name, value, room)
+        # Its plain text: a name may come from a table's columns, and be of a kind of its own.
+        encoded[str(name)] = _encode(name, value, room)
         room -= len(encoded[name][1])
     return encoded
 
@@ -62,7 +63,7 @@ def as_environment(variables: Mapping[str, Any]) -> dict[str, str]:
     for name, value in variables.items():
         check_name(name)
         try:
-            text = value if isinstance(value, str) else json.dumps(value)
+            text = str(value) if isinstance(value, str) else json.dumps(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise RequestError(
                 f"The variable {name!r} is a {type(value).__name__} without a JSON form: {error}.",
@@ -72,7 +73,7 @@ def as_environment(variables: Mapping[str, Any]) -> dict[str, str]:
         room -= len(text)
         if room < 0:
             _refuse_size(name)
-        environment[name] = text
+        environment[str(name)] = text
     return environment
 
 

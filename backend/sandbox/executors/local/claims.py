@@ -1,0 +1,73 @@
+"""What a program says of itself, made harmless: none of it is believed, all of it is bounded."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+HTML_BYTES = 256 * 1024
+"""Of the last expression's value as HTML; what is longer is not handed out."""
+
+CHARTS_BYTES = 512 * 1024
+"""Of all charts of a run together, as JSON text."""
+
+_MAX_CHARTS = 1000
+_MAX_DEPTH = 16
+_EXACT = 2**53
+"""Up to here every reader of JSON has the same integer."""
+
+
+def text_of(claim: bytes | None, most_bytes: int) -> str | None:
+    """A claim as text, cut to so many bytes; a sign in place of what is no UTF-8."""
+    return None if claim is None else claim[:most_bytes].decode("utf-8", "replace")
+
+
+def html_of(claim: bytes | None) -> str | None:
+    """A claim as markup, which stays untrusted; None for half of one, which would mislead."""
+    if claim is None or len(claim) > HTML_BYTES:
+        return None
+    return claim.decode("utf-8", "replace")
+
+
+def charts_of(claim: bytes | None) -> tuple[dict[str, Any], ...]:
+    """A claim as charts: plain JSON values that every reader takes; none of them if it is no such.
+
+    Numbers that are infinite, NaN or beyond what is exact become None.
+    """
+    if claim is None or len(claim) > CHARTS_BYTES:
+        return ()
+    try:
+        found = json.loads(claim)
+        if not isinstance(found, list) or len(found) > _MAX_CHARTS:
+            return ()
+        return tuple(_harmless_chart(each) for each in found)
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _harmless_chart(chart: object) -> dict[str, Any]:
+    if not isinstance(chart, dict):
+        raise ValueError(f"a {type(chart).__name__} is no chart")
+    return {_harmless_text(key): _harmless(value, _MAX_DEPTH) for key, value in chart.items()}
+
+
+def _harmless(value: Any, depth: int) -> Any:
+    if depth == 0:
+        raise ValueError("too deep")
+    if isinstance(value, str):
+        return _harmless_text(value)
+    if isinstance(value, list):
+        return [_harmless(each, depth - 1) for each in value]
+    if isinstance(value, dict):
+        return {_harmless_text(key): _harmless(each, depth - 1) for key, each in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int):
+        return value if -_EXACT <= value <= _EXACT else None
+    return value
+
+
+def _harmless_text(text: str) -> str:
+    """Half a surrogate pair cannot be written down by whoever passes it on."""
+    return text.encode("utf-8", "replace").decode()
