@@ -5,6 +5,8 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     PythonCoderError
     ├── RequestError              the caller changes the request        HTTP 400, exit status 2
     │   ├── NotFound              ... names something that exists       HTTP 404, exit status 2
+    │   │   └── SessionGone       ... opens another session
+    │   ├── Busy                  ... waits, or closes something        HTTP 429, exit status 2
     │   └── TooLarge              ... sends less                        HTTP 413, exit status 2
     ├── SettingsError             the operator changes a setting        start refused, status 2
     ├── Disabled                  the operator switches it on           HTTP 403, exit status 2
@@ -54,6 +56,16 @@ class NotFound(RequestError):
     """The request names a file, session, run or agent that does not exist."""
 
     http_status = 404
+
+
+class SessionGone(NotFound):
+    """The session's state is no more: it was closed, has expired, or was lost."""
+
+
+class Busy(RequestError):
+    """As many of these as may be are open or running already."""
+
+    http_status = 429
 
 
 class TooLarge(RequestError):

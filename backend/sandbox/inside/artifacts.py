@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import wire
+from .kept import signature
 
 
 def may_be_there(folder: str) -> bool:
@@ -30,7 +31,15 @@ def may_be_there(folder: str) -> bool:
 class Collector:
     """One walk over the working directory."""
 
-    def __init__(self, control: int, limits: Mapping[str, Any], seconds: float) -> None:
+    def __init__(
+        self,
+        control: int,
+        limits: Mapping[str, Any],
+        seconds: float,
+        seen: Mapping[str, object] | None = None,
+    ) -> None:
+        self._seen = seen or {}
+        """Path -> signature of files that were handed out, as they were then."""
         self._control = control
         self._limits = limits
         self._until = time.monotonic() + seconds
@@ -104,8 +113,9 @@ class Collector:
         if fd is None:
             return self._skip("files that cannot be read")
         try:
-            size = os.fstat(fd).st_size
-            if not self._fits(size):
+            found = os.fstat(fd)
+            size = found.st_size
+            if self._seen.get(f"{prefix}{name}") == signature(found) or not self._fits(size):
                 return None
             self._files += 1
             self._bytes += size

@@ -1,15 +1,267 @@
-"""A session's keeper: to come."""
+"""The keeper of a session: programs one after another in one state, and states to go back to.
+
+The session's process forks after every program, and its parent stays behind, stopped: a point to
+go back to. Two of them are kept: the state now, for when the next program is killed, and the one
+before the last program, for when that is to be undone.
+"""
 
 from __future__ import annotations
 
+import marshal
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
+
+from . import artifacts, kept, places, run, spaces, usage, wire
+
+_KEPT = "/opt/python-coder/kept"
+_ANSWER_SECONDS = 10.0
+_MOST_SAID = 1 << 20
+_MOST_DISCARDED = 64
+"""Reads, of more than a socket holds."""
+_POINTS = 2
+
+HaveProgram = Callable[[], run.Subject]
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A stopped process, and the files that there were."""
+
+    pid: int
+    files: kept.Files
+
+
+class _Lost(Exception):
+    """There is no state any more to go on with."""
 
 
 class Session:
-    """To come."""
+    """One session, from its first program to its end."""
 
-    def __init__(self, *_: Any) -> None:
-        raise NotImplementedError
+    def __init__(
+        self,
+        control: int,
+        setup: Mapping[str, Any],
+        inputs: places.Inputs,
+        subject: run.Subject,
+        header: Mapping[str, Any],
+        have_program: HaveProgram,
+    ) -> None:
+        self._control = control
+        self._setup = setup
+        self._inputs = inputs
+        self._active = subject
+        self._token: bytes = header["token"]
+        self._have_program = have_program
+        self._points: list[_Point] = []
+        self._is_ahead = False
+        """It has threads, which a fork would lose: the newest point is not the state now."""
+        self._shelf = _open_shelf(setup)
+        run.fit_shared_memory(setup, header["limits"])
+        subject.tell(wire.RUN, header["program"])
 
     def to_the_end(self) -> None:
-        """To come."""
+        """Serve until the host closes its end, or the state is lost."""
+        try:
+            self._keep_point()
+            wire.send(self._control, wire.DONE)
+            while True:
+                kind, payload = wire.receive(self._control)
+                if kind == wire.RUN:
+                    self._run(marshal.loads(payload))
+                elif kind == wire.UNDO:
+                    self._undo()
+        except _Lost as lost:
+            wire.send(self._control, wire.LOST, str(lost).encode("utf-8", "replace"))
+            wire.send(self._control, wire.DONE)
+
+    def _run(self, header: Mapping[str, Any]) -> None:
+        self._inputs.place(header["inputs"])
+        is_cell = header["language"] == "python"
+        subject = self._active if is_cell else self._have_program()
+        if is_cell:
+            _signal(subject.pid, signal.SIGCONT)
+        subject.tell(wire.RUN, header["program"])
+        wire.send(self._control, wire.STARTED)
+        watch = run.Watch(self._control, self._setup, header["limits"], self._bystanders(subject))
+        watch.until_over(subject)
+        if is_cell and watch.finished is not None and not watch.stopped:
+            status = watch.finished << 8
+            self._end_all_but(self._active.pid)
+        elif is_cell:
+            return self._roll_back(watch)
+        else:
+            status = self._end_shell(subject)
+        if watch.stopped:
+            self._put_files_back()
+            wire.send(self._control, wire.BACK)
+            return self._report(watch, status, None)
+        if watch.threads:
+            wire.send(self._control, wire.STAYS, b"%d" % watch.threads)
+        self._report(watch, status, self._points[-1].files if self._points else {})
+        self._is_ahead = bool(watch.threads) if is_cell else self._is_ahead
+        if self._is_ahead:
+            _signal(self._active.pid, signal.SIGSTOP)
+        else:
+            self._keep_point()
+
+    def _bystanders(self, subject: run.Subject) -> set[int]:
+        """Processes of the session that do not take part in running a program."""
+        return {point.pid for point in self._points} | {self._active.pid} - {subject.pid}
+
+    def _report(self, watch: run.Watch, status: int, known: kept.Files | None) -> None:
+        """Tell how a program ended, and hand out the files that are new since ``known``, if any."""
+        run.report(self._control, watch, f"{status} {watch.stopped or '-'} 0")
+        if known is not None and artifacts.may_be_there(places.WORKSPACE):
+            seen = {name: entry.signature for name, entry in known.items()}
+            limits = watch.limits
+            collector = artifacts.Collector(self._control, limits, watch.artifact_seconds, seen)
+            collector.send_all(places.WORKSPACE)
+        wire.send(self._control, wire.DONE)
+
+    def _end_shell(self, subject: run.Subject) -> int:
+        """End a bash program with all its processes. Returns its wait status."""
+        _signal(subject.pid, signal.SIGKILL)  # nothing to one that has ended by itself
+        _, status = os.waitpid(subject.pid, 0)
+        self._end_all_but(self._active.pid)
+        os.close(subject.ended)
+        subject.line.close()
+        return status
+
+    def _end_all_but(self, *spared: int) -> None:
+        """End whatever a program has started, and see that it has ended."""
+        ours = {1, *spared, *(point.pid for point in self._points)}
+        while strangers := [
+            pid for pid in usage.living() if pid not in ours and usage.is_running(pid)
+        ]:
+            for pid in strangers:
+                _signal(pid, signal.SIGKILL)
+            _reap()
+            time.sleep(0.001)
+        _reap()
+
+    # --- going back
+
+    def _keep_point(self) -> None:
+        """Let the session's process stay behind as a point, and go on in a fork of it."""
+        before = self._active
+        _signal(before.pid, signal.SIGCONT)
+        before.tell(wire.KEEP)
+        pid, _ = self._hear_kept()
+        self._active = run.Subject(pid, before.line, before.baseline)
+        os.close(before.ended)
+        _signal(pid, signal.SIGSTOP)
+        files = self._points[-1].files if self._points else {}
+        try:
+            files = self._shelf.copy(files)
+        except kept.TooMuch:
+            wire.send(self._control, wire.STAYS, b"files")
+        self._points.append(_Point(before.pid, files))
+        while len(self._points) > _POINTS:
+            dropped = self._points.pop(0)
+            _signal(dropped.pid, signal.SIGKILL)
+            self._shelf.forget(dropped.files, *(point.files for point in self._points))
+        _reap()
+
+    def _roll_back(self, watch: run.Watch) -> None:
+        """Go on from the newest point, after a program whose process is not to go on."""
+        self._end_all_but()
+        if not self._points:
+            run.report(self._control, watch, f"9 {watch.stopped or '-'} 0")
+            raise _Lost("its process ended, and there was no state to go back to")
+        status = self._wake(self._points[-1])
+        self._put_files_back()
+        wire.send(self._control, wire.BACK)
+        self._report(watch, status, None)
+
+    def _undo(self) -> None:
+        """Go back to the point before the last program."""
+        if len(self._points) < _POINTS and not self._is_ahead:
+            return wire.send(self._control, wire.DONE)
+        dropped = [] if self._is_ahead else [self._points.pop()]
+        self._end_all_but()
+        self._wake(self._points[-1])
+        self._put_files_back()
+        for point in dropped:
+            self._shelf.forget(point.files, self._points[-1].files)
+        wire.send(self._control, wire.BACK)
+        return wire.send(self._control, wire.DONE)
+
+    def _wake(self, point: _Point) -> int:
+        """Go on in another fork of a point. Returns the wait status of the fork before."""
+        line = self._active.line
+        self._discard()
+        line.setblocking(True)
+        wire.send_bytes(line.fileno(), self._token)
+        _signal(point.pid, signal.SIGCONT)
+        pid, status = self._hear_kept()
+        self._is_ahead = False
+        os.close(self._active.ended)
+        self._active = run.Subject(pid, line, self._active.baseline)
+        _signal(pid, signal.SIGSTOP)
+        return status
+
+    def _put_files_back(self) -> None:
+        if self._points:
+            point = self._points[-1]
+            self._points[-1] = _Point(point.pid, self._shelf.put_back(point.files))
+
+    def _hear_kept(self) -> tuple[int, int]:
+        """Who goes on where a process has stayed behind, and how the one before ended."""
+        self._active.line.setblocking(False)
+        poll = select.poll()
+        poll.register(self._active.line, select.POLLIN)
+        inbox = wire.Inbox(_MOST_SAID)
+        until = time.monotonic() + _ANSWER_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            if not poll.poll(left * 1000):
+                break
+            data, sender = self._hear()
+            for kind, payload in inbox.feed(data):
+                if kind == wire.KEPT and payload.split()[:1] == [b"%d" % sender]:
+                    return sender, int(payload.split()[1])
+        raise _Lost("its process does not answer")
+
+    def _hear(self) -> tuple[bytes, int]:
+        try:
+            data, sender = self._active.hear()
+        except BlockingIOError:
+            return b"", 0
+        except ConnectionResetError:
+            data, sender = b"", 0
+        if not data:
+            raise _Lost("its process has closed the line")
+        return data, sender
+
+    def _discard(self) -> None:
+        """Forget what was said by who is no more."""
+        self._active.line.setblocking(False)
+        for _ in range(_MOST_DISCARDED):
+            if not self._hear()[0]:
+                return
+
+
+def _open_shelf(setup: Mapping[str, Any]) -> kept.Shelf:
+    most = 2 * setup["disk_bytes"]
+    spaces.mount_private(_KEPT, most, places.inodes(setup))
+    shelf = os.open(_KEPT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    spaces.hide(_KEPT)
+    return kept.Shelf(places.WORKSPACE, shelf, setup["disk_bytes"])
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _reap() -> None:
+    """Collect whoever has ended; nobody here is asked later how."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

@@ -14,6 +14,10 @@ def install(hooks: Mapping[str, Hook]) -> None:
     for name, hook in hooks.items():
         if name in sys.modules:
             hook(sys.modules[name])
+    for finder in sys.meta_path:
+        if isinstance(finder, _Finder):
+            finder.hooks.update(hooks)
+            return
     sys.meta_path.insert(0, _Finder(hooks))
 
 
@@ -21,10 +25,10 @@ class _Finder:
     """First on the meta path; knows the hooked names only, and leaves the finding to the rest."""
 
     def __init__(self, hooks: Mapping[str, Hook]) -> None:
-        self._hooks = hooks
+        self.hooks = dict(hooks)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        hook = self._hooks.get(name)
+        hook = self.hooks.get(name)
         if hook is None:
             return None
         for finder in sys.meta_path:

@@ -58,6 +58,7 @@ class _Keeper:
     def __init__(self, setup: Mapping[str, Any], threads: Sequence[SetThreads]) -> None:
         self._setup = setup
         self._threads = threads
+        self._walls: list[str] = []
 
     def keep(self) -> None:
         kernel.set_dumpable(True)  # else the maps belong to root and cannot be written
@@ -71,17 +72,18 @@ class _Keeper:
         if self._setup["has_cgroup"]:
             spaces.leave_cgroup_view()
         kernel.set_dumpable(False)
-        subject, walls = self._have_program()
-        _let_go_of_the_streams()
+        subject = self._have_program()
         rehearsal.keep()
-        wire.send(_CONTROL, wire.READY, "\n".join([*_standing(), *walls]).encode())
+        wire.send(_CONTROL, wire.READY, "\n".join([*_standing(), *self._walls]).encode())
         header = wire.receive_values(_CONTROL, wire.RUN)
         if header["is_session"]:
-            cells.Session(_CONTROL, self._setup, inputs, subject, header).to_the_end()
+            cells.Session(
+                _CONTROL, self._setup, inputs, subject, header, self._have_program
+            ).to_the_end()
         else:
             run.Run(_CONTROL, self._setup, inputs, subject, header).to_the_end()
 
-    def _have_program(self) -> tuple[run.Subject, list[str]]:
+    def _have_program(self) -> run.Subject:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -90,17 +92,11 @@ class _Keeper:
         kind, said = wire.receive(ours.fileno())
         if kind == wire.FAILED:
             raise OSError(said.decode("utf-8", "replace"))
-        return run.Subject(pid, ours.detach()), said.decode().splitlines()
+        self._walls = said.decode().splitlines()
+        return run.Subject(pid, ours)
 
 
 def _standing() -> list[str]:
     names = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
     lines = [f"{name}={os.readlink(f'/proc/self/ns/{name}')}" for name in names]
     return [*lines, f"uid={os.getuid()}"]
-
-
-def _let_go_of_the_streams() -> None:
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)

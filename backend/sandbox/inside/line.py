@@ -47,3 +47,26 @@ class Line:
         if self._look() != self._identity:
             raise wire.Gone
         return wire.receive_values(self._number, kind)
+
+    def hear_any(self) -> tuple[bytes, bytes]:
+        """Wait for the keeper's word, whichever it is.
+
+        Raises:
+            Gone: there is no keeper, or no line to it, any more.
+        """
+        if self._look() != self._identity:
+            raise wire.Gone
+        return wire.receive(self._number)
+
+    def skip(self, token: bytes) -> None:
+        """Leave out what was said to someone else, up to and with ``token``.
+
+        Raises:
+            Gone: there is no keeper any more.
+        """
+        seen = b""
+        while not seen.endswith(token):
+            byte = os.read(self._number, 1)
+            if not byte:
+                raise wire.Gone
+            seen = (seen + byte)[-len(token) :]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import figures, hooks, kernel, line, places, rehearsal, script, source, wire
+from . import figures, hooks, kernel, line, notebook, places, rehearsal, script, source, wire
 from .blas import SetThreads
 
 _CANNOT_EXECUTE = 126
@@ -59,10 +59,12 @@ def _become() -> int:
     kernel.set_rlimits(header["rlimits"])
     if header["language"] == "bash":
         _become_bash(header)
+    if header["language"] == "session":
+        notebook.serve(header, to_keeper)
     main = script.Main(header, to_keeper)
     status = main.run(header)
     if not main.is_a_fork:
-        to_keeper.say(wire.FINISHED, bytes([status & 0xFF]))
+        to_keeper.say(wire.FINISHED, bytes([status & 0xFF, 0]))
     return status
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import select
+import socket
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,47 +17,84 @@ from . import artifacts, places, spaces, usage, wire
 _TICK_MS = 20
 _MOST_CLAIMED = 1 << 20
 """Bytes of one frame that a program may send."""
+_READ_BYTES = 1 << 16
+_CREDENTIALS = struct.Struct("iII")
+_CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
 _CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
 class Subject:
     """A program's process as its keeper sees it: an id, and a line over which it makes claims."""
 
-    def __init__(self, pid: int, line: int) -> None:
+    def __init__(self, pid: int, line: socket.socket, baseline: int | None = None) -> None:
         self.pid = pid
         self.line = line
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.ended = os.pidfd_open(pid)
-        self.baseline = usage.resident_bytes(pid)
+        self.baseline = usage.resident_bytes(pid) if baseline is None else baseline
         """Bytes of memory it was born with, which it shares with the process it comes from."""
+
+    def tell(self, kind: bytes, payload: bytes = b"") -> None:
+        """Say something to it, waiting until it has been taken."""
+        self.line.setblocking(True)
+        wire.send(self.line.fileno(), kind, payload)
+
+    def hear(self) -> tuple[bytes, int]:
+        """Some of what was said over its line, and by which process: a fork of it has it, too.
+
+        Raises:
+            BlockingIOError: nothing for now.
+            ConnectionResetError: nobody has the other end any more.
+        """
+        data, ancillary, _, _ = self.line.recvmsg(_READ_BYTES, _CREDENTIALS_SPACE)
+        sender = _CREDENTIALS.unpack(ancillary[0][2])[0] if ancillary else 0
+        return data, sender
 
 
 class Watch:
     """Looks after a running program until it has come to its end, or has to."""
 
-    def __init__(self, control: int, setup: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        control: int,
+        setup: Mapping[str, Any],
+        limits: Mapping[str, Any],
+        bystanders: Collection[int] = (),
+    ) -> None:
         self._control = control
         self._setup = setup
-        self._limits = limits
+        self.limits = limits
+        self._bystanders = bystanders
+        """Processes that are there and are not the program's."""
         self._inbox = wire.Inbox(_MOST_CLAIMED)
         self.stopped = ""
         """Who stopped it, if anyone: ``host``, or the limit that it passed."""
         self.finished: int | None = None
         """Its exit status, when it has said that it is at its end."""
+        self.threads = 0
+        """How many threads it leaves running, when it is a session's."""
         self.claims: dict[bytes, bytes] = {}
         self.artifact_seconds: float = limits["artifact_seconds"]
 
     def until_over(self, subject: Subject) -> None:
         """Return when the program says that it has finished, has ended, or must be ended."""
-        os.set_blocking(subject.line, False)
+        subject.line.setblocking(False)
         poll = select.poll()
-        for fd in (subject.ended, subject.line, self._control):
+        line = subject.line.fileno()
+        for fd in (subject.ended, line, self._control):
             poll.register(fd, select.POLLIN)
-        meter = usage.Meter(self._limits, subject.baseline, self._setup["allow_network"])
+        meter = usage.Meter(
+            self.limits,
+            subject.pid,
+            subject.baseline,
+            shares_network=self._setup["allow_network"],
+            bystanders=self._bystanders,
+        )
         next_look = time.monotonic() + _TICK_MS / 1000
         while not self.stopped:
             ready = {fd for fd, _ in poll.poll(_TICK_MS)}
-            if subject.line in ready and not self._read_claims(subject.line):
-                poll.unregister(subject.line)
+            if line in ready and not self._read_claims(subject):
+                poll.unregister(line)
             if self.finished is not None:
                 return
             if self._control in ready:
@@ -74,18 +113,20 @@ class Watch:
             self.stopped = "host"
             self.artifact_seconds = min(self.artifact_seconds, int(payload) / 1000)
 
-    def _read_claims(self, line: int) -> bool:
+    def _read_claims(self, subject: Subject) -> bool:
         """Take some of what the program says of itself. False at its end.
 
         Once only: a program that writes for ever must not keep its keeper busy with reading.
         """
         try:
-            data = os.read(line, 1 << 16)
+            data, sender = subject.hear()
         except (BlockingIOError, ConnectionResetError):
             return True
+        if sender != subject.pid:
+            return bool(data)  # of a process that it has made: not its own words
         for kind, payload in self._inbox.feed(data):
             if kind == wire.FINISHED and self.finished is None:
-                self.finished = payload[0] if payload else 1
+                self.finished, self.threads = (*payload[:2], 1, 0)[:2]
             elif kind in _CLAIMS and self.finished is None:
                 self.claims[kind] = payload
         return bool(data)
@@ -113,7 +154,7 @@ class Run:
         header, limits = self._header, self._header["limits"]
         self._inputs.place(header["inputs"])
         fit_shared_memory(self._setup, limits)
-        wire.send(self._subject.line, wire.RUN, header["program"])
+        self._subject.tell(wire.RUN, header["program"])
         wire.send(self._control, wire.STARTED)
         watch = Watch(self._control, self._setup, limits)
         watch.until_over(self._subject)

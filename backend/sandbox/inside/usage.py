@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from . import kernel
@@ -23,38 +23,69 @@ class Meter:
     """Compares what all processes of a run use with its limits."""
 
     def __init__(
-        self, limits: Mapping[str, Any], inherited_bytes: int, shares_network: bool
+        self,
+        limits: Mapping[str, Any],
+        main: int,
+        inherited_bytes: int,
+        *,
+        shares_network: bool,
+        bystanders: Collection[int],
     ) -> None:
+        self._main = main if bystanders else 0
+        """A session's process shares its memory with the states to go back to, and all of it is
+        its own; of a single program's, others hold nothing."""
         # What a program was born with lies in three processes at least, and a third falls to it.
-        self._memory = int(limits["memory_bytes"]) + inherited_bytes // 3
+        self._memory = int(limits["memory_bytes"])
+        self._memory += inherited_bytes if bystanders else inherited_bytes // 3
         self._disk = int(limits["disk_bytes"])
         self._inodes = int(limits["inodes"])
         self._processes = int(limits["processes"])
         self._cpu_s = float(limits["cpu_s"])
         self._shares_network = shares_network
         """The host's sockets would be counted, too."""
+        self._bystanders = bystanders
+        self._cpu_before: float | None = None
 
     def over(self) -> str:
         """The limit that is passed now: ``memory``, ``processes``, ``disk``, ``cpu``, or nothing."""
-        pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+        pids = [str(pid) for pid in living() if pid != 1 and pid not in self._bystanders]
         if len(pids) > self._processes:
             return "processes"  # at once: they leave their keeper little time to look closer
         threads, resident = _totals(pids)
         shared_bytes, _ = _used("/dev/shm")
-        if resident + shared_bytes > self._memory and _memory(pids, shared_bytes) > self._memory:
+        if resident + shared_bytes > self._memory and (
+            _memory(pids, shared_bytes, self._main) > self._memory
+        ):
             return "memory"
         if not self._shares_network and _sockets() > _MAX_SOCKETS:
             return "memory"
         if threads > self._processes:
             return "processes"
-        if self._cpu_s and _cpu_seconds(pids) > self._cpu_s:
+        if self._cpu_s and self._new_cpu_seconds(pids) > self._cpu_s:
             return "cpu"
         return "disk" if self._disk_is_full() else ""
+
+    def _new_cpu_seconds(self, pids: list[str]) -> float:
+        """Processor seconds since the first look, which comes with the first moments."""
+        now = _cpu_seconds(pids)
+        if self._cpu_before is None:
+            self._cpu_before = now
+        return now - self._cpu_before
 
     def _disk_is_full(self) -> bool:
         places = [_used("/workspace"), _used("/tmp"), _used("/dev/shm")]
         on_disk = places[0][0] + places[1][0]
         return on_disk > self._disk or sum(inodes for _, inodes in places) > self._inodes
+
+
+def living() -> list[int]:
+    """Process ids in the own namespace, of those that have ended and were not waited for too."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def is_running(pid: int) -> bool:
+    """It is there, and has not ended."""
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] not in ([b"Z"], [])
 
 
 def resident_bytes(pid: int) -> int:
@@ -89,8 +120,11 @@ def _totals(pids: list[str]) -> tuple[int, int]:
     return threads, kilobytes * 1024
 
 
-def _memory(pids: list[str], shared_bytes: int) -> int:
-    """Bytes that would come free if the run ended: anonymous memory, shared memory once."""
+def _memory(pids: list[str], shared_bytes: int, main: int) -> int:
+    """Bytes that would come free if the run ended: anonymous memory, shared memory once.
+
+    Of ``main``, all that it has counts, whoever else has it.
+    """
     own = shared = 0
     seen: list[int] = []
     for pid in pids:
@@ -99,6 +133,8 @@ def _memory(pids: list[str], shared_bytes: int) -> int:
             continue
         seen.append(int(pid))
         its_own, its_share = _memory_of(pid)
+        if int(pid) == main:
+            its_own = resident_bytes(main)
         own += its_own
         shared += its_share
     return own + max(shared, shared_bytes)

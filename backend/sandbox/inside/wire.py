@@ -19,6 +19,8 @@ RUN = b"R"
 """To a keeper: one program, marshalled."""
 STOP = b"t"
 """To a keeper: end the program; its artifacts may take so many milliseconds."""
+UNDO = b"u"
+"""To a session's keeper: back to before the last program."""
 
 # From the zygote.
 IMPORTED = b"i"
@@ -42,6 +44,12 @@ ARTIFACT = b"a"
 NOTE = b"n"
 """A sentence about artifacts that were left out."""
 DONE = b"d"
+BACK = b"b"
+"""The session is what it was before this program; text, if something could not be put back."""
+LOST = b"l"
+"""The session's state is gone, and with it the session: text says why."""
+STAYS = b"y"
+"""What this program left cannot be rolled back to: text says why."""
 
 # What a program says of itself, passed on by its keeper. Untrusted.
 VALUE = b"v"
@@ -51,7 +59,13 @@ HTML = b"w"
 CHARTS = b"c"
 """What its figures show, as JSON."""
 FINISHED = b"q"
-"""It has come to its end, with this exit status; to its keeper only."""
+"""It has come to its end; to its keeper only. Two bytes: the exit status, and how many threads a
+session's program leaves running."""
+
+KEEP = b"k"
+"""To a session's process: stay behind as a state to go back to, and go on in a fork."""
+KEPT = b"K"
+"""Its answer: ``pid status``. Who goes on, and how the process that went on before it ended."""
 
 HEADER_BYTES = 5
 CHUNK = 1 << 20

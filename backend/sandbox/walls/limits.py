@@ -56,18 +56,17 @@ class Limits:
     disk_mb: int
     processes: int
     cpu_s: float
-    """All processes together; 0 is no limit but the time-out."""
+    """All processes together, in seconds; 0: what the time-out allows."""
     output_bytes: int
     """Kept of each of stdout and stderr."""
     artifacts: ArtifactCaps
 
     def rlimits(self) -> dict[str, int]:
         """Resource limits by the name of their constant in the ``resource`` module."""
-        # Held against one process; a wall-clock second has one CPU second a processor.
-        cpu_s = self.cpu_s or self.timeout_s * (os.cpu_count() or 1)
         return {
             "RLIMIT_CORE": 0,
-            "RLIMIT_CPU": math.ceil(cpu_s) + 2,
+            # Held against one process; the keeper holds the same against all together.
+            "RLIMIT_CPU": math.ceil(self._all_cpu_s) + 2,
             "RLIMIT_DATA": (self.memory_mb + HEADROOM_MB) * MIB,
             "RLIMIT_FSIZE": self.disk_mb * MIB,
             "RLIMIT_MEMLOCK": 64 * 1024,
@@ -79,6 +78,11 @@ class Limits:
             "RLIMIT_SIGPENDING": 256,
         }
 
+    @property
+    def _all_cpu_s(self) -> float:
+        """A wall-clock second has one of processor time for each processor."""
+        return self.cpu_s or self.timeout_s * (os.cpu_count() or 1) + 2
+
     def as_header(self) -> dict[str, Any]:
         """What the keeper enforces, as plain values."""
         caps = self.artifacts
@@ -86,7 +90,7 @@ class Limits:
             "memory_bytes": self.memory_mb * MIB,
             "disk_bytes": self.disk_mb * MIB,
             "processes": self.processes,
-            "cpu_s": self.cpu_s,
+            "cpu_s": self._all_cpu_s,
             "inodes": INODES,
             "artifact_files": caps.files,
             "artifact_file_bytes": caps.file_bytes,

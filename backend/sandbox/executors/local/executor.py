@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from backend.config.settings import Settings
-from backend.errors import SandboxUnavailable
+from backend.errors import Busy, SandboxUnavailable
 from backend.sandbox import inside
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
 from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.fonts import keep_fonts, lay_out_fonts
-from backend.sandbox.executors.local.header import build_header, check_request, zygote_setup
+from backend.sandbox.executors.local.header import (
+    build_header,
+    check_request,
+    is_heavy,
+    zygote_setup,
+)
 from backend.sandbox.executors.local.pool import Pool
 from backend.sandbox.executors.local.running import DiedBefore, run_once
+from backend.sandbox.executors.local.session import LocalSession
 from backend.sandbox.executors.local.zygote import Zygote
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.interpreter import find_interpreter
@@ -54,6 +60,7 @@ class LocalExecutor(Executor):
             most=max(size, parallel),
             warm=bool(settings.preimported_modules),
         )
+        self._sessions: dict[LocalSession, Child] = {}
         self._isolation: Isolation | None = None
 
     @property
@@ -85,15 +92,63 @@ class LocalExecutor(Executor):
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Run one program (see ``Executor.run``)."""
-        limits = resolve_limits(request, self._settings)
-        check_request(request)
-        staged = self._workspaces.stage(request.files, self._settings.max_file_size_mb)
-        async with self._slots, _in_thread(staged, skip=not request.files) as inputs:
-            header = build_header(request, limits, inputs, is_session=False)
+        async with self._prepared(request, is_session=False) as (header, limits):
             for _ in range(_MOST_CHILDREN_TRIED):
                 with suppress(DiedBefore):
                     return await self._run_in_a_child(header, limits)
         raise explain("processes that stood ready died before they were used")
+
+    async def open_session(self) -> LocalSession:
+        """A session (see ``Executor.open_session``)."""
+        most = self._settings.max_sessions
+        if len(self._sessions) >= most:
+            raise Busy(
+                f"{most} sessions are open, which is as many as may be.",
+                "Close one, wait, or raise PYTHON_CODE_MAX_SESSIONS.",
+            )
+        child = await self.pool.take()
+        session = LocalSession(
+            child,
+            self._walls,
+            lambda request: self._prepared(request, is_session=True),
+            self._settings.session_idle_s,
+            self._forget,
+        )
+        self._sessions[session] = child
+        try:
+            await session.open(resolve_limits(ExecutionRequest(code=""), self._settings))
+        except BaseException:
+            await session.aclose()
+            raise
+        return session
+
+    def _forget(self, session: LocalSession) -> None:
+        child = self._sessions.pop(session, None)
+        if child is not None:
+            self.pool.give_back(child)
+
+    async def aclose(self) -> None:
+        """End every session and every process."""
+        for session in list(self._sessions):
+            await session.aclose()
+        await self.pool.aclose()
+
+    @asynccontextmanager
+    async def _prepared(
+        self, request: ExecutionRequest, *, is_session: bool
+    ) -> AsyncIterator[tuple[bytes, Limits]]:
+        """Check a request, wait for a slot, stage its inputs."""
+        limits = resolve_limits(request, self._settings)
+        check_request(request)
+        staged = self._workspaces.stage(request.files, self._settings.max_file_size_mb)
+        async with self._slots, _in_thread(staged, skip=not request.files) as inputs:
+            if is_heavy(request):
+                header = await asyncio.to_thread(
+                    build_header, request, limits, inputs, is_session=is_session
+                )
+            else:
+                header = build_header(request, limits, inputs, is_session=is_session)
+            yield header, limits
 
     async def _run_in_a_child(self, header: bytes, limits: Limits) -> ExecutionResult:
         child = await self.pool.take()
@@ -134,7 +189,7 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
             await executor.probe()
             yield executor
         finally:
-            await executor.pool.aclose()
+            await executor.aclose()
 
 
 def _lay_out(workspaces: Workspaces) -> None:

@@ -17,7 +17,7 @@ from backend.types import Artifact
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_NAME_BYTES = 4096
 _CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
-_ENDS = (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError)
+_ENDS = (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError, OverflowError)
 
 
 @dataclass(kw_only=True)
@@ -38,6 +38,13 @@ class Report:
     """What the program says of itself."""
     artifacts: list[Artifact] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    back: bool = False
+    """The session is what it was before this program."""
+    lost: str = ""
+    """Why the session's state is gone, if it is."""
+    stays: str = ""
+    """What stands against rolling back to what this program left: a number of threads, or
+    ``files``."""
     failure: str = ""
     """Why it could not be run."""
     done: bool = False
@@ -117,6 +124,12 @@ class Reader:
             self._note_end(text)
         elif kind == wire.NOTE:
             report.notes.append(f"Not handed out: {text}.")
+        elif kind == wire.BACK:
+            report.back = True
+        elif kind == wire.LOST:
+            report.lost = text or "it did not say why"
+        elif kind == wire.STAYS:
+            report.stays = text
         elif kind == wire.FAILED:
             report.failure = text or "it did not say why"
         elif kind == wire.DONE:

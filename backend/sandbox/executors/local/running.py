@@ -19,6 +19,8 @@ _GRACE_SECONDS = 0.25
 """Between asking the keeper to stop and killing it."""
 _SECONDS_WHEN_STOPPED = 0.4
 """Between asking it and the end of the run, artifacts included."""
+_SESSION_GRACE_SECONDS = 5.0
+"""The same for a session's keeper, with whom a session's state would go."""
 _ARTIFACT_MS_WHEN_STOPPED = 300
 
 
@@ -26,8 +28,17 @@ class DiedBefore(Exception):
     """The child was dead before the program began: another one may run it."""
 
 
-async def run_once(child: Child, header: bytes, limits: Limits, walls: Walls) -> ExecutionResult:
+async def run_once(
+    child: Child, header: bytes, limits: Limits, walls: Walls, *, is_session: bool = False
+) -> ExecutionResult:
     """Run the program that ``header`` describes.
+
+    Args:
+        child: what to run it in.
+        header: the request, marshalled.
+        limits: its limits.
+        walls: what the child's walls are compared with.
+        is_session: the child is to serve more programs after this one.
 
     Raises:
         SandboxUnavailable: it could not be run.
@@ -40,7 +51,7 @@ async def run_once(child: Child, header: bytes, limits: Limits, walls: Walls) ->
     reading = asyncio.create_task(reader.read_report())
     try:
         await child.send(wire.RUN, header)
-        stopped, seconds_left = await _until_over(child, limits)
+        stopped, seconds_left = await _until_over(child, limits, is_session)
         duration = time.monotonic() - began
         await asyncio.wait({reading}, timeout=seconds_left)
     finally:
@@ -55,7 +66,9 @@ async def run_once(child: Child, header: bytes, limits: Limits, walls: Walls) ->
     return result_of(report, stdout, stderr, stopped, duration, limits, isolation)
 
 
-async def _until_over(child: Child, limits: Limits) -> tuple[StoppedBy | None, float]:
+async def _until_over(
+    child: Child, limits: Limits, is_session: bool
+) -> tuple[StoppedBy | None, float]:
     """Wait for the program's end, or bring it about.
 
     Returns:
@@ -69,11 +82,13 @@ async def _until_over(child: Child, limits: Limits) -> tuple[StoppedBy | None, f
         return None, limits.artifacts.seconds + 2
     asked = time.monotonic()
     reason: StoppedBy = "output" if child.streams.is_flooded else "timeout"
-    reader.happened.clear()
     await child.send(wire.STOP, b"%d" % _ARTIFACT_MS_WHEN_STOPPED)
     with suppress(TimeoutError):
-        async with asyncio.timeout(_GRACE_SECONDS):
-            await reader.happened.wait()
+        async with asyncio.timeout(_SESSION_GRACE_SECONDS if is_session else _GRACE_SECONDS):
+            while not reader.is_over:
+                reader.happened.clear()
+                await reader.happened.wait()
     if not reader.is_over:
         child.kill()
-    return reason, max(0.0, asked + _SECONDS_WHEN_STOPPED - time.monotonic())
+    most = _SESSION_GRACE_SECONDS if is_session else _SECONDS_WHEN_STOPPED
+    return reason, max(0.0, asked + most - time.monotonic())

@@ -1,0 +1,143 @@
+"""A session: one child that serves program after program, for as long as it is used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+
+from backend.errors import SessionGone
+from backend.sandbox.endings import see_through
+from backend.sandbox.executors.base import Session
+from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.header import session_header
+from backend.sandbox.executors.local.running import DiedBefore, run_once
+from backend.sandbox.inside import wire
+from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.limits import Limits
+from backend.sandbox.walls.probe import explain
+from backend.types import ExecutionRequest, ExecutionResult
+
+_ANSWER_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+"""For a program that is cancelled to be gone, and the session to be what it was before."""
+
+Prepare = Callable[[ExecutionRequest], AbstractAsyncContextManager[tuple[bytes, Limits]]]
+"""Checks a request, stages its inputs while the context lasts; gives its header and limits."""
+
+
+class LocalSession(Session):
+    """A child whose process lives on; use it once ``open`` has returned."""
+
+    def __init__(
+        self,
+        child: Child,
+        walls: Walls,
+        prepare: Prepare,
+        idle_s: float,
+        on_close: Callable[[LocalSession], None],
+    ) -> None:
+        self._child = child
+        self._walls = walls
+        self._prepare = prepare
+        self._idle_s = idle_s
+        self._on_close = on_close
+        self._turn = asyncio.Lock()
+        self._expiry: asyncio.TimerHandle | None = None
+        self._why_gone = ""
+        self._closing: asyncio.Task[None] | None = None
+
+    async def open(self, limits: Limits) -> None:
+        """Make the child a session.
+
+        Raises:
+            SandboxUnavailable: it does not become one.
+        """
+        reader = self._child.reader
+        reader.next_report()
+        await self._child.send(wire.RUN, session_header(limits, os.urandom(16)))
+        await self._hear_report()
+        if not reader.report.done or reader.report.lost:
+            said = reader.report.failure or reader.report.lost or "it did not answer"
+            raise explain(f"a session could not be opened: {said}")
+        self._expire_later()
+
+    @property
+    def is_open(self) -> bool:
+        """It can run programs."""
+        return not self._why_gone and self._child.is_alive
+
+    async def run(self, request: ExecutionRequest) -> ExecutionResult:
+        """Run one program in the state that the last one left (see ``Session.run``)."""
+        async with self._turn, self._prepare(request) as (header, limits):
+            self._stay()
+            try:
+                result = await run_once(self._child, header, limits, self._walls, is_session=True)
+            except DiedBefore:
+                raise self._lose("its process ended between two programs") from None
+            except BaseException:
+                await see_through(self._stop())
+                raise
+            finally:
+                self._expire_later()
+            report = self._child.reader.report
+            if report.lost or not report.done:
+                self._lose(report.lost or "its process ended with the program")
+            return result
+
+    async def undo(self) -> bool:
+        """Go back to before the last program (see ``Session.undo``)."""
+        async with self._turn:
+            self._stay()
+            reader = self._child.reader
+            reader.next_report()
+            await self._child.send(wire.UNDO)
+            await self._hear_report()
+            self._expire_later()
+            if reader.report.lost or not reader.report.done:
+                raise self._lose(reader.report.lost or "its process ended")
+            return reader.report.back
+
+    async def aclose(self) -> None:
+        """End every process of the session and forget its files."""
+        self._why_gone = self._why_gone or "it was closed"
+        if self._expiry is not None:
+            self._expiry.cancel()
+        await self._child.aclose()
+        self._on_close(self)
+
+    def _stay(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if not self.is_open:
+            why = self._why_gone or "its process ended"
+            raise SessionGone(f"The session is no more: {why}.", "Open another one.")
+
+    def _expire_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._expiry = loop.call_later(self._idle_s, self._expire)
+
+    def _expire(self) -> None:
+        self._end(f"nobody used it for {self._idle_s:g} seconds")
+
+    def _lose(self, why: str) -> SessionGone:
+        self._end(why)
+        return SessionGone(f"The session was lost: {why}.", "Open another one.")
+
+    def _end(self, why: str) -> None:
+        self._why_gone = self._why_gone or why
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.aclose())
+
+    async def _stop(self) -> None:
+        """End the program that runs, and wait until the session is what it was before."""
+        await self._child.send(wire.STOP, b"0")
+        await self._hear_report(_STOP_SECONDS)
+        if not self._child.reader.report.done:
+            self._lose("a program that was cancelled did not end")
+
+    async def _hear_report(self, seconds: float = _ANSWER_SECONDS) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._child.reader.read_report()

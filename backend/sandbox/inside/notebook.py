@@ -1,0 +1,71 @@
+"""A session's end of the line to its keeper: runs one cell after another in the same state.
+
+When a cell is over, the process forks: the child goes on as the session, and the parent stays
+behind as it is, stopped, a state to go back to. Woken, it forks again.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from . import script, wire
+from .line import Line
+
+# The program may put something else in their places.
+_fork, _kill, _leave, _pid, _wait = os.fork, os.kill, os._exit, os.getpid, os.waitpid
+
+
+def serve(header: Mapping[str, Any], to_keeper: Line) -> NoReturn:
+    """Run what comes over the line, until it is closed."""
+    main = script.Main(header, to_keeper)
+    number = 0
+    try:
+        while True:
+            kind, payload = to_keeper.hear_any()
+            if kind == wire.RUN:
+                number += 1
+                _run(main, marshal.loads(payload), number, to_keeper)
+            elif kind == wire.KEEP:
+                _stay_behind(to_keeper, header["token"])
+                main.own_pid = _pid()
+    except wire.Gone:
+        pass
+    finally:
+        _leave(0)
+
+
+def _run(main: script.Main, header: Mapping[str, Any], number: int, to_keeper: Line) -> None:
+    sys.argv = [sys.argv[0], *header["argv"]]
+    status = main.execute(header, f"/workspace/cell_{number}.py")
+    main.hand_out()
+    status = script.flush(status)
+    if main.is_a_fork:
+        _leave(status)
+    to_keeper.say(wire.FINISHED, bytes([status & 0xFF, min(_threads(), 0xFF)]))
+
+
+def _stay_behind(to_keeper: Line, token: bytes) -> None:
+    """Fork, and return in the child.
+
+    Says ``KEPT``: who goes on, and how the child before this one ended.
+    """
+    ended = 0
+    while True:
+        child = _fork()
+        if child == 0:
+            return to_keeper.say(wire.KEPT, b"%d %d" % (_pid(), ended))
+        _kill(_pid(), signal.SIGSTOP)
+        # Woken: the child is no more, and what was said to it last is not for us.
+        _, ended = _wait(child, 0)
+        to_keeper.skip(token)
+
+
+def _threads() -> int:
+    """How many threads of Python's go on in the background."""
+    threading = sys.modules.get("threading")
+    return 0 if threading is None else len(threading._active) - 1
