@@ -68,6 +68,7 @@ async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> Executio
         timeout_s=body.timeout_s,
         memory_mb=body.memory_mb,
         argv=tuple(body.argv),
+        figure_formats=tuple(body.figure_formats),
     )
 
 
@@ -118,6 +119,8 @@ def _result(result: ExecutionResult, artifacts: list[dict[str, Any]]) -> dict[st
         "stopped_by": result.stopped_by,
         "duration_s": result.duration_s,
         "value": result.value,
+        "html": result.html,
+        "charts": list(result.charts),
         "artifacts": artifacts,
         "truncated": list(result.truncated),
         "isolation": result.isolation.as_dict() if result.isolation else None,

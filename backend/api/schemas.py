@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
+from backend.types import FigureFormat
 
 
 class Edge(BaseModel):
@@ -182,6 +183,7 @@ class ExecuteRequest(Edge):
     memory_mb: Annotated[int, Field(ge=1, le=1_048_576)] | None = None
     executor: str | None = None
     argv: Annotated[list[str], Field(max_length=1000)] = []
+    figure_formats: Annotated[list[FigureFormat], Field(min_length=1, max_length=2)] = ["png"]
     check: bool = True
 
     @model_validator(mode="before")

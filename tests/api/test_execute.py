@@ -81,6 +81,30 @@ def test_a_large_artifact_comes_by_its_link(client: httpx.Client) -> None:
     assert len(client.get(artifact["url"]).content) == 300_000
 
 
+PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('T')\n"
+
+
+def test_a_plot_comes_in_the_formats_asked_for_and_as_data(client: httpx.Client) -> None:
+    result = execute(client, PLOT, figure_formats=["svg", "png"]).json()
+    assert result["success"], result["stderr"]
+    kinds = {made["name"]: made["media_type"] for made in result["artifacts"]}
+    assert kinds == {"figure_1.svg": "image/svg+xml", "figure_1.png": "image/png"}
+    [chart] = result["charts"]
+    assert (chart["artifact"], chart["type"], chart["title"]) == ("figure_1.svg", "line", "T")
+    assert chart["series"][0]["y"] == [1, 2]
+
+
+def test_a_table_comes_as_text_and_as_html(client: httpx.Client) -> None:
+    result = execute(client, "import pandas as pd\npd.DataFrame({'n': [1]})").json()
+    assert result["value"] == "   n\n0  1"
+    assert "<table" in result["html"]
+    assert result["charts"] == []
+
+
+def test_what_has_no_html_says_so(client: httpx.Client) -> None:
+    assert execute(client, "6 * 7").json()["html"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -96,6 +120,9 @@ def test_a_large_artifact_comes_by_its_link(client: httpx.Client) -> None:
         ({"code": "1", "session_id": "s"}, 400, "session_id"),
         ({"code": "1", "file_ids": ["file-9"]}, 404, "file_ids"),
         ({"code": "#" * 1_000_001}, 400, "code"),
+        ({"code": "1", "figure_formats": ["jpg"]}, 400, "figure_formats.0"),
+        ({"code": "1", "figure_formats": []}, 400, "figure_formats"),
+        ({"code": "1", "figure_formats": "png"}, 400, "figure_formats"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -85,6 +85,15 @@ def test_json_holds_the_whole_result(tmp_path: Path) -> None:
     ]
 
 
+def test_json_holds_what_a_plot_and_a_table_show() -> None:
+    code = "import pandas as pd\npd.Series([1, 2]).plot(title='T')\npd.DataFrame({'n': [1]})"
+    document = run("run", write(code), "--json").document
+    assert document["value"] == "   n\n0  1"
+    assert "<table" in document["html"]
+    [chart] = document["charts"]
+    assert (chart["artifact"], chart["title"]) == ("figure_1.png", "T")
+
+
 def test_json_is_one_document_when_the_program_fails_or_prints_json() -> None:
     done = run("run", write("print('{}')\nraise SystemExit(4)"), "--json")
     assert done.status == 1
