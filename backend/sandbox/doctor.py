@@ -12,6 +12,7 @@ from pathlib import Path
 from backend.config.settings import Settings
 from backend.errors import PythonCoderError
 from backend.sandbox.executors.local.executor import open_local
+from backend.sandbox.walls.cgroups import Unusable, open_cgroups
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
 from backend.sandbox.walls.seccomp import MACHINES
 from backend.types import ExecutionRequest, Finding
@@ -22,7 +23,8 @@ _LANDLOCK_VERSION = 1
 
 async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
     """Look at everything the local sandbox is made of, and (with ``run``) run a program in it."""
-    findings = [await _bubblewrap(), _user_namespaces(), _seccomp(), _landlock(), _cgroup()]
+    findings = [await _bubblewrap(), _user_namespaces(), _seccomp(), _landlock()]
+    findings.append(await asyncio.to_thread(_cgroup))
     if not run:
         return findings
     findings += await _real_run(settings)
@@ -90,12 +92,12 @@ def _landlock() -> Finding:
 
 
 def _cgroup() -> Finding:
-    version = "v2" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else "v1 or none"
-    return Finding(
-        topic="cgroup",
-        state="ok",
-        what=f"{version}; not used: limits are kept by rlimits and a watchdog (tier B)",
-    )
+    with open_cgroups() as found:
+        if isinstance(found, Unusable):
+            what = f"{found.reason} Limits are kept by rlimits and a watchdog (tier B)."
+            return Finding(topic="cgroup", state="note", what=what, remedy=found.remedy)
+        what = f"v{found.version}: the kernel holds the memory limit of each program (tier A)"
+        return Finding(topic="cgroup", state="ok", what=what)
 
 
 async def _real_run(settings: Settings) -> list[Finding]:

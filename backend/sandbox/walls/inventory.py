@@ -19,13 +19,16 @@ _NAMESPACES = {
 }
 
 
-def isolation_of(standing: Mapping[str, str], walls: tuple[str, ...], setup: Walls) -> Isolation:
+def isolation_of(
+    standing: Mapping[str, str], walls: tuple[str, ...], setup: Walls, *, has_cgroup: bool
+) -> Isolation:
     """The isolation of a run.
 
     Args:
         standing: the keeper's namespaces and uid, in its own words.
         walls: what the program's process built before the program's code began.
         setup: what bubblewrap was asked for; it starts nothing when it cannot give that.
+        has_cgroup: the keeper was put into a control group with a limit on memory.
     """
     found = [
         wall
@@ -38,4 +41,6 @@ def isolation_of(standing: Mapping[str, str], walls: tuple[str, ...], setup: Wal
         found.append("unprivileged user")
     found += ["read-only root", "empty environment", "private file systems", *walls]
     found.append("memory watchdog")
-    return Isolation(executor="local", tier="B", walls=tuple(found))
+    if has_cgroup:
+        found.append("memory cgroup")
+    return Isolation(executor="local", tier="A" if has_cgroup else "B", walls=tuple(found))

@@ -17,6 +17,9 @@ HEADROOM_MB = 256
 """MiB of private writable address space above the memory limit: libraries reserve more than they
 use (one BLAS buffer and one stack a thread), and only what is used is held against a program."""
 
+_OURS_BYTES = 64 * MIB
+"""Of a control group, for the keeper and for what the kernel counts besides."""
+
 OPEN_FILES = 512
 """Descriptors one process may hold; also bounds what can be parked in socket buffers."""
 
@@ -77,6 +80,14 @@ class Limits:
             "RLIMIT_NPROC": self.processes + self.processes // 4 + 2,
             "RLIMIT_SIGPENDING": 256,
         }
+
+    def group_bytes(self, *, is_session: bool) -> int:
+        """Bytes for a control group: there, files in memory count too, and our own processes.
+
+        A session may have as much again, for the states that it can be brought back to.
+        """
+        program = (self.memory_mb + self.disk_mb) * MIB
+        return program * (2 if is_session else 1) + _OURS_BYTES
 
     @property
     def _all_cpu_s(self) -> float:

@@ -14,6 +14,10 @@ from backend.sandbox.executors.local.report import Reader
 from backend.sandbox.executors.local.streams import Streams
 from backend.sandbox.executors.local.zygote import Zygote
 from backend.sandbox.inside import wire
+from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.cgroup import Cgroup
+from backend.sandbox.walls.cgroups import Cgroups
+from backend.sandbox.walls.inventory import isolation_of
 from backend.sandbox.walls.limits import ArtifactCaps
 from backend.sandbox.walls.probe import explain
 
@@ -21,6 +25,8 @@ _START_SECONDS = 20.0
 """From asking for it to its being ready, on a machine that is busy with other things."""
 _END_SECONDS = 5
 """For a killed process to be gone."""
+_MOST_REMOVALS = 50
+_BETWEEN_REMOVALS_SECONDS = 0.02
 _CHANNEL_BYTES = 1 << 20
 _CREDENTIALS = struct.Struct("iII")
 """``struct ucred``: pid, uid, gid."""
@@ -32,27 +38,41 @@ class Child:
     ``born`` makes one; ``aclose`` ends it, with every process it has, and closes everything.
     """
 
-    def __init__(self, zygote: Zygote, caps: ArtifactCaps) -> None:
+    def __init__(self, zygote: Zygote, walls: Walls, groups: Cgroups | None) -> None:
         self.zygote = zygote
+        self._walls = walls
+        self._groups = groups
+        self.group: Cgroup | None = None
+        self._memory_limit = 0
+        self._is_used = False
+        self.oom_kills = 0
+        """In its group, before the program that runs now."""
         self.streams = Streams()
         self._pidfd = -1
         self._ended = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._control: socket.socket | None = None
-        self._caps = caps
         self._is_closed = False
 
     @classmethod
-    async def born(cls, zygote: Zygote, caps: ArtifactCaps) -> Child:
+    async def born(
+        cls, zygote: Zygote, walls: Walls, groups: Cgroups | None, memory_limit: int
+    ) -> Child:
         """Have a child, and wait until it stands ready, with every wall up.
+
+        Args:
+            zygote: whose child.
+            walls: what its walls are compared with.
+            groups: where it gets a control group of its own; None where there are none.
+            memory_limit: bytes for that group.
 
         Raises:
             SandboxUnavailable: a wall could not be built; nothing was run.
         """
-        child = cls(zygote, caps)
+        child = cls(zygote, walls, groups)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await child._grow_up()
+                await child._grow_up(memory_limit)
         except TimeoutError:
             await child.aclose()
             raise explain(f"no process stood ready after {_START_SECONDS:g} seconds") from None
@@ -61,7 +81,7 @@ class Child:
             raise
         return child
 
-    async def _grow_up(self) -> None:
+    async def _grow_up(self, memory_limit: int) -> None:
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -71,15 +91,25 @@ class Child:
         finally:
             theirs.close()
             self.streams.let_go()
-        await self._hear_hello(self._control)
+        pid = await self._hear_hello(self._control)
+        if self._groups is not None:
+            self.group = self._groups.new_group()
+            self.group.limit_memory(memory_limit)
+            self._memory_limit = memory_limit
+            # The kernel takes milliseconds for it, in which it waits for others.
+            await see_through(asyncio.to_thread(_join, self.group, pid))
         # It answers what follows, so it lives, so the number is still its own.
         self.reader, self._writer = await self._connect(self._control)
         self._writer.write(_frame(wire.GO))
         await self.reader.read_ready()
         if not self.reader.standing:
             raise explain(self.reader.report.failure or "a child died before it was ready")
+        has_cgroup = self.group is not None
+        self.isolation = isolation_of(
+            self.reader.standing, self.reader.walls, self._walls, has_cgroup=has_cgroup
+        )
 
-    async def _hear_hello(self, control: socket.socket) -> None:
+    async def _hear_hello(self, control: socket.socket) -> int:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(control, readable.set)
@@ -90,7 +120,7 @@ class Child:
         data, ancillary, _, _ = control.recvmsg(
             wire.HEADER_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size)
         )
-        pids = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
+        pids: list[int] = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
         if data[:1] == wire.FAILED:
             said = control.recv(int.from_bytes(data[1:], "little"))
             raise explain(said.decode("utf-8", "replace"))
@@ -101,10 +131,11 @@ class Child:
         except ProcessLookupError:
             raise explain("a child died as it said hello") from None
         loop.add_reader(self._pidfd, self._note_end)
+        return pids[0]
 
     async def _connect(self, control: socket.socket) -> tuple[Reader, asyncio.StreamWriter]:
         stream, writer = await asyncio.open_connection(sock=control, limit=4 * _CHANNEL_BYTES)
-        return Reader(stream, self._caps), writer
+        return Reader(stream, ArtifactCaps()), writer
 
     def _note_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -114,6 +145,15 @@ class Child:
     def is_alive(self) -> bool:
         """It has not ended, nor has the zygote, with which it would."""
         return not self._ended.is_set() and self.zygote.is_alive
+
+    def allow_memory(self, limit_bytes: int) -> None:
+        """Change the limit of its control group, where it has one, before a program begins."""
+        if self.group is not None:
+            self.oom_kills = self.group.oom_kills() if self._is_used else 0
+            self._is_used = True
+            if limit_bytes != self._memory_limit:
+                self.group.limit_memory(limit_bytes)
+                self._memory_limit = limit_bytes
 
     async def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Write a frame to the keeper; nothing happens when it is gone."""
@@ -150,6 +190,8 @@ class Child:
             pass
         finally:
             self._close()
+            if self.group is not None:
+                await _remove(self.group)
 
     def _close(self) -> None:
         self.streams.close()
@@ -161,3 +203,16 @@ class Child:
 
 def _frame(kind: bytes, payload: bytes = b"") -> bytes:
     return kind + len(payload).to_bytes(4, "little") + payload
+
+
+def _join(group: Cgroup, pid: int) -> None:
+    with suppress(ProcessLookupError):  # it died meanwhile, and will not answer
+        group.add(pid)
+
+
+async def _remove(group: Cgroup) -> None:
+    """What is still there after a while is left for the executor's end."""
+    for _ in range(_MOST_REMOVALS):
+        if group.remove():
+            return
+        await asyncio.sleep(_BETWEEN_REMOVALS_SECONDS)

@@ -29,8 +29,9 @@ from backend.sandbox.executors.local.running import DiedBefore, run_once
 from backend.sandbox.executors.local.session import LocalSession
 from backend.sandbox.executors.local.zygote import Zygote
 from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.cgroups import Cgroups, Unusable, open_cgroups
 from backend.sandbox.walls.interpreter import find_interpreter
-from backend.sandbox.walls.limits import ArtifactCaps, Limits, resolve_limits
+from backend.sandbox.walls.limits import Limits, resolve_limits
 from backend.sandbox.walls.probe import explain, find_bubblewrap
 from backend.sandbox.workspace import Workspaces, open_workspaces
 from backend.types import ExecutionRequest, ExecutionResult, Isolation
@@ -45,11 +46,16 @@ class LocalExecutor(Executor):
 
     name = "local"
 
-    def __init__(self, settings: Settings, walls: Walls, workspaces: Workspaces) -> None:
+    def __init__(
+        self, settings: Settings, walls: Walls, workspaces: Workspaces, groups: Cgroups | None
+    ) -> None:
         self._settings = settings
         self._walls = walls
+        self._groups = groups
         self._workspaces = workspaces
         processors = os.cpu_count() or 1
+        limits = resolve_limits(ExecutionRequest(code=""), settings)
+        self._group_bytes = limits.group_bytes(is_session=False)
         parallel = settings.max_parallel_runs or 2 * processors
         self._slots = asyncio.Semaphore(parallel)
         size = settings.pool_size or 2 * processors
@@ -72,11 +78,12 @@ class LocalExecutor(Executor):
 
     async def _start_zygote(self, warm: bool) -> Zygote:
         modules = self._settings.preimported_modules if warm else ()
-        setup = zygote_setup(self._settings, self._walls, modules)
+        has_cgroup = self._groups is not None
+        setup = zygote_setup(self._settings, self._walls, modules, has_cgroup=has_cgroup)
         return await Zygote.started(self._walls, setup, self._keep_fonts)
 
     async def _bear(self, zygote: Zygote) -> Child:
-        return await Child.born(zygote, ArtifactCaps())
+        return await Child.born(zygote, self._walls, self._groups, self._group_bytes)
 
     def _keep_fonts(self, name: str, text: bytes) -> None:
         keep_fonts(self._workspaces, name, text)
@@ -109,7 +116,6 @@ class LocalExecutor(Executor):
         child = await self.pool.take()
         session = LocalSession(
             child,
-            self._walls,
             lambda request: self._prepared(request, is_session=True),
             self._settings.session_idle_s,
             self._forget,
@@ -153,7 +159,7 @@ class LocalExecutor(Executor):
     async def _run_in_a_child(self, header: bytes, limits: Limits) -> ExecutionResult:
         child = await self.pool.take()
         try:
-            result = await run_once(child, header, limits, self._walls)
+            result = await run_once(child, header, limits)
         except BaseException:
             await self.pool.end(child)
             raise
@@ -170,7 +176,11 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
         SandboxUnavailable: they do not; says what to do about it.
     """
     bubblewrap = find_bubblewrap()
-    async with _in_thread(open_workspaces(settings.execution_dir)) as workspaces:
+    async with (
+        _in_thread(open_workspaces(settings.execution_dir)) as workspaces,
+        _in_thread(open_cgroups()) as found,
+    ):
+        groups = _require_tier(found, settings)
         interpreter = await asyncio.to_thread(
             find_interpreter, settings.interpreter, allow_network=settings.allow_network
         )
@@ -183,13 +193,30 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
             as_root=os.geteuid() == 0,
             allow_network=settings.allow_network,
         )
-        executor = LocalExecutor(settings, walls, workspaces)
+        executor = LocalExecutor(settings, walls, workspaces, groups)
         try:
             await executor.pool.open()
             await executor.probe()
             yield executor
         finally:
             await executor.aclose()
+
+
+def _require_tier(found: Cgroups | Unusable, settings: Settings) -> Cgroups | None:
+    """The control groups, or None where there are none and none are asked for.
+
+    Raises:
+        SandboxUnavailable: tier A is asked for and cannot be had.
+    """
+    if isinstance(found, Cgroups):
+        return found
+    if settings.min_tier == "A":
+        raise SandboxUnavailable(
+            f"Tier A is asked for (PYTHON_CODE_MIN_TIER), and there is no control group: "
+            f"{found.reason}",
+            found.remedy,
+        )
+    return None
 
 
 def _lay_out(workspaces: Workspaces) -> None:

@@ -57,7 +57,9 @@ def check_request(request: ExecutionRequest) -> None:
     _check_formats(request.figure_formats)
 
 
-def zygote_setup(settings: Settings, walls: Walls, modules: Sequence[str]) -> dict[str, Any]:
+def zygote_setup(
+    settings: Settings, walls: Walls, modules: Sequence[str], *, has_cgroup: bool
+) -> dict[str, Any]:
     """What is the same for every run: plain values, as the zygote reads them."""
     return {
         "modules": list(modules),
@@ -67,7 +69,7 @@ def zygote_setup(settings: Settings, walls: Walls, modules: Sequence[str]) -> di
         "shared_bytes": settings.max_memory_mb * MIB,
         "inodes": INODES,
         "shields": walls.shields,
-        "has_cgroup": False,
+        "has_cgroup": has_cgroup,
         # More threads than processors are slower, and each reserves buffers.
         "threads": min(os.cpu_count() or 1, 4),
     }

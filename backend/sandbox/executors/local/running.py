@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 
 from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.outcome import result_of
 from backend.sandbox.inside import wire
-from backend.sandbox.walls.bubblewrap import Walls
-from backend.sandbox.walls.inventory import isolation_of
 from backend.sandbox.walls.limits import Limits
 from backend.sandbox.walls.probe import explain
 from backend.types import ExecutionResult, StoppedBy
@@ -29,7 +28,7 @@ class DiedBefore(Exception):
 
 
 async def run_once(
-    child: Child, header: bytes, limits: Limits, walls: Walls, *, is_session: bool = False
+    child: Child, header: bytes, limits: Limits, *, is_session: bool = False
 ) -> ExecutionResult:
     """Run the program that ``header`` describes.
 
@@ -37,7 +36,6 @@ async def run_once(
         child: what to run it in.
         header: the request, marshalled.
         limits: its limits.
-        walls: what the child's walls are compared with.
         is_session: the child is to serve more programs after this one.
 
     Raises:
@@ -46,6 +44,7 @@ async def run_once(
     """
     reader = child.reader
     reader.next_report()
+    child.allow_memory(limits.group_bytes(is_session=is_session))
     began = time.monotonic()
     child.streams.listen(limits.output_bytes, reader.happened.set)
     reading = asyncio.create_task(reader.read_report())
@@ -62,8 +61,17 @@ async def run_once(
         raise explain(report.failure)
     if not report.started and stopped is None:
         raise DiedBefore
-    isolation = isolation_of(reader.standing, reader.walls, walls)
-    return result_of(report, stdout, stderr, stopped, duration, limits, isolation)
+    if stopped is None and _was_out_of_memory(child):
+        stopped = "memory"
+    return result_of(report, stdout, stderr, stopped, duration, limits, child.isolation)
+
+
+def _was_out_of_memory(child: Child) -> bool:
+    """Whether the kernel ended a program that something killed, for want of memory."""
+    report = child.reader.report
+    if child.group is None or (report.ended and not os.WIFSIGNALED(report.status)):
+        return False
+    return child.group.oom_kills() > child.oom_kills
 
 
 async def _until_over(

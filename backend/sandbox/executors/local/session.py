@@ -14,7 +14,6 @@ from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.header import session_header
 from backend.sandbox.executors.local.running import DiedBefore, run_once
 from backend.sandbox.inside import wire
-from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.limits import Limits
 from backend.sandbox.walls.probe import explain
 from backend.types import ExecutionRequest, ExecutionResult
@@ -33,13 +32,11 @@ class LocalSession(Session):
     def __init__(
         self,
         child: Child,
-        walls: Walls,
         prepare: Prepare,
         idle_s: float,
         on_close: Callable[[LocalSession], None],
     ) -> None:
         self._child = child
-        self._walls = walls
         self._prepare = prepare
         self._idle_s = idle_s
         self._on_close = on_close
@@ -73,7 +70,7 @@ class LocalSession(Session):
         async with self._turn, self._prepare(request) as (header, limits):
             self._stay()
             try:
-                result = await run_once(self._child, header, limits, self._walls, is_session=True)
+                result = await run_once(self._child, header, limits, is_session=True)
             except DiedBefore:
                 raise self._lose("its process ended between two programs") from None
             except BaseException:
