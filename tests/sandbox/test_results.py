@@ -209,12 +209,37 @@ async def test_one_run_does_not_decide_the_formats_of_the_next(run: Run) -> None
 
 
 async def test_every_figure_is_told_once(run: Run) -> None:
-    code = PLOT + "plt.savefig('mine.png')\nplt.figure()\nplt.bar(['a'], [1])\nimport os\nos.fork()"
+    code = (
+        PLOT
+        + "plt.savefig('mine.png')\nplt.figure()\nplt.bar(['a'], [1])\nimport os\nif os.fork(): os.wait()"
+    )
     result = await run(code)
     assert [(chart["artifact"], chart["type"]) for chart in result.charts] == [
         ("mine.png", "line"),
         ("figure_1.png", "bar"),
     ]
+
+
+async def test_a_session_tells_of_a_figure_when_it_is_new_or_changed(opened: Executor) -> None:
+    async with await opened.open_session() as session:
+        for code, charts in (
+            (PLOT, ["figure_1.png"]),
+            ("print('nothing new')", []),
+            ("plt.title('more')", ["figure_2.png"]),
+            ("plt.close('all')", []),
+        ):
+            result = await session.run(ExecutionRequest(code=code))
+            assert result.success, result.stderr
+            assert [chart["artifact"] for chart in result.charts] == charts
+
+
+async def test_a_session_keeps_what_was_passed_in(opened: Executor) -> None:
+    frame = pd.DataFrame({"n": [1, 2]})
+    async with await opened.open_session() as session:
+        await session.run(ExecutionRequest(code="it['n'] += 1", variables={"it": frame}))
+        result = await session.run(ExecutionRequest(code="it", variables={"other": 1}))
+    assert result.value == repr(frame + 1)
+    assert result.html is not None and "<td>3</td>" in result.html
 
 
 async def test_what_a_program_breaks_when_figures_are_handed_out_is_its_own_failure(
