@@ -75,6 +75,7 @@ def test_charts_come_as_they_are() -> None:
         pytest.param(b"[{}, 1]", id="a number among them"),
         pytest.param(b"[[]]", id="a list among them"),
         pytest.param(b"[" + b"{}," * 5000 + b"{}]", id="many"),
+        pytest.param(b'[{"x": [' + b"[]," * 50_000 + b"1]}]", id="many lists"),
         pytest.param(b"[{}" + b" " * CHARTS_BYTES + b"]", id="long"),
     ],
 )
@@ -93,6 +94,12 @@ def test_what_is_no_list_of_charts_is_none(claim: bytes) -> None:
         pytest.param(r'"\ud800"', "?", id="half a character"),
         pytest.param(r'{"\udfff": ["\ud800"]}', {"?": ["?"]}, id="half a character further in"),
         pytest.param("true", True, id="truth"),
+        pytest.param("-1.5", -1.5, id="negative"),
+        pytest.param(
+            "[1, 1.5, NaN, -1e999, 9007199254740993, false, null, []]",
+            [1, 1.5, None, None, None, False, None, []],
+            id="list",
+        ),
     ],
 )
 def test_values_are_such_that_every_reader_takes_them(said: str, kept: Any) -> None:
