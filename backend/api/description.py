@@ -75,6 +75,6 @@ def _describe(app: FastAPI) -> dict[str, Any]:
                 "description": "What went wrong, and what to do",
                 "content": {"application/json": error},
             }
-            if method == "post":
+            if method == "post" and path in _BODIES:
                 operation["requestBody"] = {"required": True, "content": _BODIES[path]}
     return document

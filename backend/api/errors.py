@@ -22,6 +22,7 @@ from starlette.responses import Response
 from backend.errors import (
     BadReply,
     BudgetExceeded,
+    Busy,
     Disabled,
     ModelNotFound,
     ModelUnavailable,
@@ -50,6 +51,7 @@ _CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
     (SandboxUnavailable, "sandbox_unavailable"),
     (BadReply, "bad_reply"),
     (BudgetExceeded, "budget_exceeded"),
+    (Busy, "busy"),
     (Disabled, "disabled"),
     (NotFound, "not_found"),
     (TooLarge, "too_large"),
@@ -105,11 +107,11 @@ def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse
     """
     status = error.http_status if isinstance(error, PythonCoderError) else 500
     headers: dict[str, str] = {}
-    if status == 503:
+    if status == 503 or isinstance(error, Busy):
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if after_run and (status >= 500 or status in {408, 409, 429}):
         status, headers = FAILED_AFTER_RUN, {"X-Should-Retry": "false"}
-    elif status == 429:
+    elif isinstance(error, BudgetExceeded):
         headers["X-Should-Retry"] = "false"  # the same request uses up the same budget again
     return JSONResponse(error_body(error), status, headers)
 

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from backend.api.artifacts import keep_artifact
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import UnsupportedParameter
-from backend.api.plain import plain
+from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.errors import RequestError
 from backend.store.files import working_names
+from backend.store.sessions import check_session_id
 from backend.tools.python_executor_engine import PythonExecutor, open_engine, require_enabled
 from backend.types import Artifact, ExecutionRequest, ExecutionResult, Language
 
@@ -48,11 +49,8 @@ async def execute(request: Request, server: ServerDep, owner: OwnerDep) -> Respo
 
 async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> ExecutionRequest:
     if body.session_id is not None:
-        raise UnsupportedParameter(
-            "'session_id' is not supported by /v1/execute: each program starts afresh.",
-            "Leave it out, and pass data on in files.",
-            param="session_id",
-        )
+        check_session_id(body.session_id)
+        _require_own_executor(body.executor, server)
     if not body.code.strip():
         raise RequestError("The code is empty.", "Send a program.", param="code")
     files = [await server.files.get(each, owner=owner, param="file_ids") for each in body.file_ids]
@@ -64,12 +62,22 @@ async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> Executio
     return ExecutionRequest(
         code=body.code,
         language=_language(body.language),
-        files=await asyncio.to_thread(paths),
+        files=await asyncio.to_thread(paths) if placed else {},
         timeout_s=body.timeout_s,
         memory_mb=body.memory_mb,
         argv=tuple(body.argv),
         figure_formats=tuple(body.figure_formats),
     )
+
+
+def _require_own_executor(name: str | None, server: Server) -> None:
+    own = server.settings.executor
+    if name is not None and name != own:
+        raise UnsupportedParameter(
+            f"Sessions are kept by the executor {own!r}, not by {name[:80]!r}.",
+            "Leave out 'executor', or 'session_id'.",
+            param="executor",
+        )
 
 
 def _language(value: str) -> Language:
@@ -86,10 +94,15 @@ def _language(value: str) -> Language:
 async def _run(
     asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
 ) -> Response:
-    async with _engine(body.executor, server) as engine:
-        result = await engine.execute(asked, check=body.check)
+    if body.session_id is not None:
+        result = await server.live_sessions.execute(
+            asked, body.session_id, owner=owner, check=body.check
+        )
+    else:
+        async with _engine(body.executor, server) as engine:
+            result = await engine.execute(asked, check=body.check)
     artifacts = [await _artifact(each, server, owner, links) for each in result.artifacts]
-    return JSONResponse(plain(_result(result, artifacts)))
+    return plain_response(_result(result, artifacts, body.session_id))
 
 
 @asynccontextmanager
@@ -110,7 +123,9 @@ async def _artifact(artifact: Artifact, server: Server, owner: str, links: str) 
     return described
 
 
-def _result(result: ExecutionResult, artifacts: list[dict[str, Any]]) -> dict[str, Any]:
+def _result(
+    result: ExecutionResult, artifacts: list[dict[str, Any]], session_id: str | None
+) -> dict[str, Any]:
     return {
         "success": result.success,
         "returncode": result.returncode,
@@ -126,4 +141,5 @@ def _result(result: ExecutionResult, artifacts: list[dict[str, Any]]) -> dict[st
         "isolation": result.isolation.as_dict() if result.isolation else None,
         "issues": [issue.as_dict() for issue in result.issues],
         "notes": list(result.notes),
+        "session_id": session_id,
     }

@@ -79,7 +79,7 @@ async def content(
     signature: str | None = None,
 ) -> FileResponse:
     """A file's bytes: for its owner, and for whoever has a signed link that is still good."""
-    owner = get_owner()
+    owner = await get_owner()
     if signature is not None and not _is_signed(server, file_id, expires, signature):
         raise Forbidden("The link is not valid, or not any more.", "Ask for a new one.")
     file = await server.files.get(file_id, owner=owner)

@@ -1,4 +1,4 @@
-"""``/v1/sessions``: the owner's conversations."""
+"""``/v1/sessions``: the owner's conversations, and what programs left behind in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from fastapi import APIRouter, Query, Request
 
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.store.database import Order
-from backend.store.sessions import StoredMessage, StoredSession, check_session_id
+from backend.store.sessions import (
+    StoredMessage,
+    StoredSession,
+    check_session_id,
+    new_session_id,
+)
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -26,6 +31,24 @@ async def list_sessions(
     """The owner's conversations, the one that began last first."""
     page = await server.sessions.list(owner=owner, after=after, limit=limit, order=order)
     return _list([_session(each) for each in page.sessions], has_more=page.has_more)
+
+
+@router.post("", summary="Begin a session")
+async def create_session(server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
+    """An empty conversation, whose id questions and programs can name; the body is not read."""
+    session_id = new_session_id()
+    await server.sessions.append(session_id, (), owner=owner)
+    began = await server.sessions.check(session_id, owner=owner)
+    return _session(
+        StoredSession(id=session_id, title="", created_at=began, updated_at=began, message_count=0)
+    )
+
+
+@router.post("/{session_id}/undo", summary="Take a session's last program back")
+async def undo_program(session_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
+    """Variables and files as before the last program; one step, not a step that was taken back."""
+    undone = await server.live_sessions.undo(check_session_id(session_id), owner=owner)
+    return {"id": session_id, "object": "session", "undone": undone}
 
 
 @router.get("/{session_id}/messages", summary="List a conversation's messages")
@@ -48,8 +71,12 @@ async def list_messages(
 
 @router.delete("/{session_id}", summary="Delete a conversation")
 async def delete_session(session_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
-    """Forget a conversation and its messages; its files stay until they are deleted."""
+    """Forget a conversation, its messages and variables; files stay until they are deleted.
+
+    A program that runs in it is ended.
+    """
     await server.sessions.delete(check_session_id(session_id), owner=owner)
+    await server.live_sessions.end(session_id, owner=owner)
     return {"id": session_id, "object": "session", "deleted": True}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from backend.api.links import SignedLinks, link_secret
+from backend.api.live_sessions import LiveSessions
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
 from backend.store.database import LOCAL_OWNER, Database, open_database
@@ -28,6 +29,7 @@ class Server:
     database: Database
     files: FileStore
     sessions: SessionStore
+    live_sessions: LiveSessions
     links: SignedLinks
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
@@ -43,25 +45,28 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
     """
     async with open_database(settings) as database, open_assistant(settings) as assistant:
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
-        yield Server(
-            settings=settings,
-            assistant=assistant,
-            database=database,
-            files=FileStore(database, assistant.blobs),
-            sessions=SessionStore(database),
-            links=SignedLinks(secret),
-            started_at=int(time.time()),
-        )
+        sessions = SessionStore(database)
+        async with aclosing(LiveSessions(assistant.engine, sessions)) as live_sessions:
+            yield Server(
+                settings=settings,
+                assistant=assistant,
+                database=database,
+                files=FileStore(database, assistant.blobs),
+                sessions=sessions,
+                live_sessions=live_sessions,
+                links=SignedLinks(secret),
+                started_at=int(time.time()),
+            )
 
 
-def get_server(request: Request) -> Server:
-    """The opened server."""
+async def get_server(request: Request) -> Server:
+    """The opened server. A dependency that is no coroutine is run in a thread, which takes longer."""
     server = request.app.state.server
     assert isinstance(server, Server)
     return server
 
 
-def get_owner() -> str:
+async def get_owner() -> str:
     """Whose request it is: while there are no keys, everything belongs to this machine's user."""
     return LOCAL_OWNER
 

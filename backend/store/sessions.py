@@ -109,10 +109,15 @@ class SessionStore:
                 is not None
             )
 
-    async def check(self, session_id: str, *, owner: str) -> None:
-        """Raise NotFound unless the owner has this conversation."""
-        if not await self.exists(session_id, owner=owner):
+    async def check(self, session_id: str, *, owner: str) -> float:
+        """When the conversation began, in Unix seconds; NotFound unless the owner has it."""
+        async with self._database.transaction() as session:
+            began = await session.scalar(
+                select(SessionRow.created_at).where(*_is(session_id, owner))
+            )
+        if began is None:
             raise _unknown(session_id)
+        return began
 
     async def append(self, session_id: str, turns: Sequence[Turn], *, owner: str) -> None:
         """Add messages at the end, all or none; opens the conversation if there is none.

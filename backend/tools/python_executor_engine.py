@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from typing import Any
 from backend.config.settings import Settings
 from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox import Executor, open_executor
+from backend.sandbox.executors.base import Session
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES, require_supported
 from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
 from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
@@ -20,6 +21,7 @@ __all__ = [
     "BLOCKED_IMPORTS",
     "SAFE_PACKAGES",
     "SUPPORTED_FILE_TYPES",
+    "EngineSession",
     "PythonExecutor",
     "describe_files",
     "open_engine",
@@ -99,14 +101,89 @@ class PythonExecutor:
             RequestError: a limit, name or file of the request is not acceptable.
             SandboxUnavailable: the walls cannot be put up.
         """
+        return await self.execute_with(self._executor.run, request, check=check)
+
+    async def execute_with(
+        self,
+        run: Callable[[ExecutionRequest], Awaitable[ExecutionResult]],
+        request: ExecutionRequest,
+        *,
+        check: bool,
+        known_files: Iterable[str] = (),
+    ) -> ExecutionResult:
+        """The same with ``run``, where the files ``known_files`` lie beside the program."""
         require_enabled(self._settings)
-        issues = self.check(request.code, request.language, request.files) if check else []
+        files = [*request.files, *known_files]
+        issues = self.check(request.code, request.language, files) if check else []
         if blocking(issues):
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
             )
-        result = await self._executor.run(request)
+        result = await run(request)
         return replace(result, issues=tuple(issues))
+
+    async def open_session(self) -> EngineSession:
+        """Programs that share variables, imports, files and figures; each one is checked.
+
+        Raises:
+            Disabled: running code is switched off.
+            Busy: as many sessions as may be are open already.
+            SandboxUnavailable: the walls cannot be put up.
+        """
+        require_enabled(self._settings)
+        return EngineSession(self, await self._executor.open_session())
+
+
+class EngineSession:
+    """A session behind the door; see ``Session``. Use as an async context manager."""
+
+    def __init__(self, engine: PythonExecutor, session: Session) -> None:
+        self._engine = engine
+        self._session = session
+        self._modules: set[str] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """It can run programs."""
+        return self._session.is_open
+
+    async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
+        """Run a program in the state that the last one left, unless the check refuses it.
+
+        A refused program changes nothing. Python files that came in or were written earlier in
+        the session can be imported.
+
+        Raises:
+            SessionGone: the session is not open any more; nothing was run.
+            PythonCoderError: as ``PythonExecutor.execute``.
+        """
+        result = await self._engine.execute_with(
+            self._session.run, request, check=check, known_files=self._modules
+        )
+        if result.isolation is not None:
+            written = [artifact.name for artifact in result.artifacts]
+            self._modules |= _importable([*request.files, *written])
+        return result
+
+    async def undo(self) -> bool:
+        """Go back to before the last program; whether there was one (see ``Session.undo``)."""
+        return await self._session.undo()
+
+    async def aclose(self) -> None:
+        """End every process of the session and forget its files."""
+        await self._session.aclose()
+
+    async def __aenter__(self) -> EngineSession:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _importable(names: Iterable[str]) -> set[str]:
+    """Names of Python files; a package counts by its folder, as if that were a file."""
+    tops = (name.partition("/")[0].removesuffix(".py") for name in names if name.endswith(".py"))
+    return {f"{top}.py" for top in tops}
 
 
 @asynccontextmanager

@@ -20,7 +20,10 @@ from typing import Any
 from . import artifacts, kept, places, run, spaces, usage, wire
 
 _KEPT = "/opt/python-coder/kept"
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 3.0
+"""For a process to fork. Nobody measures what it uses meanwhile."""
+_END_SECONDS = 5.0
+_STOP_SECONDS = 1.0
 _MOST_SAID = 1 << 20
 _MOST_DISCARDED = 64
 """Reads, of more than a socket holds."""
@@ -35,6 +38,8 @@ class _Point:
 
     pid: int
     files: kept.Files
+    is_whole: bool = True
+    """The files can be put back."""
 
 
 class _Lost(Exception):
@@ -77,7 +82,7 @@ class Session:
                     self._run(marshal.loads(payload))
                 elif kind == wire.UNDO:
                     self._undo()
-        except _Lost as lost:
+        except (_Lost, OSError) as lost:
             wire.send(self._control, wire.LOST, str(lost).encode("utf-8", "replace"))
             wire.send(self._control, wire.DONE)
 
@@ -113,11 +118,11 @@ class Session:
 
     def _bystanders(self, subject: run.Subject) -> set[int]:
         """Processes of the session that do not take part in running a program."""
-        return {point.pid for point in self._points} | {self._active.pid} - {subject.pid}
+        return {self._active.pid, *(point.pid for point in self._points)} - {subject.pid}
 
     def _report(self, watch: run.Watch, status: int, known: kept.Files | None) -> None:
         """Tell how a program ended, and hand out the files that are new since ``known``, if any."""
-        run.report(self._control, watch, f"{status} {watch.stopped or '-'} 0")
+        wire.send_bytes(self._control, run.report(watch, f"{status} {watch.stopped or '-'} 0"))
         if known is not None and artifacts.may_be_there(places.WORKSPACE):
             seen = {name: entry.signature for name, entry in known.items()}
             limits = watch.limits
@@ -135,14 +140,22 @@ class Session:
         return status
 
     def _end_all_but(self, *spared: int) -> None:
-        """End whatever a program has started, and see that it has ended."""
-        ours = {1, *spared, *(point.pid for point in self._points)}
+        """End whatever a program has started; stop those that are spared, and the points.
+
+        A program may have woken them, or go on after its end, in threads or by lying about it.
+        """
+        stopped = {*spared, *(point.pid for point in self._points)}
+        for pid in stopped:
+            _stop(pid)
+        until = time.monotonic() + _END_SECONDS
         while strangers := [
-            pid for pid in usage.living() if pid not in ours and usage.is_running(pid)
+            pid for pid in usage.living() if pid not in {1, *stopped} and usage.is_running(pid)
         ]:
             for pid in strangers:
                 _signal(pid, signal.SIGKILL)
             _reap()
+            if time.monotonic() > until:
+                raise _Lost("processes of its do not end")
             time.sleep(0.001)
         _reap()
 
@@ -152,30 +165,31 @@ class Session:
         """Let the session's process stay behind as a point, and go on in a fork of it."""
         before = self._active
         _signal(before.pid, signal.SIGCONT)
-        before.tell(wire.KEEP)
-        pid, _ = self._hear_kept()
-        self._active = run.Subject(pid, before.line, before.baseline)
-        os.close(before.ended)
-        _signal(pid, signal.SIGSTOP)
-        files = self._points[-1].files if self._points else {}
-        try:
-            files = self._shelf.copy(files)
-        except kept.TooMuch:
-            wire.send(self._control, wire.STAYS, b"files")
-        self._points.append(_Point(before.pid, files))
-        while len(self._points) > _POINTS:
+        self._say(wire.KEEP + bytes(4))
+        self._go_on_with(*self._hear_kept(before.pid), before)
+        # What forks may have had something to do at that: it is of no program, and not watched.
+        self._end_all_but(before.pid, self._active.pid)
+        while len(self._points) >= _POINTS:
             dropped = self._points.pop(0)
             _signal(dropped.pid, signal.SIGKILL)
             self._shelf.forget(dropped.files, *(point.files for point in self._points))
+        try:
+            files = self._shelf.copy(self._points[-1].files if self._points else {})
+            self._points.append(_Point(before.pid, files))
+        except kept.TooMuch as too_much:
+            self._points.append(_Point(before.pid, too_much.files, is_whole=False))
+            wire.send(self._control, wire.STAYS, b"files")
         _reap()
 
     def _roll_back(self, watch: run.Watch) -> None:
         """Go on from the newest point, after a program whose process is not to go on."""
-        self._end_all_but()
-        if not self._points:
-            run.report(self._control, watch, f"9 {watch.stopped or '-'} 0")
-            raise _Lost("its process ended, and there was no state to go back to")
-        status = self._wake(self._points[-1])
+        try:
+            self._end_all_but()
+            status = self._wake(self._points[-1])
+        except _Lost:
+            said = run.report(watch, f"9 {watch.stopped or '-'} 0")
+            wire.send_bytes(self._control, said)
+            raise
         self._put_files_back()
         wire.send(self._control, wire.BACK)
         self._report(watch, status, None)
@@ -195,25 +209,43 @@ class Session:
 
     def _wake(self, point: _Point) -> int:
         """Go on in another fork of a point. Returns the wait status of the fork before."""
-        line = self._active.line
+        if not usage.is_running(point.pid):
+            raise _Lost("the process that stayed behind to go back to has been killed")
         self._discard()
-        line.setblocking(True)
-        wire.send_bytes(line.fileno(), self._token)
         _signal(point.pid, signal.SIGCONT)
-        pid, status = self._hear_kept()
+        self._say(self._token)
+        pid, status = self._hear_kept(point.pid)
         self._is_ahead = False
-        os.close(self._active.ended)
-        self._active = run.Subject(pid, line, self._active.baseline)
-        _signal(pid, signal.SIGSTOP)
+        self._go_on_with(pid, status, self._active)
+        self._end_all_but(pid)
         return status
 
-    def _put_files_back(self) -> None:
-        if self._points:
-            point = self._points[-1]
-            self._points[-1] = _Point(point.pid, self._shelf.put_back(point.files))
+    def _go_on_with(self, pid: int, _: int, before: run.Subject) -> None:
+        try:
+            self._active = run.Subject(pid, before.line, before.baseline)
+        except ProcessLookupError:
+            raise _Lost("its process ended as it forked") from None
+        os.close(before.ended)
 
-    def _hear_kept(self) -> tuple[int, int]:
-        """Who goes on where a process has stayed behind, and how the one before ended."""
+    def _put_files_back(self) -> None:
+        point = self._points[-1]
+        if not point.is_whole:
+            return wire.send(self._control, wire.STAYS, b"files")
+        self._points[-1] = _Point(point.pid, self._shelf.put_back(point.files))
+
+    def _say(self, data: bytes) -> None:
+        """Write to whoever reads the line now, who may never do so."""
+        line = self._active.line
+        line.setblocking(True)
+        line.settimeout(_ANSWER_SECONDS)
+        try:
+            line.sendall(data)
+        except (TimeoutError, ConnectionError):
+            raise _Lost("its process does not listen") from None
+
+    def _hear_kept(self, behind: int) -> tuple[int, int]:
+        """Who goes on where ``behind`` has stayed, and how the one before ended."""
+        known = {behind, *(point.pid for point in self._points)}
         self._active.line.setblocking(False)
         poll = select.poll()
         poll.register(self._active.line, select.POLLIN)
@@ -224,8 +256,10 @@ class Session:
                 break
             data, sender = self._hear()
             for kind, payload in inbox.feed(data):
-                if kind == wire.KEPT and payload.split()[:1] == [b"%d" % sender]:
-                    return sender, int(payload.split()[1])
+                if kind == wire.KEPT and sender not in known:
+                    status = payload.removeprefix(b"%d " % sender)
+                    if status != payload:
+                        return sender, _wait_status(status)
         raise _Lost("its process does not answer")
 
     def _hear(self) -> tuple[bytes, int]:
@@ -258,6 +292,21 @@ def _open_shelf(setup: Mapping[str, Any]) -> kept.Shelf:
 def _signal(pid: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _stop(pid: int) -> None:
+    """Stop a process, and see that it has stopped."""
+    _signal(pid, signal.SIGSTOP)
+    until = time.monotonic() + _STOP_SECONDS
+    while usage.state(pid) not in ("T", "Z", "") and time.monotonic() < until:
+        time.sleep(0.0005)
+
+
+def _wait_status(said: bytes) -> int:
+    """How a process ended, as a process says that may not be ours any more."""
+    status = int(said) if len(said) < 6 and said.isdigit() else -1
+    is_one = os.WIFEXITED(status) or os.WIFSIGNALED(status)
+    return status if 0 <= status <= 0xFFFF and is_one else signal.SIGKILL
 
 
 def _reap() -> None:

@@ -1,7 +1,7 @@
 """A session's end of the line to its keeper: runs one cell after another in the same state.
 
 When a cell is over, the process forks: the child goes on as the session, and the parent stays
-behind as it is, stopped, a state to go back to. Woken, it forks again.
+behind as it is, a state to go back to: its keeper stops it. Woken, it forks again.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import script, wire
 from .line import Line
 
 # The program may put something else in their places.
-_fork, _kill, _leave, _pid, _wait = os.fork, os.kill, os._exit, os.getpid, os.waitpid
+_fork, _leave, _pid, _wait = os.fork, os._exit, os.getpid, os.waitpid
+_set_timer = signal.setitimer
 
 
 def serve(header: Mapping[str, Any], to_keeper: Line) -> NoReturn:
@@ -55,14 +57,23 @@ def _stay_behind(to_keeper: Line, token: bytes) -> None:
     Says ``KEPT``: who goes on, and how the child before this one ended.
     """
     ended = 0
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        _set_timer(timer, 0)  # who stays behind must not be woken by it
+    _collect_children()
     while True:
         child = _fork()
         if child == 0:
             return to_keeper.say(wire.KEPT, b"%d %d" % (_pid(), ended))
-        _kill(_pid(), signal.SIGSTOP)
-        # Woken: the child is no more, and what was said to it last is not for us.
         _, ended = _wait(child, 0)
+        # Woken: the child is no more, and what was said to it last is not for us.
         to_keeper.skip(token)
+
+
+def _collect_children() -> None:
+    """Those that have ended would stay until we do, and count as processes as long."""
+    with suppress(ChildProcessError):
+        while _wait(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _threads() -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import spaces
+from . import spaces, trees
 
 WORKSPACE = "/workspace"
 SHARED_MEMORY = "/dev/shm"
@@ -30,6 +31,11 @@ def inodes(setup: Mapping[str, Any]) -> int:
     return int(setup["inodes"]) + _BETWEEN_TWO_LOOKS
 
 
+def is_input(path: str) -> bool:
+    """It is not the program's own, but bound there."""
+    return os.lstat(path).st_dev != os.lstat(WORKSPACE).st_dev
+
+
 class Inputs:
     """Puts staged files where the program looks for them."""
 
@@ -40,21 +46,31 @@ class Inputs:
     def place(self, inputs: Sequence[tuple[str, str]]) -> None:
         """Bind each ``(name, place below the staging folder)`` into the working directory.
 
-        They are read-only, and cannot be removed or replaced; an input of the same name that is
-        there already is covered.
+        They are read-only, and cannot be removed or replaced by the program. Whatever a session
+        has in the place of one makes way for it; a file is covered.
         """
         for name, staged in inputs:
             target = f"{WORKSPACE}/{name}"
             self._make_folders(name)
+            self._make_way(target)
             if not os.path.lexists(target):
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
             spaces.bind(f"/proc/self/fd/{self._staged}/{staged}", target)
+
+    def _make_way(self, target: str) -> None:
+        if not os.path.lexists(target):
+            return
+        if is_input(target):
+            spaces.unbind(target)  # its source may be gone, and then it cannot be covered
+        elif not stat.S_ISREG(os.lstat(target).st_mode):
+            trees.remove(target, WORKSPACE)
 
     def _make_folders(self, name: str) -> None:
         folder = WORKSPACE
         for part in name.split("/")[:-1]:
             folder = f"{folder}/{part}"
-            if not os.path.isdir(folder):
+            if os.path.islink(folder) or not os.path.isdir(folder):
+                self._make_way(folder)
                 os.mkdir(folder)
                 # The program may write beside its inputs, in whichever folder they lie.
                 os.chmod(folder, 0o1777)

@@ -33,8 +33,8 @@ def park(setup: Mapping[str, Any], threads: Sequence[SetThreads], number: int) -
     """Wall this process in, wait for a program, become it; never returns."""
     try:
         walls = _wall_in(setup, number)
-        _use_all_processors(setup["threads"], threads)
         rehearsal.play()
+        _use_all_processors(setup["threads"], threads)
         wire.send(line.NUMBER, wire.READY, "\n".join(walls).encode())
     except BaseException as error:
         with suppress(BaseException):
@@ -65,6 +65,7 @@ def _become() -> int:
     status = main.run(header)
     if not main.is_a_fork:
         to_keeper.say(wire.FINISHED, bytes([status & 0xFF, 0]))
+        to_keeper.rest()
     return status
 
 

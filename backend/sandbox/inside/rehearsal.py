@@ -18,13 +18,30 @@ from contextlib import contextmanager
 
 from . import artifacts, kernel, line, places, run, script, wire
 
-_PANDAS = """
-import pandas as pd
-df = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"]})
-print(df.groupby("b")["a"].sum(), df["a"].mean())
-df
-"""
+_SHORT = {"pandas": "import pandas as pd\nprint(pd.DataFrame({'a': [1, 2, 3]})['a'].sum())\n1"}
+"""What is gone through in each process: by the library that it needs, or else the plain one."""
 _PLAIN = "import math\nprint(math.pi)\n1"
+_LONG = {
+    "pandas": """
+import io, math, random
+import pandas as pd
+df = pd.read_csv(io.StringIO("a,b,c\\n1,x,2026-01-01\\n2,y,2026-02-01\\n"), parse_dates=["c"])
+print(df.groupby("b")["a"].agg(["sum", "mean"]), df.describe(), df.merge(df, on="b").sort_values("a_x"))
+print(df.pivot_table(index="b", values="a"), df["c"].dt.month.value_counts(), df.to_csv())
+df
+""",
+    "matplotlib.pyplot": """
+import io
+import matplotlib.pyplot as plt
+figure, axes = plt.subplots()
+axes.plot([1, 2, 3], [1, 4, 9], label="a")
+axes.set_title("t")
+axes.legend()
+figure.savefig(io.BytesIO(), format="png", bbox_inches="tight")
+plt.close(figure)
+""",
+}
+"""What is gone through once, in the process that all others come from."""
 _LIMITS = {
     "memory_bytes": 1 << 40,
     "disk_bytes": 1 << 40,
@@ -48,17 +65,27 @@ def keep() -> None:
     watch = run.Watch(theirs.fileno(), {"allow_network": False}, header["limits"])
     watch.until_over(subject)
     artifacts.may_be_there(places.WORKSPACE)
-    run.report(theirs.fileno(), watch, f"{0} - 0")
-    wire.send(theirs.fileno(), wire.DONE)
+    wire.send_bytes(theirs.fileno(), run.report(watch, f"{0} - 0") + wire.frame(wire.DONE))
     os.close(subject.ended)
     for end in (ours, theirs, line_here, line_there):
         end.close()
 
 
+def play_long() -> None:
+    """What programs do with the libraries: what these import at their first use, all will have."""
+    for library, code in _LONG.items():
+        if library in sys.modules:
+            _play(code)
+
+
 def play() -> None:
     """What a program's process does with a program; nothing of it remains but the memory."""
+    _play(next((code for library, code in _SHORT.items() if library in sys.modules), _PLAIN))
+    _reseed()
+
+
+def _play(code: str) -> None:
     ours, theirs = socket.socketpair()
-    code = _PANDAS if "pandas" in sys.modules else _PLAIN
     program = {
         "code": code,
         "inputs": [],
@@ -76,11 +103,12 @@ def play() -> None:
     kernel.set_rlimits({name: _hard_limit(name) for name in limits})
     with _nothing_printed(), script.left_as_it_was():
         main = script.Main(header, to_keeper)
-        script.flush(main.execute(header))
+        main.execute(header)
+        main.hand_out()
+        script.flush(0)
     to_keeper.say(wire.FINISHED, b"\0\0")
     ours.close()
     theirs.close()
-    _reseed()
 
 
 def _hard_limit(name: str) -> int:
@@ -92,12 +120,12 @@ def _nothing_printed() -> Iterator[None]:
     kept = os.dup(1)
     null = os.open("/dev/null", os.O_WRONLY)
     os.dup2(null, 1)
+    os.close(null)
     try:
         yield
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-        os.close(null)
 
 
 def _reseed() -> None:

@@ -159,14 +159,14 @@ class Run:
         watch = Watch(self._control, self._setup, limits)
         watch.until_over(self._subject)
         if watch.finished is not None and not artifacts.may_be_there(places.WORKSPACE):
-            # Taking its memory apart takes longer than many a program, and nobody waits for it.
-            kill_all()
-            report(self._control, watch, f"{watch.finished << 8} - 0")
-        else:
-            report(self._control, watch, _end_everything(self._subject, watch))
-            collector = artifacts.Collector(self._control, limits, watch.artifact_seconds)
-            collector.send_all(places.WORKSPACE)
-        wire.send(self._control, wire.DONE)
+            # It dies with us, now. Taking its memory apart takes longer than many a program, and
+            # nobody waits for it.
+            said = report(watch, f"{watch.finished << 8} - 0")
+            return wire.send_bytes(self._control, said + wire.frame(wire.DONE))
+        wire.send_bytes(self._control, report(watch, _end_everything(self._subject, watch)))
+        collector = artifacts.Collector(self._control, limits, watch.artifact_seconds)
+        collector.send_all(places.WORKSPACE)
+        return wire.send(self._control, wire.DONE)
 
 
 def fit_shared_memory(setup: Mapping[str, Any], limits: Mapping[str, Any]) -> None:
@@ -176,11 +176,10 @@ def fit_shared_memory(setup: Mapping[str, Any], limits: Mapping[str, Any]) -> No
         spaces.resize_private(places.SHARED_MEMORY, size, places.inodes(setup))
 
 
-def report(control: int, watch: Watch, ended: str) -> None:
-    """Tell how the program ended, then what it says of itself."""
-    wire.send(control, wire.ENDED, ended.encode())
-    for kind, payload in watch.claims.items():
-        wire.send(control, kind, payload)
+def report(watch: Watch, ended: str) -> bytes:
+    """Frames that tell how the program ended, then what it says of itself."""
+    frames = [wire.frame(kind, payload) for kind, payload in watch.claims.items()]
+    return wire.frame(wire.ENDED, ended.encode()) + b"".join(frames)
 
 
 def kill_all() -> None:

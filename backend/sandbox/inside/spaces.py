@@ -25,6 +25,7 @@ NEW_NETWORK = 0x40000000
 
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_EXECUTION, _REMOUNT = 1, 2, 4, 8, 32
 _BIND, _RECURSIVE = 4096, 16384
+_DETACH, _NOT_A_LINK = 2, 8
 
 
 def _check(result: int, what: str) -> int:
@@ -111,6 +112,11 @@ def resize_private(place: str, size: int, inodes: int) -> None:
 def bind(source: str, target: str) -> None:
     """Show a file in another place, writable only where it is so already."""
     _mount(source, target, None, _BIND)
+
+
+def unbind(target: str) -> None:
+    """Take away what ``bind`` put there last; who has it open keeps it."""
+    _check(_LIBC.umount2(os.fsencode(target), _DETACH | _NOT_A_LINK), f"umount2({target})")
 
 
 def hide(folder: str) -> int:

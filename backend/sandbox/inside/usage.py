@@ -85,7 +85,12 @@ def living() -> list[int]:
 
 def is_running(pid: int) -> bool:
     """It is there, and has not ended."""
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] not in ([b"Z"], [])
+    return state(pid) not in ("Z", "")
+
+
+def state(pid: int) -> str:
+    """The kernel's letter for what it does, ``T`` when it is stopped; empty when it is gone."""
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].strip()[:1].decode()
 
 
 def resident_bytes(pid: int) -> int:

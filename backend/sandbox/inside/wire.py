@@ -75,18 +75,18 @@ class Gone(Exception):
     """The other end is closed: there is nobody to work for."""
 
 
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """One frame."""
+    return kind + len(payload).to_bytes(4, "little") + payload
+
+
 def send(fd: int, kind: bytes, payload: bytes = b"") -> None:
     """Write one frame whole.
 
     Raises:
         Gone: nobody reads.
     """
-    head = kind + len(payload).to_bytes(4, "little")
-    if len(payload) < CHUNK:
-        send_bytes(fd, head + payload)
-    else:
-        send_bytes(fd, head)
-        send_bytes(fd, payload)
+    send_bytes(fd, frame(kind, payload))
 
 
 def send_bytes(fd: int, data: bytes) -> None:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from . import blas, fonts, keeper, kernel, program, spaces, wire
+from . import blas, fonts, keeper, kernel, program, rehearsal, spaces, wire
 
 _DESCRIPTORS = 3
 """A child is born with a control channel, a stdout and a stderr."""
@@ -52,6 +52,7 @@ def _serve(control: int) -> None:
     setup = wire.receive_values(control, wire.SETUP)
     program.prepare()
     imported = list(_import(setup["modules"], control))
+    rehearsal.play_long()
     _stay_alone()
     for name, text in fonts.made_here():
         wire.send(control, wire.FONTS, f"{name}\n{text}".encode())

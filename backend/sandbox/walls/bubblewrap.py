@@ -191,6 +191,9 @@ def _environment(interpreter: Interpreter) -> list[str]:
         "PYTHON_CODER_FONTS": f"{RUNNER}/fonts",
         # One for the zygote, which forks; programs get theirs at their start.
         **dict.fromkeys(THREAD_VARIABLES, "1"),
+        # As a power of two of cycles: its threads would spin for tens of milliseconds before they
+        # sleep, on a processor that others wait for.
+        "OPENBLAS_THREAD_TIMEOUT": "12",
         # Arrow's allocator would start a thread of its own at import.
         "JE_ARROW_MALLOC_CONF": "background_thread:false",
     }

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from contextlib import suppress
 
 from backend.sandbox.endings import see_through
@@ -93,11 +94,11 @@ class Child:
             self.streams.let_go()
         pid = await self._hear_hello(self._control)
         if self._groups is not None:
-            self.group = self._groups.new_group()
-            self.group.limit_memory(memory_limit)
-            self._memory_limit = memory_limit
             # The kernel takes milliseconds for it, in which it waits for others.
-            await see_through(asyncio.to_thread(_join, self.group, pid))
+            self.group = await see_through(
+                asyncio.to_thread(_put_into_a_group, self._groups, pid, memory_limit)
+            )
+            self._memory_limit = memory_limit
         # It answers what follows, so it lives, so the number is still its own.
         self.reader, self._writer = await self._connect(self._control)
         self._writer.write(_frame(wire.GO))
@@ -191,7 +192,7 @@ class Child:
         finally:
             self._close()
             if self.group is not None:
-                await _remove(self.group)
+                await asyncio.to_thread(_remove, self.group)
 
     def _close(self) -> None:
         self.streams.close()
@@ -205,14 +206,17 @@ def _frame(kind: bytes, payload: bytes = b"") -> bytes:
     return kind + len(payload).to_bytes(4, "little") + payload
 
 
-def _join(group: Cgroup, pid: int) -> None:
+def _put_into_a_group(groups: Cgroups, pid: int, memory_limit: int) -> Cgroup:
+    group = groups.new_group()
+    group.limit_memory(memory_limit)
     with suppress(ProcessLookupError):  # it died meanwhile, and will not answer
         group.add(pid)
+    return group
 
 
-async def _remove(group: Cgroup) -> None:
+def _remove(group: Cgroup) -> None:
     """What is still there after a while is left for the executor's end."""
     for _ in range(_MOST_REMOVALS):
         if group.remove():
             return
-        await asyncio.sleep(_BETWEEN_REMOVALS_SECONDS)
+        time.sleep(_BETWEEN_REMOVALS_SECONDS)

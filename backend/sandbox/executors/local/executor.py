@@ -67,6 +67,8 @@ class LocalExecutor(Executor):
             warm=bool(settings.preimported_modules),
         )
         self._sessions: dict[LocalSession, Child] = {}
+        self._openings = 0
+        """Sessions that wait for their child."""
         self._isolation: Isolation | None = None
 
     @property
@@ -108,12 +110,16 @@ class LocalExecutor(Executor):
     async def open_session(self) -> LocalSession:
         """A session (see ``Executor.open_session``)."""
         most = self._settings.max_sessions
-        if len(self._sessions) >= most:
+        if len(self._sessions) + self._openings >= most:
             raise Busy(
                 f"{most} sessions are open, which is as many as may be.",
                 "Close one, wait, or raise PYTHON_CODE_MAX_SESSIONS.",
             )
-        child = await self.pool.take()
+        self._openings += 1
+        try:
+            child = await self.pool.take()
+        finally:
+            self._openings -= 1
         session = LocalSession(
             child,
             lambda request: self._prepared(request, is_session=True),

@@ -76,6 +76,11 @@ def result_of(
 
 
 def _session_notes(report: Report) -> list[str]:
+    if report.back and report.stays == "files":
+        return [
+            "The program's process did not come to its end, so the session was rolled back: its "
+            "variables are as they were before this program. Its files are not: there are too many."
+        ]
     if report.back:
         return [
             "The program's process did not come to its end, so the session was rolled back: its "

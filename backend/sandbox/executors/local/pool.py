@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import SandboxUnavailable
@@ -14,14 +16,11 @@ from backend.sandbox.endings import see_through
 from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.zygote import Zygote
 
-_MOST_CHILDREN = 5000
-"""Of one zygote: all of them have its hash seed and its addresses."""
-_MOST_SECONDS = 3600.0
+_LOG = logging.getLogger(__name__)
 _BIRTHS_AT_A_TIME = 2
-_IDLE_SECONDS = 60.0
-"""Without a shortage, after which one child fewer is kept ready."""
 _RETRY_SECONDS = 1.0
-_LOOK_SECONDS = 5.0
+_MOST_RETRY_SECONDS = 600.0
+"""What does not start is tried ever less often: each time costs seconds of a processor."""
 _CAN_BE_CUT_SHORT = "cut short"
 """The name of tasks that closing does not wait for."""
 
@@ -30,22 +29,37 @@ StartZygote = Callable[[bool], Awaitable[Zygote]]
 Bear = Callable[[Zygote], Awaitable[Child]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Habits:
+    """When a pool parts with what it has."""
+
+    most_children: int = 5000
+    """Of one zygote: all of them have its hash seed and its addresses."""
+    most_seconds: float = 3600.0
+    """A zygote's age."""
+    idle_seconds: float = 60.0
+    """Without a shortage, after which one child fewer is kept ready."""
+    look_seconds: float = 5.0
+    """Between two looks at all of this, when nothing happens."""
+
+
 class _Generation:
     """A zygote with the children it has ready, and the number of those that are in use."""
 
-    def __init__(self, zygote: Zygote, *, is_warm: bool) -> None:
+    def __init__(self, zygote: Zygote, habits: Habits, *, is_warm: bool) -> None:
         self.zygote = zygote
         self.is_warm = is_warm
         self.ready: deque[Child] = deque()
         self.births = 0
         """Under way."""
         self.in_use = 0
-        self._until = time.monotonic() + _MOST_SECONDS
+        self._most_children = habits.most_children
+        self._until = time.monotonic() + habits.most_seconds
 
     @property
     def is_worn(self) -> bool:
         """It is time for another."""
-        is_old = self.zygote.children >= _MOST_CHILDREN or time.monotonic() >= self._until
+        is_old = self.zygote.children >= self._most_children or time.monotonic() >= self._until
         return is_old or not self.zygote.is_alive
 
 
@@ -57,8 +71,16 @@ class Pool:
     """
 
     def __init__(
-        self, start_zygote: StartZygote, bear: Bear, *, size: int, most: int, warm: bool
+        self,
+        start_zygote: StartZygote,
+        bear: Bear,
+        *,
+        size: int,
+        most: int,
+        warm: bool,
+        habits: Habits | None = None,
     ) -> None:
+        self._habits = habits or Habits()
         self._start_zygote = start_zygote
         self._bear = bear
         self._size = self._wanted = size
@@ -73,6 +95,9 @@ class Pool:
         self._last_shortage = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._failures = 0
+        self.why_cold = ""
+        """Why there is no zygote that has imported everything, though there should be."""
         self.shortages = 0
         """How often a child had to be born while someone waited."""
 
@@ -192,7 +217,7 @@ class Pool:
     async def _renew(self, *, warm: bool) -> None:
         """Start another zygote, which has all children from now on."""
         zygote = await self._start_zygote(warm)
-        old, self._generation = self._generation, _Generation(zygote, is_warm=warm)
+        old, self._generation = self._generation, _Generation(zygote, self._habits, is_warm=warm)
         self._look.set()
         if old is not None:
             self._retire(old)
@@ -212,7 +237,7 @@ class Pool:
             self._see_to_the_zygote()
             self._see_to_the_children()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_SECONDS):
+                async with asyncio.timeout(self._habits.look_seconds):
                     await self._look.wait()
             self._look.clear()
 
@@ -228,17 +253,35 @@ class Pool:
     async def _renew_ahead(self) -> None:
         try:
             await self._renew(warm=self._wants_warm)
-        except SandboxUnavailable:
-            await asyncio.sleep(_RETRY_SECONDS)  # whoever asks for a child is told why
+            self._failures, self.why_cold = 0, ""
+        except SandboxUnavailable as error:
+            self._note_failure(error)
+            await self._renew_cold()
+            # Whoever asks for a child where there can be none is told why.
+            seconds = _RETRY_SECONDS * 4 ** min(self._failures - 1, 9)
+            await asyncio.sleep(min(seconds, _MOST_RETRY_SECONDS))
         finally:
             self._is_renewing = False
             self._look.set()
+
+    def _note_failure(self, error: SandboxUnavailable) -> None:
+        self._failures += 1
+        if self._wants_warm and self.why_cold != str(error):
+            self.why_cold = str(error)
+            _LOG.warning("Programs start without imports ahead. %s", error)
+
+    async def _renew_cold(self) -> None:
+        """A zygote that has imported nothing wears out as well, and dies."""
+        generation = self._generation
+        if self._wants_warm and (generation is None or generation.is_worn):
+            with suppress(SandboxUnavailable):
+                await self._renew(warm=False)
 
     def _see_to_the_children(self) -> None:
         generation = self._generation
         if generation is None:
             return
-        if time.monotonic() - self._last_shortage > _IDLE_SECONDS:
+        if time.monotonic() - self._last_shortage > self._habits.idle_seconds:
             self._wanted = max(self._size, self._wanted - 1)
             self._last_shortage = time.monotonic()
         while len(generation.ready) > self._wanted:
@@ -246,7 +289,8 @@ class Pool:
             generation.in_use += 1
             self._in_background(self._bury(child, generation))
         # What is ready of one that is about to be replaced is born in vain.
-        wanted = self._wanted if generation.is_warm == self._wants_warm else 1
+        is_to_stay = generation.is_warm == self._wants_warm or self.why_cold
+        wanted = self._wanted if is_to_stay else 1
         missing = wanted - len(generation.ready) - generation.births
         for _ in range(min(missing, _BIRTHS_AT_A_TIME - generation.births)):
             generation.births += 1

@@ -7,6 +7,7 @@ Every length is bounded and every name is made harmless before anyone else sees 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from backend.sandbox.file_types import media_type
@@ -63,23 +64,17 @@ class Reader:
         self.walls: tuple[str, ...] = ()
         """What the program's process built around itself."""
         self.report = Report()
-        self.happened = asyncio.Event()
-        """Something came after which whoever waits should look: the end of a program, of a report,
-        or of the channel."""
+        self._head = b""
+        self._payload: bytes | None = None
+        """Of the frame whose rest has not come yet."""
         self.closed = False
         """Nothing more will come."""
-
-    @property
-    def is_over(self) -> bool:
-        """The program has ended, or there is nobody to say so."""
-        return self.report.ended or self.closed
 
     def next_report(self) -> None:
         """Begin with an empty one."""
         self.report = Report()
         self._bytes = 0
         self._names.clear()
-        self.happened.clear()
 
     async def read_ready(self) -> None:
         """Until the keeper stands ready; otherwise ``report.failure`` says why not."""
@@ -89,25 +84,35 @@ class Reader:
         except _ENDS:
             self.closed = True
 
+    async def read_end(self) -> None:
+        """Until the program has ended, or there is nobody to say so. May be cut short, and resumed."""
+        await self._read_until(lambda report: report.ended or report.done)
+
     async def read_report(self) -> None:
         """Until a report is complete or the channel ends; a malformed frame is the end, too."""
+        await self._read_until(lambda report: report.done)
+
+    async def _read_until(self, is_enough: Callable[[Report], bool]) -> None:
         try:
-            while not (self.report.done or self.report.failure):
+            while not (self.closed or is_enough(self.report) or self.report.failure):
                 await self._read_one()
         except _ENDS:
             self.closed = True
-        finally:
-            self.happened.set()
 
     async def _read_one(self) -> None:
-        head = await self._stream.readexactly(wire.HEADER_BYTES)
+        head = self._head = self._head or await self._stream.readexactly(wire.HEADER_BYTES)
         kind, size = head[:1], int.from_bytes(head[1:], "little")
         if size > _MAX_FRAME_BYTES:
             raise ValueError(f"a frame of {size} bytes")
-        payload = await self._stream.readexactly(size)
+        if self._payload is None:
+            self._payload = await self._stream.readexactly(size)
+        payload = self._payload
         if kind == wire.ARTIFACT:
             await self._read_artifact(payload)
-        elif kind in _CLAIMS:
+        self._head, self._payload = b"", None
+        if kind == wire.ARTIFACT:
+            return
+        if kind in _CLAIMS:
             self.report.claims[kind] = payload
         else:
             self._note(kind, payload.decode("utf-8", "replace"))
@@ -143,16 +148,15 @@ class Reader:
         self.report.stopped = "" if stopped == "-" else stopped
         self.report.cpu_s = int(cpu_us) / 1_000_000
         self.report.ended = True
-        self.happened.set()
 
     async def _read_artifact(self, head: bytes) -> None:
         digits, _, raw_name = head.partition(b" ")
         size = int(digits)
-        self._bytes += size
-        too_much = size > self._caps.file_bytes or self._bytes > self._caps.total_bytes
+        too_much = size > self._caps.file_bytes or self._bytes + size > self._caps.total_bytes
         if size < 0 or too_much or len(self._names) >= self._caps.files:
             raise ValueError("artifacts beyond what was allowed")
         content = await self._stream.readexactly(size)
+        self._bytes += size
         name = self._unique(harmless_name(raw_name[:_MAX_NAME_BYTES]))
         self._names.add(name)
         self.report.artifacts.append(

@@ -46,15 +46,9 @@ async def run_once(
     reader.next_report()
     child.allow_memory(limits.group_bytes(is_session=is_session))
     began = time.monotonic()
-    child.streams.listen(limits.output_bytes, reader.happened.set)
-    reading = asyncio.create_task(reader.read_report())
-    try:
-        await child.send(wire.RUN, header)
-        stopped, seconds_left = await _until_over(child, limits, is_session)
-        duration = time.monotonic() - began
-        await asyncio.wait({reading}, timeout=seconds_left)
-    finally:
-        reading.cancel()
+    stopped = await _until_over(child, header, limits)
+    duration = time.monotonic() - began
+    await _until_reported(child, limits, stopped, is_session=is_session)
     stdout, stderr = child.streams.finish()
     report = reader.report
     if report.failure and not report.ended:
@@ -74,29 +68,38 @@ def _was_out_of_memory(child: Child) -> bool:
     return child.group.oom_kills() > child.oom_kills
 
 
-async def _until_over(
-    child: Child, limits: Limits, is_session: bool
-) -> tuple[StoppedBy | None, float]:
-    """Wait for the program's end, or bring it about.
+async def _until_over(child: Child, header: bytes, limits: Limits) -> StoppedBy | None:
+    """Start the program and wait for its end. Returns why it is to be ended, if it is."""
+    try:
+        async with asyncio.timeout(limits.timeout_s) as patience:
+            child.streams.listen(limits.output_bytes, lambda: _give_up(patience))
+            await child.send(wire.RUN, header)
+            await child.reader.read_end()
+    except TimeoutError:
+        return "output" if child.streams.is_flooded else "timeout"
+    return None
 
-    Returns:
-        Our reason, if it was ours, and the seconds that its artifacts may take.
-    """
+
+def _give_up(patience: asyncio.Timeout) -> None:
+    with suppress(RuntimeError):  # it is over already
+        patience.reschedule(0)
+
+
+async def _until_reported(
+    child: Child, limits: Limits, stopped: StoppedBy | None, *, is_session: bool
+) -> None:
+    """Wait for the rest of the report; of a program that is to be ended, bring the end about."""
     reader = child.reader
+    began = time.monotonic()
+    seconds = limits.artifacts.seconds + 2
+    if stopped is not None:
+        seconds = _SESSION_GRACE_SECONDS if is_session else _SECONDS_WHEN_STOPPED
+        await child.send(wire.STOP, b"%d" % _ARTIFACT_MS_WHEN_STOPPED)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SESSION_GRACE_SECONDS if is_session else _GRACE_SECONDS):
+                await reader.read_end()
+        if not (reader.report.ended or reader.closed):
+            child.kill()
     with suppress(TimeoutError):
-        async with asyncio.timeout(limits.timeout_s):
-            await reader.happened.wait()
-    if reader.is_over:
-        return None, limits.artifacts.seconds + 2
-    asked = time.monotonic()
-    reason: StoppedBy = "output" if child.streams.is_flooded else "timeout"
-    await child.send(wire.STOP, b"%d" % _ARTIFACT_MS_WHEN_STOPPED)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SESSION_GRACE_SECONDS if is_session else _GRACE_SECONDS):
-            while not reader.is_over:
-                reader.happened.clear()
-                await reader.happened.wait()
-    if not reader.is_over:
-        child.kill()
-    most = _SESSION_GRACE_SECONDS if is_session else _SECONDS_WHEN_STOPPED
-    return reason, max(0.0, asked + most - time.monotonic())
+        async with asyncio.timeout(max(0.0, began + seconds - time.monotonic())):
+            await reader.read_report()

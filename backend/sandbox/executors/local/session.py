@@ -87,14 +87,18 @@ class LocalSession(Session):
         """Go back to before the last program (see ``Session.undo``)."""
         async with self._turn:
             self._stay()
-            reader = self._child.reader
-            reader.next_report()
-            await self._child.send(wire.UNDO)
-            await self._hear_report()
-            self._expire_later()
-            if reader.report.lost or not reader.report.done:
-                raise self._lose(reader.report.lost or "its process ended")
-            return reader.report.back
+            # Seen through: else what is said about it would be taken for the next program's.
+            return await see_through(self._go_back())
+
+    async def _go_back(self) -> bool:
+        reader = self._child.reader
+        reader.next_report()
+        await self._child.send(wire.UNDO)
+        await self._hear_report()
+        self._expire_later()
+        if reader.report.lost or not reader.report.done:
+            raise self._lose(reader.report.lost or "its process ended")
+        return reader.report.back
 
     async def aclose(self) -> None:
         """End every process of the session and forget its files."""
@@ -112,6 +116,8 @@ class LocalSession(Session):
             raise SessionGone(f"The session is no more: {why}.", "Open another one.")
 
     def _expire_later(self) -> None:
+        if self._why_gone:
+            return
         loop = asyncio.get_running_loop()
         self._expiry = loop.call_later(self._idle_s, self._expire)
 

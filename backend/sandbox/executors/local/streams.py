@@ -66,8 +66,9 @@ class Streams:
             asyncio.get_running_loop().remove_reader(fd)
             return False
         self._captures[fd].feed(data)
-        if self.is_flooded and self._on_flood is not None:
+        if self._on_flood is not None and self.is_flooded:
             self._on_flood()
+            self._on_flood = None
         return True
 
     @property
