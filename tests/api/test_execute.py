@@ -117,7 +117,7 @@ def test_what_has_no_html_says_so(client: httpx.Client) -> None:
         ({"code": "1", "timeout_s": -1}, 400, "timeout_s"),
         ({"code": "1", "timeout_s": "soon"}, 400, "timeout_s"),
         ({"code": "1", "memory_mb": 0}, 400, "memory_mb"),
-        ({"code": "1", "session_id": "s"}, 400, "session_id"),
+        ({"code": "1", "session_id": "s"}, 404, "session_id"),
         ({"code": "1", "file_ids": ["file-9"]}, 404, "file_ids"),
         ({"code": "#" * 1_000_001}, 400, "code"),
         ({"code": "1", "figure_formats": ["jpg"]}, 400, "figure_formats.0"),
