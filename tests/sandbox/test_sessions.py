@@ -387,9 +387,11 @@ async def test_a_session_that_nobody_uses_expires(settings: Settings) -> None:
 
 
 async def test_a_program_that_takes_longer_than_idling_is_not_idle(settings: Settings) -> None:
-    async with opened(settings, session_idle_s=0.2) as executor:
-        async with await executor.open_session() as session:
-            assert (await cells(session)("import time; time.sleep(0.6)")).success
+    async with (
+        opened(settings, session_idle_s=0.2) as executor,
+        await executor.open_session() as session,
+    ):
+        assert (await cells(session)("import time; time.sleep(0.6)")).success
 
 
 async def test_so_many_sessions_and_no_more(settings: Settings) -> None:

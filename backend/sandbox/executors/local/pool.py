@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import SandboxUnavailable
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.generation import Generation, Habits
 from backend.sandbox.executors.local.zygote import Zygote
 
-_LOG = logging.getLogger(__name__)
 _BIRTHS_AT_A_TIME = 2
+_NOTICE_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 600.0
 """What does not start is tried ever less often: each time costs seconds of a processor."""
@@ -27,40 +26,6 @@ _CAN_BE_CUT_SHORT = "cut short"
 StartZygote = Callable[[bool], Awaitable[Zygote]]
 """Start one: True for one that has imported everything, False for one that has imported nothing."""
 Bear = Callable[[Zygote], Awaitable[Child]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Habits:
-    """When a pool parts with what it has."""
-
-    most_children: int = 5000
-    """Of one zygote: all of them have its hash seed and its addresses."""
-    most_seconds: float = 3600.0
-    """A zygote's age."""
-    idle_seconds: float = 60.0
-    """Without a shortage, after which one child fewer is kept ready."""
-    look_seconds: float = 5.0
-    """Between two looks at all of this, when nothing happens."""
-
-
-class _Generation:
-    """A zygote with the children it has ready, and the number of those that are in use."""
-
-    def __init__(self, zygote: Zygote, habits: Habits, *, is_warm: bool) -> None:
-        self.zygote = zygote
-        self.is_warm = is_warm
-        self.ready: deque[Child] = deque()
-        self.births = 0
-        """Under way."""
-        self.in_use = 0
-        self._most_children = habits.most_children
-        self._until = time.monotonic() + habits.most_seconds
-
-    @property
-    def is_worn(self) -> bool:
-        """It is time for another."""
-        is_old = self.zygote.children >= self._most_children or time.monotonic() >= self._until
-        return is_old or not self.zygote.is_alive
 
 
 class Pool:
@@ -86,8 +51,8 @@ class Pool:
         self._size = self._wanted = size
         self._most = most
         self._wants_warm = warm
-        self._generation: _Generation | None = None
-        self._lent: dict[Child, _Generation] = {}
+        self._generation: Generation | None = None
+        self._lent: dict[Child, Generation] = {}
         self._renewing = asyncio.Lock()
         self._is_renewing = False
         self._look = asyncio.Event()
@@ -143,7 +108,7 @@ class Pool:
                 child = await self._bear(generation.zygote)
             except SandboxUnavailable:
                 self._leave(generation)
-                if generation.zygote.is_alive or attempt == 2:
+                if attempt == 2 or not await _ends_soon(generation.zygote):
                     raise
             except BaseException:
                 self._leave(generation)
@@ -169,13 +134,14 @@ class Pool:
         self.give_back(child)
 
     def give_back(self, child: Child) -> None:
-        """The child has been used: see to its end, without waiting for it."""
+        """The child has been used: it ends now, and nobody waits for that."""
+        child.kill()
         generation = self._lent.pop(child, None)
         self._look.set()  # not before: having another now would have delayed this one
         if generation is not None:
             self._in_background(self._bury(child, generation))
 
-    def _pop(self, generation: _Generation) -> Child | None:
+    def _pop(self, generation: Generation) -> Child | None:
         while generation.ready:
             child = generation.ready.popleft()
             if not generation.ready:
@@ -193,18 +159,18 @@ class Pool:
         self._wanted = min(self._wanted + 1, self._most)
         self._look.set()
 
-    async def _bury(self, child: Child, generation: _Generation) -> None:
+    async def _bury(self, child: Child, generation: Generation) -> None:
         try:
             await child.aclose()
         finally:
             self._leave(generation)
 
-    def _leave(self, generation: _Generation) -> None:
+    def _leave(self, generation: Generation) -> None:
         generation.in_use -= 1
         if generation is not self._generation and not generation.in_use:
             self._in_background(generation.zygote.aclose())
 
-    async def _living(self) -> _Generation:
+    async def _living(self) -> Generation:
         generation = self._generation
         if generation is None or not generation.zygote.is_alive:
             async with self._renewing:
@@ -217,12 +183,12 @@ class Pool:
     async def _renew(self, *, warm: bool) -> None:
         """Start another zygote, which has all children from now on."""
         zygote = await self._start_zygote(warm)
-        old, self._generation = self._generation, _Generation(zygote, self._habits, is_warm=warm)
+        old, self._generation = self._generation, Generation(zygote, self._habits, is_warm=warm)
         self._look.set()
         if old is not None:
             self._retire(old)
 
-    def _retire(self, generation: _Generation) -> None:
+    def _retire(self, generation: Generation) -> None:
         """Let go of what it has ready; it ends when nobody uses a child of its any more."""
         generation.in_use += 1
         while generation.ready:
@@ -266,9 +232,10 @@ class Pool:
 
     def _note_failure(self, error: SandboxUnavailable) -> None:
         self._failures += 1
-        if self._wants_warm and self.why_cold != str(error):
+        if self._wants_warm and not self.why_cold:
             self.why_cold = str(error)
-            _LOG.warning("Programs start without imports ahead. %s", error)
+            log = logging.getLogger("backend.sandbox")
+            log.warning("Programs start without imports ahead. %s", error)
 
     async def _renew_cold(self) -> None:
         """A zygote that has imported nothing wears out as well, and dies."""
@@ -297,7 +264,7 @@ class Pool:
             generation.in_use += 1
             self._in_background(self._bear_ahead(generation), _CAN_BE_CUT_SHORT)
 
-    async def _bear_ahead(self, generation: _Generation) -> None:
+    async def _bear_ahead(self, generation: Generation) -> None:
         child = None
         try:
             child = await self._bear(generation.zygote)
@@ -318,3 +285,11 @@ class Pool:
         task = asyncio.create_task(work, name=name or None)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+async def _ends_soon(zygote: Zygote) -> bool:
+    """Whether it is at its end, which is noticed a moment after that of its children."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_NOTICE_SECONDS):
+            await zygote.wait()
+    return not zygote.is_alive
