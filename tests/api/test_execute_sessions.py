@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from backend.config.settings import Settings, load_settings
 from backend.store.database import open_database
 from backend.store.sessions import SessionStore
 from tests.api.conftest import Serve, running
-from tests.api.test_presence import BUSY_S, ENDLESS, gone, until
+from tests.api.test_presence import BUSY_S, ENDLESS, until
 from tests.scripts import write_script
 
 pytestmark = pytest.mark.sandbox
@@ -84,10 +85,16 @@ def seconds_used() -> dict[psutil.Process, float]:
     return used
 
 
-def computing_since(before: dict[psutil.Process, float]) -> set[psutil.Process]:
-    """The processes that have been computing for a while since then."""
-    now = seconds_used()
-    return {process for process in now if now[process] - before.get(process, 0) > BUSY_S}
+def grown(before: dict[psutil.Process, float], seconds: float) -> bool:
+    """Whether a process has used more than so many processor seconds since then."""
+    return any(used - before.get(each, 0) > seconds for each, used in seconds_used().items())
+
+
+def is_settled() -> bool:
+    """Nothing computes, such as a server that is still getting its sandboxes ready."""
+    before = seconds_used()
+    threading.Event().wait(0.3)
+    return not grown(before, 0.1)
 
 
 def test_a_session_begins_empty_and_is_listed(server: httpx.Client, begun: str) -> None:
@@ -209,17 +216,17 @@ async def _keep_session_of_somebody(session_id: str, settings: Settings) -> None
 def test_a_deleted_session_is_gone_with_what_ran_in_it(server: httpx.Client) -> None:
     session_id = begin(server)
     run(server, session_id, "x = 1")
+    until(is_settled)
     before = seconds_used()
     with ThreadPoolExecutor() as threads:
         endless = threads.submit(ask, server, session_id, ENDLESS, timeout_s=300)
-        running_now = until(lambda: computing_since(before))
+        until(lambda: grown(before, BUSY_S))
         waiting = threads.submit(ask, server, session_id, "x")
         assert server.delete(f"/v1/sessions/{session_id}").status_code == 200
         assert waiting.result().status_code == 404
     ended = endless.result().json()
     assert ended["success"] is False
     assert "deleted" in ended["notes"][0]
-    until(lambda: gone(running_now))
     assert ask(server, session_id, "x").status_code == 404
     assert server.post(f"/v1/sessions/{session_id}/undo").status_code == 404
 
@@ -239,6 +246,7 @@ def test_a_client_that_goes_ends_its_program_and_not_the_session(
     server: httpx.Client, begun: str
 ) -> None:
     run(server, begun, "x = 1")
+    until(is_settled)
     before = seconds_used()
     address = (server.base_url.host, server.base_url.port or 80)
     body = {"code": f"x = 2\n{ENDLESS}", "session_id": begun, "timeout_s": 300}
@@ -249,8 +257,7 @@ def test_a_client_that_goes_ends_its_program_and_not_the_session(
     )
     with socket.create_connection(address) as connection:
         connection.sendall(head.encode() + content)
-        running_now = until(lambda: computing_since(before))
-    until(lambda: gone(running_now))
+        until(lambda: grown(before, BUSY_S))
     result = run(server, begun, "x")
     assert (result["value"], result["notes"]) == ("1", [])
 
