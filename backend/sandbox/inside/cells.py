@@ -13,17 +13,15 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import artifacts, kept, places, run, spaces, usage, wire
+from . import artifacts, kept, places, processes, run, spaces, usage, wire
 
 _KEPT = "/opt/python-coder/kept"
 _ANSWER_SECONDS = 3.0
 """For a process to fork. Nobody measures what it uses meanwhile."""
 _END_SECONDS = 5.0
-_STOP_SECONDS = 1.0
 _MOST_SAID = 1 << 20
 _MOST_DISCARDED = 64
 """Reads, of more than a socket holds."""
@@ -91,7 +89,7 @@ class Session:
         is_cell = header["language"] == "python"
         subject = self._active if is_cell else self._have_program()
         if is_cell:
-            _signal(subject.pid, signal.SIGCONT)
+            processes.send_signal(subject.pid, signal.SIGCONT)
         subject.tell(wire.RUN, header["program"])
         wire.send(self._control, wire.STARTED)
         watch = run.Watch(self._control, self._setup, header["limits"], self._bystanders(subject))
@@ -112,7 +110,7 @@ class Session:
         self._report(watch, status, self._points[-1].files if self._points else {})
         self._is_ahead = bool(watch.threads) if is_cell else self._is_ahead
         if self._is_ahead:
-            _signal(self._active.pid, signal.SIGSTOP)
+            processes.send_signal(self._active.pid, signal.SIGSTOP)
         else:
             self._keep_point()
 
@@ -132,7 +130,8 @@ class Session:
 
     def _end_shell(self, subject: run.Subject) -> int:
         """End a bash program with all its processes. Returns its wait status."""
-        _signal(subject.pid, signal.SIGKILL)  # nothing to one that has ended by itself
+        # Nothing to one that has ended by itself.
+        processes.send_signal(subject.pid, signal.SIGKILL)
         _, status = os.waitpid(subject.pid, 0)
         self._end_all_but(self._active.pid)
         os.close(subject.ended)
@@ -146,32 +145,32 @@ class Session:
         """
         stopped = {*spared, *(point.pid for point in self._points)}
         for pid in stopped:
-            _stop(pid)
+            processes.stop(pid)
         until = time.monotonic() + _END_SECONDS
         while strangers := [
             pid for pid in usage.living() if pid not in {1, *stopped} and usage.is_running(pid)
         ]:
             for pid in strangers:
-                _signal(pid, signal.SIGKILL)
-            _reap()
+                processes.send_signal(pid, signal.SIGKILL)
+            processes.reap()
             if time.monotonic() > until:
                 raise _Lost("processes of its do not end")
             time.sleep(0.001)
-        _reap()
+        processes.reap()
 
     # --- going back
 
     def _keep_point(self) -> None:
         """Let the session's process stay behind as a point, and go on in a fork of it."""
         before = self._active
-        _signal(before.pid, signal.SIGCONT)
+        processes.send_signal(before.pid, signal.SIGCONT)
         self._say(wire.KEEP + bytes(4))
         self._go_on_with(*self._hear_kept(before.pid), before)
         # What forks may have had something to do at that: it is of no program, and not watched.
         self._end_all_but(before.pid, self._active.pid)
         while len(self._points) >= _POINTS:
             dropped = self._points.pop(0)
-            _signal(dropped.pid, signal.SIGKILL)
+            processes.send_signal(dropped.pid, signal.SIGKILL)
             self._shelf.forget(dropped.files, *(point.files for point in self._points))
         try:
             files = self._shelf.copy(self._points[-1].files if self._points else {})
@@ -179,7 +178,7 @@ class Session:
         except kept.TooMuch as too_much:
             self._points.append(_Point(before.pid, too_much.files, is_whole=False))
             wire.send(self._control, wire.STAYS, b"files")
-        _reap()
+        processes.reap()
 
     def _roll_back(self, watch: run.Watch) -> None:
         """Go on from the newest point, after a program whose process is not to go on."""
@@ -212,7 +211,7 @@ class Session:
         if not usage.is_running(point.pid):
             raise _Lost("the process that stayed behind to go back to has been killed")
         self._discard()
-        _signal(point.pid, signal.SIGCONT)
+        processes.send_signal(point.pid, signal.SIGCONT)
         self._say(self._token)
         pid, status = self._hear_kept(point.pid)
         self._is_ahead = False
@@ -259,7 +258,7 @@ class Session:
                 if kind == wire.KEPT and sender not in known:
                     status = payload.removeprefix(b"%d " % sender)
                     if status != payload:
-                        return sender, _wait_status(status)
+                        return sender, processes.wait_status(status)
         raise _Lost("its process does not answer")
 
     def _hear(self) -> tuple[bytes, int]:
@@ -287,30 +286,3 @@ def _open_shelf(setup: Mapping[str, Any]) -> kept.Shelf:
     shelf = os.open(_KEPT, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     spaces.hide(_KEPT)
     return kept.Shelf(places.WORKSPACE, shelf, setup["disk_bytes"])
-
-
-def _signal(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-def _stop(pid: int) -> None:
-    """Stop a process, and see that it has stopped."""
-    _signal(pid, signal.SIGSTOP)
-    until = time.monotonic() + _STOP_SECONDS
-    while usage.state(pid) not in ("T", "Z", "") and time.monotonic() < until:
-        time.sleep(0.0005)
-
-
-def _wait_status(said: bytes) -> int:
-    """How a process ended, as a process says that may not be ours any more."""
-    status = int(said) if len(said) < 6 and said.isdigit() else -1
-    is_one = os.WIFEXITED(status) or os.WIFSIGNALED(status)
-    return status if 0 <= status <= 0xFFFF and is_one else signal.SIGKILL
-
-
-def _reap() -> None:
-    """Collect whoever has ended; nobody here is asked later how."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
