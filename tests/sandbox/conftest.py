@@ -63,9 +63,9 @@ async def nobody_left(executor: Executor) -> None:
 
 
 def descriptors(executor: Executor) -> int:
-    """Those of this process, but for the four of each child that waits for a program."""
+    """Those of this process, but for the five of each child that waits for a program."""
     assert isinstance(executor, LocalExecutor)
-    return len(os.listdir("/proc/self/fd")) - 4 * executor.pool.ready
+    return len(os.listdir("/proc/self/fd")) - 5 * executor.pool.ready
 
 
 def refused(result: ExecutionResult, *words: str) -> None:

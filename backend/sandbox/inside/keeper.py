@@ -19,16 +19,22 @@ from .blas import SetThreads
 from .places import RUNS, Inputs, mount_private_places
 
 _CONTROL = 3
+_LINE = 4
 _CLEAR = 64
 """Above this, no descriptor that is moved about is in another's way."""
 
 
 def serve(
-    setup: Mapping[str, Any], threads: Sequence[SetThreads], control: int, stdout: int, stderr: int
+    setup: Mapping[str, Any],
+    threads: Sequence[SetThreads],
+    control: int,
+    stdout: int,
+    stderr: int,
+    line: int,
 ) -> NoReturn:
     """Live as the keeper of one program, or of one session's; then exit."""
     try:
-        _settle(control, stdout, stderr)
+        _settle(control, stdout, stderr, line)
         _Keeper(setup, threads).keep()
     except wire.Gone:
         pass
@@ -44,12 +50,12 @@ def _report(text: str) -> None:
         return
 
 
-def _settle(control: int, stdout: int, stderr: int) -> None:
-    """Give the three descriptors their places, and close all others."""
-    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, _CLEAR) for fd in (stdout, stderr, control)]
-    for place, fd in zip((1, 2, _CONTROL), moved, strict=True):
-        os.dup2(fd, place, inheritable=place != _CONTROL)
-    kernel.close_from(_CONTROL + 1)
+def _settle(control: int, stdout: int, stderr: int, line: int) -> None:
+    """Give the four descriptors their places, and close all others."""
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD, _CLEAR) for fd in (stdout, stderr, control, line)]
+    for place, fd in zip((1, 2, _CONTROL, _LINE), moved, strict=True):
+        os.dup2(fd, place, inheritable=place < _CONTROL)
+    kernel.close_from(_LINE + 1)
 
 
 class _Keeper:
@@ -87,7 +93,7 @@ class _Keeper:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            program.park(self._setup, self._threads, theirs.detach())
+            program.park(self._setup, self._threads, theirs.detach(), _LINE)
         theirs.close()
         kind, said = wire.receive(ours.fileno())
         if kind == wire.FAILED:

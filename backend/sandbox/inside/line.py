@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from typing import Any
 
 from . import wire
@@ -10,10 +11,12 @@ from . import wire
 NUMBER = 3
 """Its descriptor, in every process that becomes a program."""
 
+_REST_MS = 500
+
 # The program may put something else in their places.
 _stat = os.fstat
 _send = wire.send
-_read = os.read
+_poll = select.poll
 
 
 class Line:
@@ -73,10 +76,11 @@ class Line:
             seen = (seen + byte)[-len(token) :]
 
     def rest(self) -> None:
-        """Wait for the keeper to end it all.
+        """Wait to be ended, for as long as that takes when what was said has been understood.
 
-        To leave now would keep a processor busy with taking memory apart, while the keeper has yet
-        to report.
+        To leave at once would keep a processor busy with taking memory apart, while others are to
+        see to the result.
         """
-        if self._look() == self._identity:
-            _read(self._number, 1)
+        poll = _poll()
+        poll.register(self._number, 0)
+        poll.poll(_REST_MS)

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import figures, hooks, kernel, line, notebook, places, rehearsal, script, source, wire
+from . import (
+    artifacts,
+    figures,
+    hooks,
+    kernel,
+    line,
+    notebook,
+    places,
+    rehearsal,
+    script,
+    source,
+    wire,
+)
 from .blas import SetThreads
 
+_KEEPER = 4
+"""The descriptor of the line to the keeper, as long as it is not known whose the program is."""
 _CANNOT_EXECUTE = 126
 """What shells exit with when a program cannot be started."""
 
@@ -29,17 +44,27 @@ def prepare() -> None:
     hooks.install(figures.HOOKS)
 
 
-def park(setup: Mapping[str, Any], threads: Sequence[SetThreads], number: int) -> NoReturn:
-    """Wall this process in, wait for a program, become it; never returns."""
+def park(
+    setup: Mapping[str, Any], threads: Sequence[SetThreads], to_keeper: int, to_host: int
+) -> NoReturn:
+    """Wall this process in, wait for a program, become it; never returns.
+
+    Args:
+        setup: what is the same for every run.
+        threads: what sets the number of threads of each library for linear algebra.
+        to_keeper: descriptor over which a session's keeper sends programs.
+        to_host: descriptor over which the host sends the one program of a run.
+    """
     try:
-        walls = _wall_in(setup, number)
+        walls = _wall_in(setup, to_keeper, to_host)
         rehearsal.play()
         _use_all_processors(setup["threads"], threads)
-        wire.send(line.NUMBER, wire.READY, "\n".join(walls).encode())
+        wire.send(line.NUMBER, wire.HELLO)
+        wire.send(_KEEPER, wire.READY, "\n".join(walls).encode())
     except BaseException as error:
         with suppress(BaseException):
             text = f"{type(error).__name__}: {error}"
-            wire.send(number, wire.FAILED, text.encode("utf-8", "backslashreplace"))
+            wire.send(_KEEPER, wire.FAILED, text.encode("utf-8", "backslashreplace"))
         _leave(1)
     status = 1
     try:
@@ -51,22 +76,40 @@ def park(setup: Mapping[str, Any], threads: Sequence[SetThreads], number: int) -
 
 
 def _become() -> int:
-    to_keeper = line.Line()
     try:
-        header = to_keeper.hear(wire.RUN)
+        out, header = _hear()
     except wire.Gone:
         return 1
     kernel.set_rlimits(header["rlimits"])
     if header["language"] == "bash":
         _become_bash(header)
     if header["language"] == "session":
-        notebook.serve(header, to_keeper)
-    main = script.Main(header, to_keeper)
+        notebook.serve(header, out)
+    main = script.Main(header, out)
     status = main.run(header)
     if not main.is_a_fork:
-        to_keeper.say(wire.FINISHED, bytes([status & 0xFF, 0]))
-        to_keeper.rest()
+        out.say(wire.FINISHED, bytes([status & 0xFF, _may_have_files()]))
+        out.rest()
     return status
+
+
+def _hear() -> tuple[line.Line, dict[str, Any]]:
+    """Wait for what to run; over which line it comes, that one is the program's line from then on."""
+    poll = select.poll()
+    for number in (line.NUMBER, _KEEPER):
+        poll.register(number, select.POLLIN)
+    if _KEEPER in dict(poll.poll()):
+        os.dup2(_KEEPER, line.NUMBER, inheritable=False)
+    os.close(_KEEPER)
+    out = line.Line()
+    return out, out.hear(wire.RUN)
+
+
+def _may_have_files() -> bool:
+    try:
+        return artifacts.may_be_there(places.WORKSPACE)
+    except BaseException:
+        return True  # the program has put something else in the place of what that needs
 
 
 def _complain(error: BaseException) -> None:
@@ -75,10 +118,10 @@ def _complain(error: BaseException) -> None:
         _write(2, f"{type(error).__name__}: {error}\n".encode("utf-8", "backslashreplace"))
 
 
-def _wall_in(setup: Mapping[str, Any], number: int) -> list[str]:
-    if number != line.NUMBER:
-        os.dup2(number, line.NUMBER, inheritable=False)
-    kernel.close_from(line.NUMBER + 1)
+def _wall_in(setup: Mapping[str, Any], to_keeper: int, to_host: int) -> list[str]:
+    os.dup2(to_host, line.NUMBER, inheritable=False)
+    os.dup2(to_keeper, _KEEPER, inheritable=False)
+    kernel.close_from(_KEEPER + 1)
     os.setpgid(0, 0)  # what is done to the program's group is not done to its keeper
     # The keeper counts this process's memory, and the program may look at itself.
     kernel.set_dumpable(True)

@@ -95,10 +95,10 @@ class Watch:
             ready = {fd for fd, _ in poll.poll(_TICK_MS)}
             if line in ready and not self._read_claims(subject):
                 poll.unregister(line)
-            if self.finished is not None:
-                return
             if self._control in ready:
                 self._obey()
+            if self.finished is not None:
+                return
             if subject.ended in ready:
                 return
             if time.monotonic() >= next_look:
@@ -112,6 +112,8 @@ class Watch:
         if kind == wire.STOP:
             self.stopped = "host"
             self.artifact_seconds = min(self.artifact_seconds, int(payload) / 1000)
+        elif kind == wire.FINISHED:
+            self.finished = payload[0]
 
     def _read_claims(self, subject: Subject) -> bool:
         """Take some of what the program says of itself. False at its end.
@@ -133,7 +135,7 @@ class Watch:
 
 
 class Run:
-    """A program that has its process to itself."""
+    """A program that has its process to itself, and gets it from the host directly."""
 
     def __init__(
         self,
@@ -150,23 +152,17 @@ class Run:
         self._header = header
 
     def to_the_end(self) -> None:
-        """Start it, watch it, end it, report."""
-        header, limits = self._header, self._header["limits"]
-        self._inputs.place(header["inputs"])
+        """Make way for it, watch it, end it, report."""
+        limits = self._header["limits"]
+        self._inputs.place(self._header["inputs"])
         fit_shared_memory(self._setup, limits)
-        self._subject.tell(wire.RUN, header["program"])
         wire.send(self._control, wire.STARTED)
         watch = Watch(self._control, self._setup, limits)
         watch.until_over(self._subject)
-        if watch.finished is not None and not artifacts.may_be_there(places.WORKSPACE):
-            # It dies with us, now. Taking its memory apart takes longer than many a program, and
-            # nobody waits for it.
-            said = report(watch, f"{watch.finished << 8} - 0")
-            return wire.send_bytes(self._control, said + wire.frame(wire.DONE))
         wire.send_bytes(self._control, report(watch, _end_everything(self._subject, watch)))
         collector = artifacts.Collector(self._control, limits, watch.artifact_seconds)
         collector.send_all(places.WORKSPACE)
-        return wire.send(self._control, wire.DONE)
+        wire.send(self._control, wire.DONE)
 
 
 def fit_shared_memory(setup: Mapping[str, Any], limits: Mapping[str, Any]) -> None:

@@ -21,6 +21,12 @@ from .line import Line
 _HIDDEN_VALUE = "<value>"
 """Where the last expression's value waits; no program can write such a name."""
 
+_IDLE_EXIT_FUNCTIONS = (
+    ("PIL.Image", "core.clear_cache"),
+    ("matplotlib._pylab_helpers", "Gcf.destroy_all"),
+)
+"""They free memory and close windows."""
+
 # The program may put something else in its place.
 _pid = os.getpid
 
@@ -176,8 +182,24 @@ def _show(error: BaseException) -> None:
 
 def _wait_for_threads() -> None:
     threading = sys.modules.get("threading")
-    if threading is not None:
+    if threading is not None and len(threading._active) > 1:
         threading._shutdown()
+
+
+def forget_idle_exit_functions() -> None:
+    """What libraries want to be done at the end that is of no use to a process about to be killed."""
+    import atexit
+
+    for module, name in _IDLE_EXIT_FUNCTIONS:
+        place: Any = sys.modules.get(module)
+        for part in name.split("."):
+            place = getattr(place, part, None)
+        if place is not None:
+            atexit.unregister(place)
+    logging: Any = sys.modules.get("logging")
+    if logging is not None:
+        # Flushed and closed at the end; a program's own handlers will be in the list again.
+        logging._handlerList.clear()
 
 
 def _call_exit_functions() -> None:

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from . import blas, fonts, keeper, kernel, program, rehearsal, spaces, wire
 
-_DESCRIPTORS = 3
-"""A child is born with a control channel, a stdout and a stderr."""
+_DESCRIPTORS = 4
+"""A child is born with a control channel, a stdout, a stderr and its program's line."""
 
 
 def main() -> NoReturn:

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 from backend.sandbox.endings import see_through
+from backend.sandbox.executors.local.line import Line
 from backend.sandbox.executors.local.report import Reader
 from backend.sandbox.executors.local.streams import Streams
 from backend.sandbox.executors.local.zygote import Zygote
@@ -49,6 +50,7 @@ class Child:
         self.oom_kills = 0
         """In its group, before the program that runs now."""
         self.streams = Streams()
+        self.line = Line()
         self._pidfd = -1
         self._ended = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -88,10 +90,12 @@ class Child:
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
-            self.zygote.bear([theirs.fileno(), *self.streams.theirs])
+            line = self.line.theirs.fileno()
+            self.zygote.bear([theirs.fileno(), *self.streams.theirs, line])
         finally:
             theirs.close()
             self.streams.let_go()
+            self.line.let_go()
         pid = await self._hear_hello(self._control)
         if self._groups is not None:
             # The kernel takes milliseconds for it, in which it waits for others.
@@ -105,6 +109,8 @@ class Child:
         await self.reader.read_ready()
         if not self.reader.standing:
             raise explain(self.reader.report.failure or "a child died before it was ready")
+        if not self.line.meet():
+            raise explain("a program's process did not say who it is")
         has_cgroup = self.group is not None
         self.isolation = isolation_of(
             self.reader.standing, self.reader.walls, self._walls, has_cgroup=has_cgroup
@@ -196,6 +202,7 @@ class Child:
 
     def _close(self) -> None:
         self.streams.close()
+        self.line.close()
         if self._pidfd >= 0:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)

@@ -19,6 +19,7 @@ from backend.sandbox.executors.base import Executor
 from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.fonts import keep_fonts, lay_out_fonts
 from backend.sandbox.executors.local.header import (
+    Header,
     build_header,
     check_request,
     is_heavy,
@@ -148,7 +149,7 @@ class LocalExecutor(Executor):
     @asynccontextmanager
     async def _prepared(
         self, request: ExecutionRequest, *, is_session: bool
-    ) -> AsyncIterator[tuple[bytes, Limits]]:
+    ) -> AsyncIterator[tuple[Header, Limits]]:
         """Check a request, wait for a slot, stage its inputs."""
         limits = resolve_limits(request, self._settings)
         check_request(request)
@@ -162,7 +163,7 @@ class LocalExecutor(Executor):
                 header = build_header(request, limits, inputs, is_session=is_session)
             yield header, limits
 
-    async def _run_in_a_child(self, header: bytes, limits: Limits) -> ExecutionResult:
+    async def _run_in_a_child(self, header: Header, limits: Limits) -> ExecutionResult:
         child = await self.pool.take()
         try:
             result = await run_once(child, header, limits)

@@ -6,6 +6,7 @@ import marshal
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from backend.config.settings import Settings
@@ -75,10 +76,21 @@ def zygote_setup(
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """A request, marshalled for those who read it."""
+
+    keeper: bytes
+    program: bytes
+    """For the program's process itself; empty when the keeper passes it on."""
+    has_inputs: bool
+    """They have to be in their places before the program begins."""
+
+
 def build_header(
     request: ExecutionRequest, limits: Limits, inputs: Mapping[str, str], *, is_session: bool
-) -> bytes:
-    """The marshalled request, as the keeper reads it; the program's own part is marshalled in it.
+) -> Header:
+    """The marshalled request.
 
     Args:
         request: a checked request.
@@ -105,14 +117,20 @@ def build_header(
         "html_bytes": HTML_BYTES,
         "charts_bytes": CHARTS_BYTES,
     }
-    keeper = {
+    marshalled = marshal.dumps(program, _MARSHAL_VERSION)
+    keeper: dict[str, Any] = {
         "is_session": is_session,
         "language": request.language,
         "inputs": list(inputs.items()),
         "limits": limits.as_header(),
-        "program": marshal.dumps(program, _MARSHAL_VERSION),
     }
-    return marshal.dumps(keeper, _MARSHAL_VERSION)
+    if is_session:
+        keeper["program"] = marshalled
+    return Header(
+        keeper=marshal.dumps(keeper, _MARSHAL_VERSION),
+        program=b"" if is_session else marshalled,
+        has_inputs=bool(inputs),
+    )
 
 
 def session_header(limits: Limits, token: bytes) -> bytes:

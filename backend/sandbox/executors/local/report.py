@@ -50,6 +50,11 @@ class Report:
     """Why it could not be run."""
     done: bool = False
 
+    def conclude(self, exit_status: int) -> None:
+        """Complete it with what the program said of itself: it is ended in any case."""
+        self.started = self.ended = self.done = True
+        self.status = exit_status << 8
+
 
 class Reader:
     """Reads what a keeper says: that it is ready, then one report a run."""
@@ -83,6 +88,10 @@ class Reader:
                 await self._read_one()
         except _ENDS:
             self.closed = True
+
+    async def read_start(self) -> None:
+        """Until everything is in its place for the program."""
+        await self._read_until(lambda report: report.started or report.done)
 
     async def read_end(self) -> None:
         """Until the program has ended, or there is nobody to say so. May be cut short, and resumed."""

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 
 from backend.sandbox.executors.local.child import Child
+from backend.sandbox.executors.local.header import Header
 from backend.sandbox.executors.local.outcome import result_of
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import Limits
@@ -28,7 +29,7 @@ class DiedBefore(Exception):
 
 
 async def run_once(
-    child: Child, header: bytes, limits: Limits, *, is_session: bool = False
+    child: Child, header: Header, limits: Limits, *, is_session: bool = False
 ) -> ExecutionResult:
     """Run the program that ``header`` describes.
 
@@ -68,15 +69,21 @@ def _was_out_of_memory(child: Child) -> bool:
     return child.group.oom_kills() > child.oom_kills
 
 
-async def _until_over(child: Child, header: bytes, limits: Limits) -> StoppedBy | None:
+async def _until_over(child: Child, header: Header, limits: Limits) -> StoppedBy | None:
     """Start the program and wait for its end. Returns why it is to be ended, if it is."""
     try:
         async with asyncio.timeout(limits.timeout_s) as patience:
             child.streams.listen(limits.output_bytes, lambda: _give_up(patience))
-            await child.send(wire.RUN, header)
+            await child.send(wire.RUN, header.keeper)
+            if header.has_inputs:
+                await child.reader.read_start()
+            if header.program:
+                child.line.listen(lambda: _give_up(patience))
+                await child.line.send(header.program)
             await child.reader.read_end()
     except TimeoutError:
-        return "output" if child.streams.is_flooded else "timeout"
+        if child.line.finished is None:
+            return "output" if child.streams.is_flooded else "timeout"
     return None
 
 
@@ -89,7 +96,13 @@ async def _until_reported(
     child: Child, limits: Limits, stopped: StoppedBy | None, *, is_session: bool
 ) -> None:
     """Wait for the rest of the report; of a program that is to be ended, bring the end about."""
-    reader = child.reader
+    reader, line = child.reader, child.line
+    reader.report.claims |= line.claims
+    if line.finished is not None and stopped is None and not reader.report.ended:
+        if not line.has_files:
+            # Whatever it still does, it will not be long, and nobody will hear of it.
+            return reader.report.conclude(line.finished)
+        await child.send(wire.FINISHED, bytes([line.finished]))
     began = time.monotonic()
     seconds = limits.artifacts.seconds + 2
     if stopped is not None:

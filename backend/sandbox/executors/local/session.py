@@ -11,7 +11,7 @@ from backend.errors import SessionGone
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Session
 from backend.sandbox.executors.local.child import Child
-from backend.sandbox.executors.local.header import session_header
+from backend.sandbox.executors.local.header import Header, session_header
 from backend.sandbox.executors.local.running import DiedBefore, run_once
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import Limits
@@ -22,7 +22,7 @@ _ANSWER_SECONDS = 20.0
 _STOP_SECONDS = 5.0
 """For a program that is cancelled to be gone, and the session to be what it was before."""
 
-Prepare = Callable[[ExecutionRequest], AbstractAsyncContextManager[tuple[bytes, Limits]]]
+Prepare = Callable[[ExecutionRequest], AbstractAsyncContextManager[tuple[Header, Limits]]]
 """Checks a request, stages its inputs while the context lasts; gives its header and limits."""
 
 
@@ -105,8 +105,8 @@ class LocalSession(Session):
         self._why_gone = self._why_gone or "it was closed"
         if self._expiry is not None:
             self._expiry.cancel()
+        self._on_close(self)  # at once: another may be opened in its place
         await self._child.aclose()
-        self._on_close(self)
 
     def _stay(self) -> None:
         if self._expiry is not None:

@@ -1,0 +1,101 @@
+"""The line to a program itself, over which it is sent, and says what it has to say of itself.
+
+Only convenience comes of believing it: a program that says it has finished is ended, one that says
+it has no files gets none handed out. What it may use, and how it ended when it was ended, is told by
+its keeper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+from backend.sandbox.inside import wire
+
+_READ_BYTES = 1 << 16
+_MOST_BYTES = 1 << 20
+"""Of one frame; a longer one is the end of listening."""
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: pid, uid, gid."""
+_CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
+_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
+
+
+class Line:
+    """Our end of a line to a program, and for its birth the other one."""
+
+    def __init__(self) -> None:
+        self._socket, self.theirs = socket.socketpair()
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._inbox = wire.Inbox(_MOST_BYTES)
+        self._pid = 0
+        self._on_finish: Callable[[], None] = lambda: None
+        self.finished: int | None = None
+        """The exit status it says it has finished with."""
+        self.has_files = True
+        """Unless it says otherwise, which is worth a look less."""
+        self.claims: dict[bytes, bytes] = {}
+        """What it says of its value and its figures."""
+
+    def meet(self) -> bool:
+        """Take its first word, said before anyone else's code ran in it: who it is, for us."""
+        with suppress(BlockingIOError):
+            data, self._pid = self._hear()
+            return data[:1] == wire.HELLO
+        return False
+
+    def listen(self, on_finish: Callable[[], None]) -> None:
+        """Hear what it says from now on; calls ``on_finish`` when it says that it has finished."""
+        self._on_finish = on_finish
+        asyncio.get_running_loop().add_reader(self._socket, self._take)
+
+    async def send(self, program: bytes) -> None:
+        """Send it what to run; nothing happens when it is gone."""
+        with suppress(ConnectionError):
+            data = wire.frame(wire.RUN, program)
+            await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    def _hear(self) -> tuple[bytes, int]:
+        data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, _CREDENTIALS_SPACE)
+        pids: list[int] = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
+        return data, pids[0] if pids else 0
+
+    def _take(self) -> None:
+        try:
+            data, sender = self._hear()
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            data, sender = b"", self._pid
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._socket)
+        if sender != self._pid:
+            return  # a process that it has made: not its own words
+        for kind, payload in self._inbox.feed(data):
+            self._note(kind, payload)
+
+    def _note(self, kind: bytes, payload: bytes) -> None:
+        if self.finished is not None:
+            return
+        if kind in _CLAIMS:
+            self.claims[kind] = payload
+        elif kind == wire.FINISHED:
+            self.finished = payload[0] if payload else 1
+            self.has_files = payload[1:2] != b"\0"
+            self._on_finish()
+
+    def let_go(self) -> None:
+        """Close the other end: it is the program's now."""
+        self.theirs.close()
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.theirs.close()
+        if self._socket.fileno() >= 0:
+            with suppress(RuntimeError):  # no loop runs: nothing was registered
+                asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
