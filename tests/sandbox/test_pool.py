@@ -111,7 +111,7 @@ async def test_a_pool_grows_with_a_shortage_and_shrinks_back(executor: Executor)
     await nobody_left(executor)
 
 
-@pytest.mark.parametrize("when", ["idle", "running", "parked"])
+@pytest.mark.parametrize("when", ["idle", "running", "parked", "session"])
 async def test_the_death_of_the_zygote_is_survived(executor: Executor, when: str) -> None:
     await nobody_left(executor)
     (zygote,) = zygotes()
@@ -125,6 +125,9 @@ async def test_the_death_of_the_zygote_is_survived(executor: Executor, when: str
     zygote.kill()
     if running is not None:
         assert (await running).stopped_by == "killed"
+    if when == "session":
+        async with await executor.open_session() as session:
+            assert (await session.run(ExecutionRequest(code="print(1)"))).success
     await works(executor)
     await nobody_left(executor)
     assert zygote.pid not in {each.pid for each in zygotes()}

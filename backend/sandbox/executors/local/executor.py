@@ -68,7 +68,8 @@ class LocalExecutor(Executor):
             warm=bool(settings.preimported_modules),
         )
         self._sessions: dict[LocalSession, Child] = {}
-        self._openings = 0
+        self._session_count = 0
+        """With those that are being opened."""
         """Sessions that wait for their child."""
         self._isolation: Isolation | None = None
 
@@ -111,16 +112,23 @@ class LocalExecutor(Executor):
     async def open_session(self) -> LocalSession:
         """A session (see ``Executor.open_session``)."""
         most = self._settings.max_sessions
-        if len(self._sessions) + self._openings >= most:
+        if self._session_count >= most:
             raise Busy(
                 f"{most} sessions are open, which is as many as may be.",
                 "Close one, wait, or raise PYTHON_CODE_MAX_SESSIONS.",
             )
-        self._openings += 1
+        for _ in range(_MOST_CHILDREN_TRIED):
+            with suppress(DiedBefore):
+                return await self._new_session()
+        raise explain("processes that stood ready died before they were used")
+
+    async def _new_session(self) -> LocalSession:
+        self._session_count += 1
         try:
             child = await self.pool.take()
-        finally:
-            self._openings -= 1
+        except BaseException:
+            self._session_count -= 1
+            raise
         session = LocalSession(
             child,
             lambda request: self._prepared(request, is_session=True),
@@ -138,6 +146,7 @@ class LocalExecutor(Executor):
     def _forget(self, session: LocalSession) -> None:
         child = self._sessions.pop(session, None)
         if child is not None:
+            self._session_count -= 1
             self.pool.give_back(child)
 
     async def aclose(self) -> None:

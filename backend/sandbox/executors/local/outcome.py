@@ -101,6 +101,8 @@ def _session_notes(report: Report) -> list[str]:
 def _stopped_by(report: Report, ours: StoppedBy | None) -> StoppedBy | None:
     if not report.ended:
         return ours or "killed"
+    if ours == "memory":
+        return ours  # the kernel has ended it
     if report.stopped == "host":
         return ours
     if report.stopped:

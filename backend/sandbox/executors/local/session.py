@@ -50,11 +50,14 @@ class LocalSession(Session):
 
         Raises:
             SandboxUnavailable: it does not become one.
+            DiedBefore: it was dead already.
         """
         reader = self._child.reader
         reader.next_report()
         await self._child.send(wire.RUN, session_header(limits, os.urandom(16)))
         await self._hear_report()
+        if reader.closed and not reader.report.failure:
+            raise DiedBefore
         if not reader.report.done or reader.report.lost:
             said = reader.report.failure or reader.report.lost or "it did not answer"
             raise explain(f"a session could not be opened: {said}")
