@@ -123,6 +123,7 @@ async def test_the_death_of_the_zygote_is_survived(executor: Executor, when: str
         for keeper in zygote.children():
             keeper.kill()
     zygote.kill()
+    psutil.wait_procs([zygote], timeout=10)  # without letting the executor notice
     if running is not None:
         assert (await running).stopped_by == "killed"
     if when == "session":
