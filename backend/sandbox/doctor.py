@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import platform
 from dataclasses import replace
@@ -13,12 +12,18 @@ from backend.config.settings import Settings
 from backend.errors import PythonCoderError
 from backend.sandbox.executors.local.executor import open_local
 from backend.sandbox.walls.cgroups import Unusable, open_cgroups
+from backend.sandbox.walls.landlocked import landlock_abi
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
 from backend.sandbox.walls.seccomp import MACHINES
 from backend.types import ExecutionRequest, Finding
 
-_SYS_LANDLOCK_CREATE_RULESET = 444
-_LANDLOCK_VERSION = 1
+_TIER_C = Finding(
+    topic="tier C",
+    state="note",
+    what="no namespaces, as PYTHON_CODE_MIN_TIER allows: programs see which files there are, what "
+    "runs as the same user is kept apart by Landlock alone, and there are no sessions",
+    remedy="Mend what is noted above, for tier B.",
+)
 
 
 async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
@@ -81,8 +86,7 @@ def _seccomp() -> Finding:
 
 
 def _landlock() -> Finding:
-    libc = ctypes.CDLL(None, use_errno=True)
-    abi = int(libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION))
+    abi = landlock_abi()
     return _finding(
         "landlock",
         abi > 0,
@@ -113,5 +117,6 @@ async def _real_run(settings: Settings) -> list[Finding]:
     walls = f"tier {isolation.tier}: {', '.join(isolation.walls)}"
     return [
         Finding(topic="walls", state="ok", what=walls),
+        *([_TIER_C] if isolation.tier == "C" else []),
         _finding("run", ok, ran if ok else failed, "Report it, with this output."),
     ]

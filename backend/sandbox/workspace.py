@@ -3,6 +3,7 @@
     <execution_dir>/<random>/lock         held by the executor for as long as it is open
     <execution_dir>/<random>/runtime/     our own files for the inside
     <execution_dir>/<random>/runs/<id>/   copies of one run's inputs, removed with the run
+    <execution_dir>/<random>/scratch/<id>/   what one run writes, where it has no mounts of its own
 
 A lock dies with its process, so a folder whose lock can be taken belongs to nobody any more.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backend.errors import NotFound, RequestError, SandboxUnavailable, TooLarge
+from backend.sandbox.removal import remove_tree
 from backend.sandbox.walls.limits import MIB
 
 MAX_FILES = 500
@@ -100,6 +102,11 @@ class Workspaces:
         return self.folder / "runtime"
 
     @property
+    def scratch(self) -> Path:
+        """Where runs without mounts of their own write, a folder a run."""
+        return self.folder / "scratch"
+
+    @property
     def runs(self) -> Path:
         """Where inputs are staged, a folder a run."""
         return self.folder / "runs"
@@ -159,7 +166,7 @@ def open_workspaces(execution_dir: Path) -> Iterator[Workspaces]:
     try:
         yield Workspaces(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
         if lock is not None:
             os.close(lock)
 
@@ -172,7 +179,7 @@ def sweep(root: Path) -> int:
             continue
         lock = _take_lock(folder)
         if lock is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
             os.close(lock)
             removed += 1
     return removed

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-_FOLDER = "/workspace"
+from .places import workspace
+
 _SAVED = "_saved_in_workspace"
 _NEEDS_NO_DISPLAY = {"agg", "cairo", "pdf", "pgf", "ps", "svg", "template"}
 _MAX_FIGURES = 50
@@ -64,7 +65,7 @@ def charts(most_bytes: int = _MAX_BYTES) -> list[dict[str, Any]]:
 
     found: list[dict[str, Any]] = []
     for name, described in saved.items():
-        if not os.path.lexists(f"{_FOLDER}/{name}"):
+        if not os.path.lexists(f"{workspace()}/{name}"):
             continue  # the program has removed it again
         named = [{"artifact": name, **chart} for chart in described]
         most_bytes -= len(json.dumps(named))
@@ -90,7 +91,7 @@ def _hand_out(figure: Any) -> None:
     _handed.is_handing_out = True
     try:
         for kind in _handed.formats:
-            _save(figure, f"{_FOLDER}/{name}.{kind}", kind)
+            _save(figure, f"{workspace()}/{name}.{kind}", kind)
     except Exception as error:
         print(f"A figure could not be saved: {error!r}", file=sys.stderr)
     else:
@@ -111,7 +112,7 @@ def _save(figure: Any, path: str, kind: str) -> None:
 
 def _free_name() -> str:
     number = 1
-    while any(os.path.lexists(f"{_FOLDER}/figure_{number}.{kind}") for kind in _handed.formats):
+    while any(os.path.lexists(f"{workspace()}/figure_{number}.{kind}") for kind in _handed.formats):
         number += 1
     return f"figure_{number}"
 
@@ -137,7 +138,8 @@ def _name_in_workspace(figure: Any, fname: Any, kind: Any) -> str:
     if kind is None and not os.path.splitext(path)[1][1:]:
         path = f"{path.rstrip('.')}.{figure.canvas.get_default_filetype()}"
     path = os.path.join(os.path.realpath(os.path.dirname(path) or "."), os.path.basename(path))
-    return path[len(_FOLDER) + 1 :] if path.startswith(f"{_FOLDER}/") else ""
+    folder = f"{os.path.realpath(workspace())}/"
+    return path.removeprefix(folder) if path.startswith(folder) else ""
 
 
 def _prepare_matplotlib(matplotlib: Any) -> None:

@@ -14,9 +14,9 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from . import cells, kernel, program, rehearsal, run, spaces, wire
+from . import apart, cells, kernel, program, rehearsal, run, spaces, wire
 from .blas import SetThreads
-from .places import RUNS, Inputs, mount_private_places
+from .places import RUNS, WORKSPACE, Inputs, mount_private_places
 
 _CONTROL = 3
 _LINE = 4
@@ -33,14 +33,24 @@ def serve(
     line: int,
 ) -> NoReturn:
     """Live as the keeper of one program, or of one session's; then exit."""
+    is_alone = not setup["has_namespaces"]
+    may_kill = False
     try:
         _settle(control, stdout, stderr, line)
+        if is_alone:
+            apart.become_keeper(setup["zygote"])
+            may_kill = True
         _Keeper(setup, threads).keep()
     except wire.Gone:
         pass
     except BaseException as error:
         _report(f"{type(error).__name__}: {error}")
-    os._exit(0)
+    finally:
+        try:
+            if may_kill:
+                apart.end_all()
+        finally:
+            os._exit(0)
 
 
 def _report(text: str) -> None:
@@ -67,15 +77,11 @@ class _Keeper:
         self._walls: list[str] = []
 
     def keep(self) -> None:
-        kernel.set_dumpable(True)  # else the maps belong to root and cannot be written
-        spaces.map_user()
-        mount_private_places(self._setup)
-        inputs = Inputs(spaces.hide(RUNS))
-        spaces.mount_proc()
-        os.chdir("/workspace")
+        has_namespaces = self._setup["has_namespaces"]
+        inputs = _settle_in(self._setup) if has_namespaces else apart.settle(self._setup)
         wire.send(_CONTROL, wire.HELLO)
         wire.receive(_CONTROL)
-        if self._setup["has_cgroup"]:
+        if self._setup["has_cgroup"] and has_namespaces:
             spaces.leave_cgroup_view()
         kernel.set_dumpable(False)
         subject = self._have_program()
@@ -100,6 +106,17 @@ class _Keeper:
             raise OSError(said.decode("utf-8", "replace"))
         self._walls = said.decode().splitlines()
         return run.Subject(pid, ours)
+
+
+def _settle_in(setup: Mapping[str, Any]) -> Inputs:
+    """Mount what is private to the run, and hide what is not the program's."""
+    kernel.set_dumpable(True)  # else the maps belong to root and cannot be written
+    spaces.map_user()
+    mount_private_places(setup)
+    inputs = Inputs(spaces.hide(RUNS))
+    spaces.mount_proc()
+    os.chdir(WORKSPACE)
+    return inputs
 
 
 def _standing() -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -18,6 +19,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP = 22
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -41,6 +43,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
 _FIRST_ABI_RIGHTS = (1 << 13) - 1
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
+_OF_A_FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _NET_BIND_AND_CONNECT_TCP = 0b11
 _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
@@ -74,14 +77,24 @@ def share_memory(pid: int, other: int) -> bool:
     return bool(_LIBC.syscall(_SYS_KCMP, pid, other, _KCMP_VM, 0, 0) == 0)
 
 
-def die_with_parent() -> None:
-    """SIGKILL when the parent ends. Set after the change of uid, which switches it off."""
-    _prctl(_PR_SET_PDEATHSIG, 9, what="PR_SET_PDEATHSIG")
+def die_with_parent(number: int = 9) -> None:
+    """A signal when the parent ends. Set after the change of uid, which switches it off."""
+    _prctl(_PR_SET_PDEATHSIG, number, what="PR_SET_PDEATHSIG")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, what="PR_SET_CHILD_SUBREAPER")
+
+
+def forbid_new_privileges() -> None:
+    """Nothing is to be had by executing something."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1, what="PR_SET_NO_NEW_PRIVS")
 
 
 def drop_capabilities() -> None:
     """No capabilities, in any set, and none to be had by executing something."""
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1, what="PR_SET_NO_NEW_PRIVS")
+    forbid_new_privileges()
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, what="PR_CAP_AMBIENT")
     for capability in range(_LAST_CAPABILITY + 1):
         try:
@@ -139,24 +152,79 @@ def restrict_files(abi: int, writable: tuple[str, ...], *, allow_network: bool) 
 
     From ABI 4 no TCP, from ABI 6 neither signals nor abstract sockets out of this domain.
     """
+    rights = _rights(abi)
+    ruleset = _ruleset(abi, rights, allow_network=allow_network)
+    _allow(ruleset, "/", _EXECUTE | _READ_FILE | _READ_DIR)
+    _allow(ruleset, "/dev", _WRITE_FILE | _READ_FILE | _READ_DIR)
+    for folder in writable:
+        _allow(ruleset, folder, rights & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+    _restrict(ruleset)
+
+
+def confine_files(
+    abi: int,
+    *,
+    readable: Iterable[str],
+    devices: Iterable[str],
+    writable: Iterable[str],
+    allow_network: bool,
+) -> None:
+    """Landlock: nothing is read or executed but ``readable``, nothing changed but ``writable``.
+
+    ``devices`` are read and written. Nothing here covers what does not open a file: to look whether
+    there is one, to change its mode.
+    """
+    rights = _rights(abi)
+    ruleset = _ruleset(abi, rights, allow_network=allow_network)
+    for path in readable:
+        _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
+    for path in devices:
+        _allow(ruleset, path, _WRITE_FILE | _READ_FILE)
+    for path in writable:
+        _allow(ruleset, path, rights & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+    _restrict(ruleset)
+
+
+def scope_signals() -> None:
+    """Landlock: no signal out of this domain, nor to an abstract socket; files stay as they are."""
+    attributes = (ctypes.c_uint64 * 3)(0, 0, _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS)
+    _restrict(_create_ruleset(attributes, 24))
+
+
+def may_signal(pid: int) -> bool:
+    """Whether the kernel lets this process send a signal to a living one."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    return True
+
+
+def _rights(abi: int) -> int:
     rights = _FIRST_ABI_RIGHTS
     rights |= _REFER if abi >= 2 else 0
     rights |= _TRUNCATE if abi >= 3 else 0
     rights |= _IOCTL_DEV if abi >= 5 else 0
+    return rights
+
+
+def _ruleset(abi: int, rights: int, *, allow_network: bool) -> int:
     network = _NET_BIND_AND_CONNECT_TCP if abi >= 4 and not allow_network else 0
     scoped = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if abi >= 6 else 0
     attributes = (ctypes.c_uint64 * 3)(rights, network, scoped)
-    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    ruleset = _check(
+    return _create_ruleset(attributes, 24 if abi >= 6 else 16 if abi >= 4 else 8)
+
+
+def _create_ruleset(attributes: ctypes.Array[ctypes.c_uint64], size: int) -> int:
+    return _check(
         _LIBC.syscall(
             _SYS_LANDLOCK_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint32(0)
         ),
         "landlock_create_ruleset",
     )
-    _allow(ruleset, "/", _EXECUTE | _READ_FILE | _READ_DIR)
-    _allow(ruleset, "/dev", _WRITE_FILE | _READ_FILE | _READ_DIR)
-    for folder in writable:
-        _allow(ruleset, folder, rights & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+
+
+def _restrict(ruleset: int) -> None:
     _check(
         _LIBC.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)),
         "landlock_restrict_self",
@@ -166,6 +234,8 @@ def restrict_files(abi: int, writable: tuple[str, ...], *, allow_network: bool) 
 
 def _allow(ruleset: int, folder: str, rights: int) -> None:
     fd = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        rights &= _OF_A_FILE
     rule = rights.to_bytes(8, "little") + fd.to_bytes(4, "little")
     _check(
         _LIBC.syscall(

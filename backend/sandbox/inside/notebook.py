@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from . import script, wire
 from .line import Line
+from .places import workspace
 
 # The program may put something else in their places.
 _fork, _leave, _pid, _wait = os.fork, os._exit, os.getpid, os.waitpid
@@ -43,7 +44,7 @@ def serve(header: Mapping[str, Any], to_keeper: Line) -> NoReturn:
 
 def _run(main: script.Main, header: Mapping[str, Any], number: int, to_keeper: Line) -> None:
     sys.argv = [sys.argv[0], *header["argv"]]
-    status = main.execute(header, f"/workspace/cell_{number}.py")
+    status = main.execute(header, f"{workspace()}/cell_{number}.py")
     main.hand_out()
     status = script.flush(status)
     if main.is_a_fork:

@@ -10,12 +10,24 @@ from typing import Any
 from . import spaces, trees
 
 WORKSPACE = "/workspace"
+WORKSPACE_VARIABLE = "PYTHON_CODER_WORKSPACE"
+"""Names the working directory where it cannot be in the usual place, for want of namespaces."""
 SHARED_MEMORY = "/dev/shm"
 WRITABLE = (WORKSPACE, "/tmp", SHARED_MEMORY)
 RUNS = "/opt/python-coder/runs"
 """Where the host's staged inputs are to be seen: to keepers only."""
 _BETWEEN_TWO_LOOKS = 10_000
 """Files that a program may have made before its keeper looks again."""
+
+
+def workspace() -> str:
+    """The program's working directory."""
+    return os.environ.get(WORKSPACE_VARIABLE, WORKSPACE)
+
+
+def temporary() -> str:
+    """The program's folder for temporary files."""
+    return os.environ["TMPDIR"] if WORKSPACE_VARIABLE in os.environ else "/tmp"
 
 
 def mount_private_places(setup: Mapping[str, Any]) -> None:
@@ -42,6 +54,8 @@ class Inputs:
     def __init__(self, staged: int) -> None:
         self._staged = staged
         """Descriptor of the folder of all runs' files, which nobody else reaches any more."""
+        self.seen: dict[str, object] = {}
+        """Name -> signature of inputs that could be taken for what the program has written."""
 
     def place(self, inputs: Sequence[tuple[str, str]]) -> None:
         """Bind each ``(name, place below the staging folder)`` into the working directory.
@@ -50,7 +64,7 @@ class Inputs:
         has in the place of one makes way for it; a file is covered.
         """
         for name, staged in inputs:
-            target = f"{WORKSPACE}/{name}"
+            target = f"{workspace()}/{name}"
             self._make_folders(name)
             self._make_way(target)
             if not os.path.lexists(target):
@@ -66,7 +80,7 @@ class Inputs:
             trees.remove(target, WORKSPACE)
 
     def _make_folders(self, name: str) -> None:
-        folder = WORKSPACE
+        folder = workspace()
         for part in name.split("/")[:-1]:
             folder = f"{folder}/{part}"
             if os.path.islink(folder) or not os.path.isdir(folder):

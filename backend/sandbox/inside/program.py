@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from . import (
+    apart,
     artifacts,
     figures,
     hooks,
@@ -55,6 +57,10 @@ def park(
         to_keeper: descriptor over which a session's keeper sends programs.
         to_host: descriptor over which the host sends the one program of a run.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        vars(tempfile)["tempdir"] = None  # the zygote may have looked for its own
     try:
         walls = _wall_in(setup, to_keeper, to_host)
         rehearsal.play()
@@ -68,19 +74,22 @@ def park(
         _leave(1)
     status = 1
     try:
-        status = _become()
+        status = _become(setup)
     except BaseException as error:
         _complain(error)
     finally:
         _leave(status)
 
 
-def _become() -> int:
+def _become(setup: Mapping[str, Any]) -> int:
     try:
         out, header = _hear()
     except wire.Gone:
         return 1
-    kernel.set_rlimits(header["rlimits"])
+    rlimits = dict(header["rlimits"])
+    if not setup["has_namespaces"]:
+        del rlimits["RLIMIT_NPROC"]  # all that the user has counts, and that is bounded already
+    kernel.set_rlimits(rlimits)
     if header["language"] == "bash":
         _become_bash(header)
     if header["language"] == "session":
@@ -107,7 +116,7 @@ def _hear() -> tuple[line.Line, dict[str, Any]]:
 
 def _may_have_files() -> bool:
     try:
-        return artifacts.may_be_there(places.WORKSPACE)
+        return artifacts.may_be_there(places.workspace())
     except BaseException:
         return True  # the program has put something else in the place of what that needs
 
@@ -125,10 +134,22 @@ def _wall_in(setup: Mapping[str, Any], to_keeper: int, to_host: int) -> list[str
     os.setpgid(0, 0)  # what is done to the program's group is not done to its keeper
     # The keeper counts this process's memory, and the program may look at itself.
     kernel.set_dumpable(True)
+    if not setup["has_namespaces"]:
+        kernel.die_with_parent()  # the filter keeps the program from taking it back
+        apart.bound_processes(setup)
     kernel.drop_capabilities()
     walls = ["rlimits", "no capabilities", "no new privileges"]
     abi = kernel.landlock_abi()
-    if abi:
+    if not setup["has_namespaces"]:
+        kernel.confine_files(
+            abi,
+            readable=[*setup["readable"], *apart.own_proc_files()],
+            devices=setup["devices"],
+            writable=(places.workspace(), places.temporary()),
+            allow_network=setup["allow_network"],
+        )
+        walls.append(f"landlock abi {abi}: own files, own signals")
+    elif abi:
         kernel.restrict_files(abi, places.WRITABLE, allow_network=setup["allow_network"])
         walls.append(f"landlock abi {abi}")
     kernel.filter_calls(setup["filter"])
@@ -146,7 +167,7 @@ def _use_all_processors(number: int, setters: Sequence[SetThreads]) -> None:
 
 
 def _become_bash(header: Mapping[str, Any]) -> NoReturn:
-    path = source.write("/tmp/main.sh", header["code"])
+    path = source.write(f"{places.temporary()}/main.sh", header["code"])
     environment = dict(os.environ)
     environment.update(header["environment"])
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

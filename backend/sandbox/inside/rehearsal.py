@@ -73,9 +73,11 @@ def keep() -> None:
     subject.tell(wire.RUN, b"program")
     wire.send(line_there.fileno(), wire.VALUE, b"1")
     wire.send(line_there.fileno(), wire.FINISHED, b"\0\0")
-    watch = run.Watch(theirs.fileno(), {"allow_network": False}, header["limits"])
+    watch = run.Watch(
+        theirs.fileno(), {"allow_network": True, "has_namespaces": True}, header["limits"]
+    )
     watch.until_over(subject)
-    artifacts.may_be_there(places.WORKSPACE)
+    artifacts.may_be_there(places.workspace())
     wire.send_bytes(theirs.fileno(), run.report(watch, f"{0} - 0") + wire.frame(wire.DONE))
     os.close(subject.ended)
     for end in (ours, theirs, line_here, line_there):

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import display, figures, hooks, kernel, source, variables, wire
 from .line import Line
+from .places import workspace
 
 _HIDDEN_VALUE = "<value>"
 """Where the last expression's value waits; no program can write such a name."""
@@ -41,7 +42,7 @@ class Main:
         self.own_pid = _pid()
         self._name = source.name_for(header["inputs"])
         self._charts_bytes = header["charts_bytes"]
-        sys.path[:] = ["/workspace", *sys.path]
+        sys.path[:] = [workspace(), *sys.path]
         sys.argv = [os.path.basename(self._name), *header["argv"]]
         self._module = ModuleType("__main__")
         self._module.__file__ = self._name

@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection
 from types import CodeType
 from typing import Any
 
+from .places import temporary, workspace
+
 
 def name_for(inputs: Collection[str]) -> str:
     """The file name the program believes to have; beside its inputs, and none of them."""
-    return "/workspace/" + ("main.py" if "main.py" not in inputs else "__main__.py")
+    return f"{workspace()}/" + ("main.py" if "main.py" not in inputs else "__main__.py")
 
 
 def compile_program(text: str, name: str, hidden: str) -> CodeType:
@@ -45,7 +47,7 @@ def hooks(name: str, text: str) -> dict[str, Callable[[Any], None]]:
         def get_preparation_data(process: str) -> dict[str, Any]:
             data: dict[str, Any] = original(process)
             if data.get("init_main_from_path") == name:
-                data["init_main_from_path"] = write("/tmp/main.py", text)
+                data["init_main_from_path"] = write(f"{temporary()}/main.py", text)
             return data
 
         spawn.get_preparation_data = get_preparation_data

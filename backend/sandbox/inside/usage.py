@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Collection, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from . import kernel
+from . import family, kernel, places
 
 _MEMORY_LINES = {b"RssAnon", b"RssShmem", b"VmPTE"}
 """Page tables too: a large mapping that is only read from costs nothing else."""
@@ -15,6 +17,8 @@ _SHARE_LINES = {b"Pss_Anon", b"Pss_Shmem"}
 """Of what several processes share, the part that falls to this one."""
 _MAX_READ_BYTES = 1 << 20
 """Bytes of one file of /proc that are looked at."""
+_MAX_DESCRIPTORS = 4096
+"""Of all processes together, where the sockets among them cannot be told apart from the host's."""
 _MAX_SOCKETS = 1024
 """Each can hold some 200 KiB of what was sent and not received, which nothing else accounts for."""
 
@@ -49,21 +53,25 @@ class Meter:
     def over(self) -> str:
         """The limit that is passed now: ``memory``, ``processes``, ``disk``, ``cpu``, or nothing."""
         pids = [str(pid) for pid in living() if pid != 1 and pid not in self._bystanders]
+        is_apart = os.getpid() == 1
         if len(pids) > self._processes:
             return "processes"  # at once: they leave their keeper little time to look closer
         threads, resident = _totals(pids)
-        shared_bytes, _ = _used("/dev/shm")
+        shared_bytes = _used("/dev/shm")[0] if is_apart else 0
         if resident + shared_bytes > self._memory and (
             _memory(pids, shared_bytes, self._main) > self._memory
         ):
             return "memory"
         if not self._shares_network and _sockets() > _MAX_SOCKETS:
             return "memory"
+        if not is_apart and _descriptors(pids) > _MAX_DESCRIPTORS:
+            return "memory"
         if threads > self._processes:
             return "processes"
         if self._cpu_s and self._new_cpu_seconds(pids) > self._cpu_s:
             return "cpu"
-        return "disk" if self._disk_is_full() else ""
+        is_full = self._disk_is_full() if is_apart else self._folders_are_full(pids)
+        return "disk" if is_full else ""
 
     def _new_cpu_seconds(self, pids: list[str]) -> float:
         """Processor seconds since the first look, which comes with the first moments."""
@@ -77,9 +85,26 @@ class Meter:
         on_disk = places[0][0] + places[1][0]
         return on_disk > self._disk or sum(inodes for _, inodes in places) > self._inodes
 
+    def _folders_are_full(self, pids: list[str]) -> bool:
+        """What lies in the run's folders, and what is open and lies in none any more."""
+        unlinked = _unlinked(pids)
+        size, count = sum(unlinked.values()), len(unlinked)
+        for folder in (places.workspace(), places.temporary()):
+            for found in _entries(folder):
+                size += found.st_blocks * 512
+                count += 1
+                if size > self._disk or count > self._inodes:
+                    return True
+        return size > self._disk
+
 
 def living() -> list[int]:
-    """Process ids in the own namespace, of those that have ended and were not waited for too."""
+    """Process ids in the own namespace, of those that have ended and were not waited for too.
+
+    Where there is no such namespace, those that came from this process.
+    """
+    if os.getpid() != 1:
+        return family.descendants(os.getpid())
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
@@ -164,6 +189,42 @@ def _used(folder: str) -> tuple[int, int]:
     """Bytes and inodes in use in a folder's file system."""
     found = os.statvfs(folder)
     return (found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree
+
+
+def _entries(folder: str) -> Iterator[os.stat_result]:
+    """Everything below a folder, as far as it can be read; what goes away meanwhile is left out."""
+    folders = [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        yield entry.stat(follow_symlinks=False)
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+        except OSError:
+            continue
+
+
+def _unlinked(pids: list[str]) -> dict[tuple[int, int], int]:
+    """Bytes of each regular file that some process has open and that has no name any more."""
+    found: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    file = os.stat(f"/proc/{pid}/fd/{name}")
+                    if stat.S_ISREG(file.st_mode) and not file.st_nlink:
+                        found[file.st_dev, file.st_ino] = file.st_blocks * 512
+    return found
+
+
+def _descriptors(pids: list[str]) -> int:
+    count = 0
+    for pid in pids:
+        with suppress(OSError):
+            count += len(os.listdir(f"/proc/{pid}/fd"))
+    return count
 
 
 def _sockets() -> int:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from . import blas, fonts, keeper, kernel, program, rehearsal, spaces, wire
+from . import blas, family, fonts, keeper, kernel, program, rehearsal, spaces, wire
 
 _DESCRIPTORS = 4
 """A child is born with a control channel, a stdout, a stderr and its program's line."""
@@ -45,9 +45,13 @@ def _serve(control: int) -> None:
     if os.getuid() == 0:
         # Another than the one that bubblewrap made and covered parts of: only where all of a /proc
         # is to be seen may a child have one of its own.
-        spaces.mount_proc(writable=True)
+        if os.getpid() == 1:
+            spaces.mount_proc(writable=True)
         kernel.drop_to_nobody()
-    kernel.die_with_parent()
+    if os.getpid() == 1:
+        kernel.die_with_parent()
+    else:
+        kernel.adopt_orphans()  # of keepers that were killed
     kernel.set_dumpable(False)
     setup = wire.receive_values(control, wire.SETUP)
     program.prepare()
@@ -107,7 +111,7 @@ class _Nursery:
 
     def __init__(self, control: int, setup: dict[str, Any]) -> None:
         self._control = socket.socket(fileno=control)
-        self._setup = setup
+        self._setup = {**setup, "zygote": os.getpid()}
         self._children: dict[int, int] = {}
         """Descriptor that tells of its end -> process id."""
         self._poll = select.poll()
@@ -130,14 +134,21 @@ class _Nursery:
     def _bury(self, fd: int) -> None:
         self._poll.unregister(fd)
         os.close(fd)
-        os.waitpid(self._children.pop(fd), 0)
+        _, status = os.waitpid(self._children.pop(fd), 0)
+        if status and not self._setup["has_namespaces"]:
+            family.end_all_but(*self._children.values())
+
+    def _fork(self) -> int:
+        if self._setup["has_namespaces"]:
+            return spaces.clone(self._flags)
+        return os.fork()
 
     def _bear(self) -> None:
         word, fds, _, _ = socket.recv_fds(self._control, 1, _DESCRIPTORS)
         if not word:
             raise wire.Gone
         try:
-            child = spaces.clone(self._flags)
+            child = self._fork()
         except OSError as error:
             _report(fds[0], str(error))
             child = -1

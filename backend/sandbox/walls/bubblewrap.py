@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
 
 from backend.sandbox.walls.interpreter import Interpreter
 from backend.sandbox.walls.limits import MIB
@@ -21,10 +22,6 @@ _NOBODY = "65534"
 _PRIVATE = (WORKSPACE, "/tmp", "/dev/shm")
 _DATA = "/mnt/data"
 """Where models that were trained on other interpreters look for files and leave them."""
-_START = (
-    f"import sys;sys.path[:0]=['{RUNNER}/runner'];from inside.zygote import main;"
-    f"sys.path[:]=[p for p in sys.path if p not in ('','{RUNNER}/runner')];main()"
-)
 _SMALL = 64 * MIB
 """Bytes the zygote may leave in each private place; every program gets its own over it."""
 
@@ -37,6 +34,7 @@ class Command:
     """What is executed; the rest is read from a descriptor."""
     options: bytes
     """Zero-separated options, for the descriptor that ``--args`` names."""
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +51,12 @@ class Walls:
     """Started by the real root: the mounts are made with its rights, and the zygote gives them
     up. Otherwise the mounts are made in a user namespace."""
     allow_network: bool
+    has_namespaces: ClassVar[bool] = True
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """What the zygote has to know besides."""
+        return {"has_namespaces": True}
 
     def command(self, *, control: int, options_fd: int, info_fd: int) -> Command:
         """The command for one zygote.
@@ -71,7 +75,7 @@ class Walls:
             "--remount-ro", "/dev",
             "--remount-ro", "/",
             "--chdir", WORKSPACE,
-            *_environment(self.interpreter),
+            *_set_variables(environment(self.interpreter, RUNNER)),
         ]  # fmt: skip
         return Command(
             argv=[
@@ -79,18 +83,7 @@ class Walls:
                 "--args",
                 str(options_fd),
                 "--",
-                self.interpreter.executable,
-                # Python 3.10 does not know it, and what it would leave in the path is taken out there.
-                *(["-P"] if self.interpreter.version >= (3, 11) else []),
-                "-s",
-                "-B",
-                # What was printed before a kill must be out of the process by then.
-                "-u",
-                "-X",
-                "utf8",
-                "-c",
-                _START,
-                str(control),
+                *python_command(self.interpreter, RUNNER, control),
             ],
             options=b"".join(os.fsencode(option) + b"\0" for option in options),
         )
@@ -155,6 +148,26 @@ class Walls:
         return options
 
 
+def python_command(interpreter: Interpreter, ours: str, control: int) -> list[str]:
+    """How the interpreter becomes a zygote.
+
+    Args:
+        interpreter: the one for programs.
+        ours: the folder in which our own files are to be seen.
+        control: descriptor of the zygote's control channel.
+    """
+    runner = f"{ours}/runner"
+    start = (
+        f"import sys;sys.path[:0]=[{runner!r}];from inside.zygote import main;"
+        f"sys.path[:]=[p for p in sys.path if p not in ('',{runner!r})];main()"
+    )
+    # Python 3.10 does not know -P, and what it would leave in the path is taken out there. What was
+    # printed before a kill must be out of the process by then: -u.
+    safe_path = ["-P"] if interpreter.version >= (3, 11) else []
+    options = [*safe_path, "-s", "-B", "-u", "-X", "utf8"]
+    return [interpreter.executable, *options, "-c", start, str(control)]
+
+
 def _devices() -> list[str]:
     options = ["--proc", "/proc", "--perms", "0755", "--tmpfs", "/dev"]
     for device in _DEVICES:
@@ -176,7 +189,8 @@ def _parents(paths: Sequence[str]) -> list[str]:
     return sorted(folders - {"/"})
 
 
-def _environment(interpreter: Interpreter) -> list[str]:
+def environment(interpreter: Interpreter, ours: str) -> dict[str, str]:
+    """All variables that a zygote has; ``ours`` is where our own files are to be seen."""
     variables = {
         "PATH": f"{os.path.dirname(interpreter.executable)}:/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",
@@ -188,7 +202,7 @@ def _environment(interpreter: Interpreter) -> list[str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": "/tmp/.matplotlib",
-        "PYTHON_CODER_FONTS": f"{RUNNER}/fonts",
+        "PYTHON_CODER_FONTS": f"{ours}/fonts",
         # One for the zygote, which forks; programs get theirs at their start.
         **dict.fromkeys(THREAD_VARIABLES, "1"),
         # As a power of two of cycles: its threads would spin for tens of milliseconds before they
@@ -199,4 +213,8 @@ def _environment(interpreter: Interpreter) -> list[str]:
     }
     if interpreter.added_packages:
         variables["PYTHONPATH"] = ":".join(interpreter.added_packages)
+    return variables
+
+
+def _set_variables(variables: dict[str, str]) -> list[str]:
     return [part for name, value in variables.items() for part in ("--setenv", name, value)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.anywalls import AnyWalls
 from backend.types import Isolation
 
 _NAMESPACES = {
@@ -20,14 +20,14 @@ _NAMESPACES = {
 
 
 def isolation_of(
-    standing: Mapping[str, str], walls: tuple[str, ...], setup: Walls, *, has_cgroup: bool
+    standing: Mapping[str, str], walls: tuple[str, ...], setup: AnyWalls, *, has_cgroup: bool
 ) -> Isolation:
     """The isolation of a run.
 
     Args:
         standing: the keeper's namespaces and uid, in its own words.
         walls: what the program's process built before the program's code began.
-        setup: what bubblewrap was asked for; it starts nothing when it cannot give that.
+        setup: what was asked for; bubblewrap starts nothing when it cannot give that.
         has_cgroup: the keeper was put into a control group with a limit on memory.
     """
     found = [
@@ -37,6 +37,8 @@ def isolation_of(
     ]
     if setup.allow_network and "no network" in found:
         found.remove("no network")
+    if not setup.has_namespaces:
+        return _without_namespaces(standing, walls, setup, has_cgroup=has_cgroup)
     if standing.get("uid") not in (None, "0"):
         found.append("unprivileged user")
     found += ["read-only root", "empty environment", "private file systems", *walls]
@@ -44,3 +46,16 @@ def isolation_of(
     if has_cgroup:
         found.append("memory cgroup")
     return Isolation(executor="local", tier="A" if has_cgroup else "B", walls=tuple(found))
+
+
+def _without_namespaces(
+    standing: Mapping[str, str], walls: tuple[str, ...], setup: AnyWalls, *, has_cgroup: bool
+) -> Isolation:
+    """What is left: a run shares the host's processes, mounts and network with everyone."""
+    found = [] if standing.get("uid") in (None, "0", str(os.geteuid())) else ["unprivileged user"]
+    if not setup.allow_network:
+        found.append("no sockets")
+    found += ["empty environment", *walls, "memory watchdog"]
+    if has_cgroup:
+        found.append("memory cgroup")
+    return Isolation(executor="local", tier="C", walls=tuple(found))

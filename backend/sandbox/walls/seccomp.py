@@ -21,6 +21,7 @@ _JUMP_EQUAL = 0x15
 _JUMP_GREATER = 0x25
 _JUMP_AT_LEAST = 0x35
 _JUMP_ANY_BIT = 0x45
+_AND = 0x54
 _RETURN = 0x06
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
@@ -64,6 +65,17 @@ _ACCEPTED_VALUES: dict[str, tuple[int, ...]] = {
 """What the first argument must be. For prlimit64 it is the process: 0 is the caller."""
 
 
+_PR_OF_THE_KEEPER = (1, 4)
+"""PR_SET_PDEATHSIG and PR_SET_DUMPABLE: a process ends with its keeper, and can be looked at."""
+_SOCK_STREAM = 1
+_SOCKET_TYPES = 0xF
+_PRETENDED = frozenset(
+    "chmod chown fchmod fchmodat fchmodat2 fchown fchownat futimesat lchown utime utimensat "
+    "utimes".split()
+)
+"""Not covered by Landlock: an ordinary user's programs could do it to all his files."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """An architecture as the filter sees it."""
@@ -80,11 +92,16 @@ MACHINES = {
 }
 
 
-def build_filter(*, allow_network: bool = False, machine: str | None = None) -> bytes:
+def build_filter(
+    *, allow_network: bool = False, has_namespaces: bool = True, machine: str | None = None
+) -> bytes:
     """Assemble the filter as an array of ``struct sock_filter``.
 
     Args:
         allow_network: let programs make internet sockets.
+        has_namespaces: without, more is refused: any socket that could be connected to something,
+            and what concerns another process or a file's mode, owner and times. The last are
+            answered as if they had been done: programs that copy files would fail at it.
         machine: ``x86_64`` or ``aarch64``; None is this machine.
 
     Raises:
@@ -99,11 +116,14 @@ def build_filter(*, allow_network: bool = False, machine: str | None = None) -> 
         )
     code = _check_architecture(here)
     for call, gated in GATED.items():
-        code += _only_for(gated[here.column], _gate(call, allow_network))
-    for allowed in ALLOWED.values():
+        body = [] if has_namespaces else _gate_without_namespaces(call, allow_network)
+        code += _only_for(gated[here.column], body or _gate(call, allow_network))
+    for call, allowed in ALLOWED.items():
         number = allowed[here.column]
         if number is not None:
-            code += _only_for(number, [_instruction(_RETURN, _ALLOW)])
+            pretended = not has_namespaces and call in _PRETENDED
+            answer = _refuse(0) if pretended else _instruction(_RETURN, _ALLOW)
+            code += _only_for(number, [answer])
     code += [
         _instruction(_JUMP_GREATER, NEWEST, 0, 1),
         _refuse(errno.ENOSYS),
@@ -168,6 +188,31 @@ def _gate(call: str, allow_network: bool) -> list[bytes]:
     # clone3 hides its flags behind a pointer, and the C library falls back to clone. Memory files
     # are in no file system whose size is limited.
     return [_refuse(errno.ENOSYS)]
+
+
+def _gate_without_namespaces(call: str, allow_network: bool) -> list[bytes]:
+    """What decides such a call where it could reach out of the run; [] where it is as ever."""
+    allow = _instruction(_RETURN, _ALLOW)
+    refused = _refuse(errno.EPERM)
+    if call == "socket":
+        accepted: list[bytes] = []
+        for family in _INTERNET if allow_network else ():
+            accepted += [_instruction(_JUMP_EQUAL, family, 0, 1), allow]
+        return [_load_argument(0), *accepted, refused]
+    if call == "socketpair":
+        is_unix = _instruction(_JUMP_EQUAL, _AF_UNIX, 1, 0)
+        # Over one of another type, something can be sent to any name there is.
+        kind = [_instruction(_AND, _SOCKET_TYPES), _instruction(_JUMP_EQUAL, _SOCK_STREAM, 0, 1)]
+        return [_load_argument(0), is_unix, refused, _load_argument(1), *kind, allow, refused]
+    if call == "prctl":
+        return [_load_argument(0), *_refuse_values(_PR_SET_MM, *_PR_OF_THE_KEEPER), allow]
+    if call == "setpriority":
+        only_a_process = _instruction(_JUMP_EQUAL, _PRIO_PROCESS, 1, 0)
+        itself = [_load_argument(1), _instruction(_JUMP_EQUAL, 0, 0, 1), allow, refused]
+        return [_load_argument(0), only_a_process, refused, *itself]
+    if call.startswith("sched_"):
+        return [_load_argument(0), _instruction(_JUMP_EQUAL, 0, 0, 1), allow, refused]
+    return []
 
 
 def _refuse_values(*values: int) -> list[bytes]:

@@ -104,7 +104,9 @@ def _answer(artifacts: Mapping[str, Any] | None = None, **fields: Any) -> Answer
 
 
 @contextmanager
-def open_person(command: list[str], folder: Path, secret: str) -> Iterator[Person]:
+def open_person(
+    command: list[str], folder: Path, secret: str, variables: Mapping[str, str] | None = None
+) -> Iterator[Person]:
     """Start the helper; every program has ended and every file is gone when this is left."""
     packages = [str(ROOT), *site.getsitepackages()]
     process = subprocess.Popen(
@@ -116,6 +118,7 @@ def open_person(command: list[str], folder: Path, secret: str) -> Iterator[Perso
             "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": str(folder),
             "SECRET_TOKEN": secret,
+            **(variables or {}),
         },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

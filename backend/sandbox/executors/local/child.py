@@ -16,10 +16,12 @@ from backend.sandbox.executors.local.report import Reader
 from backend.sandbox.executors.local.streams import Streams
 from backend.sandbox.executors.local.zygote import Zygote
 from backend.sandbox.inside import wire
-from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.removal import remove_tree
+from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.cgroup import Cgroup
 from backend.sandbox.walls.cgroups import Cgroups
 from backend.sandbox.walls.inventory import isolation_of
+from backend.sandbox.walls.landlocked import Landlocked
 from backend.sandbox.walls.limits import ArtifactCaps
 from backend.sandbox.walls.probe import explain
 
@@ -40,7 +42,7 @@ class Child:
     ``born`` makes one; ``aclose`` ends it, with every process it has, and closes everything.
     """
 
-    def __init__(self, zygote: Zygote, walls: Walls, groups: Cgroups | None) -> None:
+    def __init__(self, zygote: Zygote, walls: AnyWalls, groups: Cgroups | None) -> None:
         self.zygote = zygote
         self._walls = walls
         self._groups = groups
@@ -51,7 +53,7 @@ class Child:
         """In its group, before the program that runs now."""
         self.streams = Streams()
         self.line = Line()
-        self._pidfd = -1
+        self._pidfd = self._pid = -1
         self._ended = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._control: socket.socket | None = None
@@ -59,7 +61,7 @@ class Child:
 
     @classmethod
     async def born(
-        cls, zygote: Zygote, walls: Walls, groups: Cgroups | None, memory_limit: int
+        cls, zygote: Zygote, walls: AnyWalls, groups: Cgroups | None, memory_limit: int
     ) -> Child:
         """Have a child, and wait until it stands ready, with every wall up.
 
@@ -138,6 +140,7 @@ class Child:
         except ProcessLookupError:
             raise explain("a child died as it said hello") from None
         loop.add_reader(self._pidfd, self._note_end)
+        self._pid = pids[0]
         return pids[0]
 
     async def _connect(self, control: socket.socket) -> tuple[Reader, asyncio.StreamWriter]:
@@ -170,10 +173,14 @@ class Child:
             await self._writer.drain()
 
     def kill(self) -> None:
-        """End it at once: the keeper's end is the end of every process in its namespace."""
+        """End it at once: the keeper's end is the end of every process in its namespace.
+
+        Where it has none, it ends them itself first.
+        """
         if self._pidfd >= 0:
+            how = signal.SIGKILL if self._walls.has_namespaces else signal.SIGTERM
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, how)
 
     async def aclose(self) -> None:
         """End every process of it and close every descriptor."""
@@ -194,9 +201,12 @@ class Child:
                     await self._ended.wait()
         except TimeoutError:
             # A process that the kernel will not let go is not worth a hanging server.
-            pass
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         finally:
             self._close()
+            if isinstance(self._walls, Landlocked) and self._pid >= 0:
+                await asyncio.to_thread(remove_tree, self._walls.scratch / str(self._pid))
             if self.group is not None:
                 await asyncio.to_thread(_remove, self.group)
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import py_compile
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 from backend.config.settings import Settings
 from backend.errors import Busy, SandboxUnavailable
-from backend.sandbox import inside
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
 from backend.sandbox.executors.local.child import Child
-from backend.sandbox.executors.local.fonts import keep_fonts, lay_out_fonts
+from backend.sandbox.executors.local.fonts import keep_fonts
 from backend.sandbox.executors.local.header import (
     Header,
     build_header,
@@ -25,19 +21,23 @@ from backend.sandbox.executors.local.header import (
     is_heavy,
     zygote_setup,
 )
+from backend.sandbox.executors.local.layout import lay_out
 from backend.sandbox.executors.local.pool import Pool
 from backend.sandbox.executors.local.running import DiedBefore, run_once
 from backend.sandbox.executors.local.session import LocalSession
 from backend.sandbox.executors.local.zygote import Zygote
+from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.cgroups import Cgroups, Unusable, open_cgroups
-from backend.sandbox.walls.interpreter import find_interpreter
+from backend.sandbox.walls.interpreter import Interpreter, find_interpreter
+from backend.sandbox.walls.landlocked import Landlocked
 from backend.sandbox.walls.limits import Limits, resolve_limits
 from backend.sandbox.walls.probe import explain, find_bubblewrap
 from backend.sandbox.workspace import Workspaces, open_workspaces
 from backend.types import ExecutionRequest, ExecutionResult, Isolation
 
 T = TypeVar("T")
+_NOBODY = 65534
 _MOST_CHILDREN_TRIED = 20
 """For one program, when those that are ready turn out to be dead."""
 
@@ -48,7 +48,7 @@ class LocalExecutor(Executor):
     name = "local"
 
     def __init__(
-        self, settings: Settings, walls: Walls, workspaces: Workspaces, groups: Cgroups | None
+        self, settings: Settings, walls: AnyWalls, workspaces: Workspaces, groups: Cgroups | None
     ) -> None:
         self._settings = settings
         self._walls = walls
@@ -111,6 +111,11 @@ class LocalExecutor(Executor):
 
     async def open_session(self) -> LocalSession:
         """A session (see ``Executor.open_session``)."""
+        if not self._walls.has_namespaces:
+            raise SandboxUnavailable(
+                "There are no sessions without user namespaces (tier C).",
+                "Run each program by itself, or make tier B work: run python-coder doctor.",
+            )
         most = self._settings.max_sessions
         if self._session_count >= most:
             raise Busy(
@@ -191,7 +196,6 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
     Raises:
         SandboxUnavailable: they do not; says what to do about it.
     """
-    bubblewrap = find_bubblewrap()
     async with (
         _in_thread(open_workspaces(settings.execution_dir)) as workspaces,
         _in_thread(open_cgroups()) as found,
@@ -200,22 +204,59 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
         interpreter = await asyncio.to_thread(
             find_interpreter, settings.interpreter, allow_network=settings.allow_network
         )
-        await asyncio.to_thread(_lay_out, workspaces)
+        await asyncio.to_thread(lay_out, workspaces)
+        executor = await _stand(settings, interpreter, workspaces, groups)
+        try:
+            yield executor
+        finally:
+            await executor.aclose()
+
+
+async def _stand(
+    settings: Settings, interpreter: Interpreter, workspaces: Workspaces, groups: Cgroups | None
+) -> LocalExecutor:
+    """An executor behind the best walls there can be here, as far as the settings allow.
+
+    Raises:
+        SandboxUnavailable: there are none.
+    """
+    try:
         walls = Walls(
-            bubblewrap=bubblewrap,
+            bubblewrap=find_bubblewrap(),
             interpreter=interpreter,
             runtime=workspaces.runtime,
             runs=workspaces.runs,
             as_root=os.geteuid() == 0,
             allow_network=settings.allow_network,
         )
-        executor = LocalExecutor(settings, walls, workspaces, groups)
-        try:
-            await executor.pool.open()
-            await executor.probe()
-            yield executor
-        finally:
-            await executor.aclose()
+        return await _proven(LocalExecutor(settings, walls, workspaces, groups))
+    except SandboxUnavailable:
+        if settings.min_tier != "C":
+            raise
+    landlocked = Landlocked(
+        interpreter=interpreter,
+        runtime=workspaces.runtime,
+        runs=workspaces.runs,
+        scratch=workspaces.scratch,
+        allow_network=settings.allow_network,
+    )
+    workspaces.scratch.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(workspaces.scratch, _NOBODY, _NOBODY)
+        workspaces.folder.chmod(0o711)
+    landlocked.require()
+    return await _proven(LocalExecutor(settings, landlocked, workspaces, groups))
+
+
+async def _proven(executor: LocalExecutor) -> LocalExecutor:
+    """An executor that has run a program; it is closed where it has not."""
+    try:
+        await executor.pool.open()
+        await executor.probe()
+    except BaseException:
+        await executor.aclose()
+        raise
+    return executor
 
 
 def _require_tier(found: Cgroups | Unusable, settings: Settings) -> Cgroups | None:
@@ -233,36 +274,6 @@ def _require_tier(found: Cgroups | Unusable, settings: Settings) -> Cgroups | No
             found.remedy,
         )
     return None
-
-
-def _lay_out(workspaces: Workspaces) -> None:
-    """Put our own files for the inside where they can be bound, compiled."""
-    runtime = workspaces.runtime
-    runner = runtime / "runner"
-    lay_out_fonts(workspaces)
-    ours = Path(inside.__file__).parent
-    for source in sorted(ours.rglob("*.py")):
-        place = source.relative_to(ours.parent)
-        copy = runner / place
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
-        py_compile.compile(
-            str(copy),
-            dfile=str(place),
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
-    etc = runtime / "etc"
-    etc.mkdir()
-    for name, text in {
-        "passwd": "nobody:x:65534:65534:nobody:/tmp:/bin/sh\n",
-        "group": "nogroup:x:65534:\n",
-        "hosts": "127.0.0.1 localhost\n::1 localhost\n",
-    }.items():
-        (etc / name).write_text(text, encoding="ascii")
-    for path in runtime.rglob("*"):
-        # Whoever reads them inside is nobody, also where our umask lets nobody read.
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from backend.config.settings import Settings
 from backend.errors import RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox.executors.local.claims import CHARTS_BYTES, HTML_BYTES
 from backend.sandbox.executors.local.variables import as_environment, encode
-from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits
 from backend.sandbox.walls.seccomp import build_filter
 from backend.sandbox.workspace import check_names
@@ -59,18 +59,22 @@ def check_request(request: ExecutionRequest) -> None:
 
 
 def zygote_setup(
-    settings: Settings, walls: Walls, modules: Sequence[str], *, has_cgroup: bool
+    settings: Settings, walls: AnyWalls, modules: Sequence[str], *, has_cgroup: bool
 ) -> dict[str, Any]:
     """What is the same for every run: plain values, as the zygote reads them."""
     return {
         "modules": list(modules),
-        "filter": build_filter(allow_network=settings.allow_network),
+        "filter": build_filter(
+            allow_network=settings.allow_network, has_namespaces=walls.has_namespaces
+        ),
         "allow_network": settings.allow_network,
         "disk_bytes": settings.max_disk_mb * MIB,
         "shared_bytes": settings.max_memory_mb * MIB,
         "inodes": INODES,
         "shields": walls.shields,
         "has_cgroup": has_cgroup,
+        "processes": settings.max_processes,
+        **walls.setup,
         # More threads than processors are slower, and each reserves buffers.
         "threads": min(os.cpu_count() or 1, 4),
     }

@@ -17,7 +17,8 @@ from backend.errors import SandboxUnavailable
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.local.capture import Capture
 from backend.sandbox.inside import wire
-from backend.sandbox.walls.bubblewrap import Walls
+from backend.sandbox.walls.anywalls import AnyWalls
+from backend.sandbox.walls.bubblewrap import Command
 from backend.sandbox.walls.probe import explain
 
 _START_SECONDS = 60.0
@@ -36,10 +37,12 @@ KeepFonts = Callable[[str, bytes], None]
 class Zygote:
     """A process that has a child for every program.
 
+    Where there are no namespaces it is started without bubblewrap, and stands for it below.
+
     ``started`` makes one; ``aclose`` ends it, with every process that came from it.
     """
 
-    def __init__(self, walls: Walls, setup: Mapping[str, Any], keep_fonts: KeepFonts) -> None:
+    def __init__(self, walls: AnyWalls, setup: Mapping[str, Any], keep_fonts: KeepFonts) -> None:
         self._walls = walls
         self._setup = setup
         self._keep_fonts = keep_fonts
@@ -58,7 +61,9 @@ class Zygote:
         """How many it was asked for."""
 
     @classmethod
-    async def started(cls, walls: Walls, setup: Mapping[str, Any], keep_fonts: KeepFonts) -> Zygote:
+    async def started(
+        cls, walls: AnyWalls, setup: Mapping[str, Any], keep_fonts: KeepFonts
+    ) -> Zygote:
         """Start one and wait until it can have children.
 
         Raises:
@@ -153,7 +158,7 @@ class Zygote:
             # With its reading end too: the pipe then has a reader even if we are killed meanwhile,
             # and bubblewrap does not die of a SIGPIPE with its child waiting for it.
             inherited = (control.fileno(), options, *info)
-            self._bubblewrap = _spawn(command.argv, said[1], inherited)
+            self._bubblewrap = _spawn(command, said[1], inherited)
         except BaseException:
             for fd in ends:
                 os.close(fd)
@@ -161,6 +166,8 @@ class Zygote:
         for fd in (said[1], info[1], options):
             os.close(fd)
         self._bubblewrap_fd = os.pidfd_open(self._bubblewrap.pid)
+        if not self._walls.has_namespaces:
+            self._own_fd = os.dup(self._bubblewrap_fd)  # it is the zygote itself
         self._said_fd, self._info_fd = said[0], info[0]
         loop = asyncio.get_running_loop()
         loop.add_reader(self._said_fd, self._take_words)
@@ -247,21 +254,22 @@ def _pipe(ends: list[int]) -> tuple[int, int]:
     return reading, writing
 
 
-def _spawn(argv: list[str], stderr: int, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def _spawn(command: Command, stderr: int, inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            argv,
+            command.argv,
             stdin=subprocess.DEVNULL,
             stdout=stderr,
             stderr=stderr,
             pass_fds=inherited,
-            # Its environment could be read inside, in /proc/1/environ.
-            env={},
+            # bubblewrap's environment could be read inside, in /proc/1/environ: it has none.
+            env=command.environment,
             cwd="/",
             # Keys pressed at the server's terminal are not for the program.
             start_new_session=True,
         )
     except OSError as error:
         raise SandboxUnavailable(
-            f"{argv[0]!r} could not be started: {error.strerror}.", "Run: python-coder doctor"
+            f"{command.argv[0]!r} could not be started: {error.strerror}.",
+            "Run: python-coder doctor",
         ) from error
