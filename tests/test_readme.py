@@ -85,6 +85,16 @@ def test_the_program_with_the_tool_prints_the_output(folder: Path) -> None:
     assert "0.865" in done.stdout
 
 
+def test_the_program_with_the_sandbox_keeps_its_variable(folder: Path) -> None:
+    (program,) = [block for block in blocks("python") if "open_session" in block]
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False
+    )
+    first, second = done.stdout.split("\n\n")[0], done.stdout.rstrip().splitlines()[-1]
+    assert first.startswith("42"), done.stderr
+    assert second == "84"
+
+
 def test_every_file_it_links_to_is_there() -> None:
     text = README.read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!http)([^)#]+)", text) + re.findall(r'src="([^"]+)"', text)

@@ -62,7 +62,8 @@ def command(
     Its output comes as it is; how it ended and which files it made is told on stderr. Exit
     status 1 when it fails, is stopped by a limit or refused by the static check.
     """
-    settings = read_settings()
+    # One program is over before everything that it might need has been imported.
+    settings = read_settings().model_copy(update={"preimport": "none"})
     code = read_text(script, max_bytes=MAX_PROGRAM_BYTES, what="program")
     if not code.strip():
         raise RequestError(f"The program {script!r} is empty.", "Write something into it.")
