@@ -26,6 +26,8 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("PYTHON_CODER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("PYTHON_CODE_EXECUTION_DIR", str(tmp_path / "data" / "code_execution"))
+    # Imports ahead take a second and a processor, and a test has few programs to run.
+    monkeypatch.setenv("PYTHON_CODE_PREIMPORT", "none")
     # Nothing listens there: a test never reaches a model server of this machine.
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")

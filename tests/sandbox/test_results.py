@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 from pandas.testing import assert_frame_equal
 
-from backend.config.settings import load_settings
+from backend.config.settings import Settings, load_settings
 from backend.errors import RequestError
 from backend.sandbox import ExecutionRequest, Executor, open_executor
 from backend.sandbox.executors.local.claims import CHARTS_BYTES, HTML_BYTES
@@ -44,8 +44,10 @@ async def opened(
     if shutil.which("bwrap") is None:
         pytest.skip("install bubblewrap: apt-get install bubblewrap")
     folder = tmp_path_factory.mktemp("results") / "execution"
-    imports = {} if request.param == "everything" else {"preimport": "none"}
-    async with open_executor("local", load_settings(execution_dir=folder, **imports)) as executor:
+    usual = Settings.model_fields["preimport"].default
+    imports = usual if request.param == "everything" else "none"
+    settings = load_settings(execution_dir=folder, preimport=imports)
+    async with open_executor("local", settings) as executor:
         yield executor
 
 

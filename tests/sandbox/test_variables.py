@@ -317,7 +317,9 @@ def test_a_shell_sees_text_as_it_is_and_the_rest_as_json() -> None:
     assert seen == {"text": "값 \n", "n": "1", "rows": '[{"a": null}]', "yes": "true"}
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"a", pd.DataFrame(), object()], ids=["set", "bytes", "frame", "object"])
+@pytest.mark.parametrize(
+    "value", [{1, 2}, b"a", pd.DataFrame(), object()], ids=["set", "bytes", "frame", "object"]
+)
 def test_a_shell_gets_nothing_that_has_no_json_form(value: Any) -> None:
     with pytest.raises(RequestError, match="'it'"):
         as_environment({"it": value})

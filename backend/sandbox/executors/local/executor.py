@@ -13,7 +13,7 @@ from backend.errors import Busy, SandboxUnavailable
 from backend.sandbox.endings import see_through
 from backend.sandbox.executors.base import Executor
 from backend.sandbox.executors.local.child import Child
-from backend.sandbox.executors.local.fonts import keep_fonts
+from backend.sandbox.executors.local.fonts import FontLists
 from backend.sandbox.executors.local.header import (
     Header,
     build_header,
@@ -71,6 +71,8 @@ class LocalExecutor(Executor):
         self._session_count = 0
         """With those that are being opened."""
         """Sessions that wait for their child."""
+        plots = any(name.startswith("matplotlib") for name in settings.preimported_modules)
+        self._fonts = FontLists(workspaces, made_by_zygote=plots)
         self._isolation: Isolation | None = None
 
     @property
@@ -84,13 +86,10 @@ class LocalExecutor(Executor):
         modules = self._settings.preimported_modules if warm else ()
         has_cgroup = self._groups is not None
         setup = zygote_setup(self._settings, self._walls, modules, has_cgroup=has_cgroup)
-        return await Zygote.started(self._walls, setup, self._keep_fonts)
+        return await Zygote.started(self._walls, setup, self._fonts.keep)
 
     async def _bear(self, zygote: Zygote) -> Child:
         return await Child.born(zygote, self._walls, self._groups, self._group_bytes)
-
-    def _keep_fonts(self, name: str, text: bytes) -> None:
-        keep_fonts(self._workspaces, name, text)
 
     async def probe(self) -> ExecutionResult:
         """Run a real program, and keep the walls it found as this executor's own."""
@@ -103,6 +102,10 @@ class LocalExecutor(Executor):
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Run one program (see ``Executor.run``)."""
+        await self._fonts.prepare_for(request.code, self._run_now)
+        return await self._run_now(request)
+
+    async def _run_now(self, request: ExecutionRequest) -> ExecutionResult:
         async with self._prepared(request, is_session=False) as (header, limits):
             for _ in range(_MOST_CHILDREN_TRIED):
                 with suppress(DiedBefore):
