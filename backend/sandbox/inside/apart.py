@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 from . import family, kept, kernel, places, run
 
 _FOLDERS = ("workspace", "tmp")
-_NICENESS = 10
-"""Of programs: among a hundred that do nothing but fork, their keeper has to get its turns."""
 
 
 def become_keeper(zygote: int) -> None:
@@ -69,7 +67,6 @@ def bound_processes(setup: Mapping[str, Any]) -> None:
     """What the kernel counts is all that the user has, here: the watchdog is the one that counts."""
     most = family.threads_of(os.getuid()) + 2 * setup["processes"]
     kernel.set_rlimits({"RLIMIT_NPROC": most})
-    os.nice(_NICENESS)
 
 
 def own_proc_files() -> list[str]:

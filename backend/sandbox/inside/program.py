@@ -28,6 +28,8 @@ from .blas import SetThreads
 
 _KEEPER = 4
 """The descriptor of the line to the keeper, as long as it is not known whose the program is."""
+_NICENESS = 5
+"""Of programs: among a hundred that do nothing but fork, their keeper has to get its turns."""
 _CANNOT_EXECUTE = 126
 """What shells exit with when a program cannot be started."""
 
@@ -131,6 +133,7 @@ def _wall_in(setup: Mapping[str, Any], to_keeper: int, to_host: int) -> list[str
     os.dup2(to_host, line.NUMBER, inheritable=False)
     os.dup2(to_keeper, _KEEPER, inheritable=False)
     kernel.close_from(_KEEPER + 1)
+    os.nice(_NICENESS)
     os.setpgid(0, 0)  # what is done to the program's group is not done to its keeper
     # The keeper counts this process's memory, and the program may look at itself.
     kernel.set_dumpable(True)
