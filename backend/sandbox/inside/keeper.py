@@ -85,7 +85,8 @@ class _Keeper:
             spaces.leave_cgroup_view()
         kernel.set_dumpable(False)
         subject = self._have_program()
-        rehearsal.keep()
+        if self._setup["rehearses"]:
+            rehearsal.keep()
         wire.send(_CONTROL, wire.READY, "\n".join([*_standing(), *self._walls]).encode())
         header = wire.receive_values(_CONTROL, wire.RUN)
         if header["is_session"]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from . import script, wire
+from . import rehearsal, script, wire
 from .line import Line
 from .places import workspace
 
@@ -64,6 +64,7 @@ def _stay_behind(to_keeper: Line, token: bytes) -> None:
     while True:
         child = _fork()
         if child == 0:
+            rehearsal.play_on()
             return to_keeper.say(wire.KEPT, b"%d %d" % (_pid(), ended))
         _, ended = _wait(child, 0)
         # Woken: the child is no more, and what was said to it last is not for us.

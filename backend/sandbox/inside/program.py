@@ -65,7 +65,9 @@ def park(
         vars(tempfile)["tempdir"] = None  # the zygote may have looked for its own
     try:
         walls = _wall_in(setup, to_keeper, to_host)
-        rehearsal.play()
+        if setup["rehearses"]:
+            rehearsal.play()
+        rehearsal.reseed()
         _use_all_processors(setup["threads"], threads)
         wire.send(line.NUMBER, wire.HELLO)
         wire.send(_KEEPER, wire.READY, "\n".join(walls).encode())

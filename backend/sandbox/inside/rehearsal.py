@@ -14,7 +14,7 @@ import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from . import artifacts, kernel, line, places, run, script, wire
 
@@ -88,19 +88,29 @@ def play_long() -> None:
     """What programs do with the libraries: what these import at their first use, all will have."""
     for library, code in _LONG.items():
         if library in sys.modules:
-            _play(code)
+            _play(code, hands_out=True)
     script.forget_idle_exit_functions()
 
 
 def play() -> None:
     """What a program's process does with a program; nothing of it remains but the memory."""
-    code = next((code for library, code in _SHORT.items() if library in sys.modules), _PLAIN)
     for _ in range(_TIMES):
-        _play(code)
-    _reseed()
+        _play(_short_code(), hands_out=True)
 
 
-def _play(code: str) -> None:
+def play_on() -> None:
+    """The same in a session that goes on: its figures are not looked at, its numbers not drawn."""
+    with suppress(
+        BaseException
+    ):  # the session may have put something else in the place of anything
+        _play(_short_code(), hands_out=False)
+
+
+def _short_code() -> str:
+    return next((code for library, code in _SHORT.items() if library in sys.modules), _PLAIN)
+
+
+def _play(code: str, *, hands_out: bool) -> None:
     ours, theirs = socket.socketpair()
     program = {
         "code": code,
@@ -120,7 +130,8 @@ def _play(code: str) -> None:
     with _nothing_printed(), script.left_as_it_was():
         main = script.Main(header, to_keeper)
         main.execute(header)
-        main.hand_out()
+        if hands_out:
+            main.hand_out()
         script.flush(0)
     to_keeper.say(wire.FINISHED, b"\0\0")
     ours.close()
@@ -144,7 +155,7 @@ def _nothing_printed() -> Iterator[None]:
         os.close(kept)
 
 
-def _reseed() -> None:
+def reseed() -> None:
     """All children of one process would draw the same numbers."""
     random.seed()
     numpy = sys.modules.get("numpy")

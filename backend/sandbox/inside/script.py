@@ -120,13 +120,15 @@ def left_as_it_was() -> Iterator[None]:
     """Whatever a ``Main`` changes around itself is as before, afterwards."""
     path, argv, handler = list(sys.path), list(sys.argv), signal.getsignal(signal.SIGINT)
     main, finders = sys.modules["__main__"], list(sys.meta_path)
+    collects = gc.isenabled()
     try:
         yield
     finally:
         sys.path[:], sys.argv, sys.meta_path[:] = path, argv, finders
         sys.modules["__main__"] = main
         signal.signal(signal.SIGINT, handler)
-        gc.disable()
+        if not collects:
+            gc.disable()
 
 
 def flush(status: int) -> int:

@@ -13,6 +13,10 @@ from typing import Any
 # From the host.
 SETUP = b"S"
 """To the zygote, once: what is the same for every run, marshalled."""
+BEAR = b"c"
+HURRY = b"q"
+"""To the zygote, without a frame: have a child with the descriptors that come along; the second one
+is not to rehearse."""
 GO = b"g"
 """To a keeper that has said hello: it is known, and in its place."""
 RUN = b"R"

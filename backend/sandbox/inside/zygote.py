@@ -153,7 +153,7 @@ class _Nursery:
             _report(fds[0], str(error))
             child = -1
         if child == 0:
-            keeper.serve(self._setup, self._threads, *fds)
+            keeper.serve({**self._setup, "rehearses": word != wire.HURRY}, self._threads, *fds)
         for fd in fds:
             os.close(fd)
         if child > 0:

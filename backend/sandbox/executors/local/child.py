@@ -61,7 +61,13 @@ class Child:
 
     @classmethod
     async def born(
-        cls, zygote: Zygote, walls: AnyWalls, groups: Cgroups | None, memory_limit: int
+        cls,
+        zygote: Zygote,
+        walls: AnyWalls,
+        groups: Cgroups | None,
+        memory_limit: int,
+        *,
+        hurry: bool,
     ) -> Child:
         """Have a child, and wait until it stands ready, with every wall up.
 
@@ -70,6 +76,7 @@ class Child:
             walls: what its walls are compared with.
             groups: where it gets a control group of its own; None where there are none.
             memory_limit: bytes for that group.
+            hurry: someone waits for it (see ``Zygote.bear``).
 
         Raises:
             SandboxUnavailable: a wall could not be built; nothing was run.
@@ -77,7 +84,7 @@ class Child:
         child = cls(zygote, walls, groups)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await child._grow_up(memory_limit)
+                await child._grow_up(memory_limit, hurry=hurry)
         except TimeoutError:
             await child.aclose()
             raise explain(f"no process stood ready after {_START_SECONDS:g} seconds") from None
@@ -86,14 +93,14 @@ class Child:
             raise
         return child
 
-    async def _grow_up(self, memory_limit: int) -> None:
+    async def _grow_up(self, memory_limit: int, *, hurry: bool) -> None:
         self._control, theirs = socket.socketpair()
         self._control.setblocking(False)
         self._control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         try:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
             line = self.line.theirs.fileno()
-            self.zygote.bear([theirs.fileno(), *self.streams.theirs, line])
+            self.zygote.bear([theirs.fileno(), *self.streams.theirs, line], hurry=hurry)
         finally:
             theirs.close()
             self.streams.let_go()

@@ -88,8 +88,8 @@ class LocalExecutor(Executor):
         setup = zygote_setup(self._settings, self._walls, modules, has_cgroup=has_cgroup)
         return await Zygote.started(self._walls, setup, self._fonts.keep)
 
-    async def _bear(self, zygote: Zygote) -> Child:
-        return await Child.born(zygote, self._walls, self._groups, self._group_bytes)
+    async def _bear(self, zygote: Zygote, hurry: bool) -> Child:
+        return await Child.born(zygote, self._walls, self._groups, self._group_bytes, hurry=hurry)
 
     async def probe(self) -> ExecutionResult:
         """Run a real program, and keep the walls it found as this executor's own."""

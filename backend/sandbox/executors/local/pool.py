@@ -16,6 +16,8 @@ from backend.sandbox.executors.local.generation import Generation, Habits
 from backend.sandbox.executors.local.zygote import Zygote
 
 _BIRTHS_AT_A_TIME = 2
+_SHORT_SECONDS = 0.5
+"""After a shortage, in which the next ones are likely to be waited for as well."""
 _NOTICE_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 600.0
@@ -25,7 +27,8 @@ _CAN_BE_CUT_SHORT = "cut short"
 
 StartZygote = Callable[[bool], Awaitable[Zygote]]
 """Start one: True for one that has imported everything, False for one that has imported nothing."""
-Bear = Callable[[Zygote], Awaitable[Child]]
+Bear = Callable[[Zygote, bool], Awaitable[Child]]
+"""Have a child: True for one for which someone waits already."""
 
 
 class Pool:
@@ -105,7 +108,7 @@ class Pool:
             self._note_shortage()
             generation.in_use += 1
             try:
-                child = await self._bear(generation.zygote)
+                child = await self._bear(generation.zygote, True)
             except SandboxUnavailable:
                 self._leave(generation)
                 if attempt == 2 or not await _ends_soon(generation.zygote):
@@ -267,7 +270,8 @@ class Pool:
     async def _bear_ahead(self, generation: Generation) -> None:
         child = None
         try:
-            child = await self._bear(generation.zygote)
+            is_short = time.monotonic() - self._last_shortage < _SHORT_SECONDS
+            child = await self._bear(generation.zygote, is_short and self.shortages > 0)
         except SandboxUnavailable:
             await asyncio.sleep(_RETRY_SECONDS)
         finally:

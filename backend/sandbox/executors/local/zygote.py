@@ -110,15 +110,20 @@ class Zygote:
         """Until it has ended."""
         await self._ended.wait()
 
-    def bear(self, descriptors: Sequence[int]) -> None:
-        """Ask for a child that has these for its control channel, stdout and stderr.
+    def bear(self, descriptors: Sequence[int], *, hurry: bool) -> None:
+        """Ask for a child that has these for its control channel, stdout, stderr and line.
+
+        Args:
+            descriptors: the four.
+            hurry: someone waits for it, so it is not to rehearse: it will be ready sooner, and its
+                program will take longer.
 
         Raises:
             SandboxUnavailable: the zygote is gone.
         """
         assert self._control is not None
         try:
-            socket.send_fds(self._control, [b"c"], list(descriptors))
+            socket.send_fds(self._control, [wire.HURRY if hurry else wire.BEAR], list(descriptors))
         except OSError as error:
             self.kill()
             raise SandboxUnavailable(
