@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from backend.config.settings import Settings
 from backend.errors import PythonCoderError
-from backend.sandbox.executors.local.executor import open_local
+from backend.sandbox.executors.local.executor import LocalExecutor, open_local
 from backend.sandbox.walls.cgroups import Unusable, open_cgroups
 from backend.sandbox.walls.landlocked import landlock_abi
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
@@ -24,6 +25,9 @@ _TIER_C = Finding(
     "runs as the same user is kept apart by Landlock alone, and there are no sessions",
     remedy="Mend what is noted above, for tier B.",
 )
+
+_IMPORT_SECONDS = 30.0
+"""For everything that is imported ahead, on a machine that is busy with other things."""
 
 
 async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
@@ -109,6 +113,7 @@ async def _real_run(settings: Settings) -> list[Finding]:
         async with open_local(settings) as executor:
             result = await executor.run(ExecutionRequest(code="print(6 * 7)"))
             isolation = executor.isolation
+            imports = await _imports(executor)
     except PythonCoderError as error:
         return [_finding("run", False, error.what, error.remedy)]
     ok = result.success and result.stdout == "42\n"
@@ -118,5 +123,19 @@ async def _real_run(settings: Settings) -> list[Finding]:
     return [
         Finding(topic="walls", state="ok", what=walls),
         *([_TIER_C] if isolation.tier == "C" else []),
+        imports,
         _finding("run", ok, ran if ok else failed, "Report it, with this output."),
     ]
+
+
+async def _imports(executor: LocalExecutor) -> Finding:
+    pool = executor.pool
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_IMPORT_SECONDS):
+            while not pool.is_settled:  # noqa: ASYNC110 - nobody else ever waits for it
+                await asyncio.sleep(0.05)
+    if pool.why_cold or not pool.is_settled:
+        what = pool.why_cold or f"not done after {_IMPORT_SECONDS:g} seconds"
+        remedy = "Programs import what they need themselves; see PYTHON_CODE_PREIMPORT."
+        return Finding(topic="imports", state="note", what=what, remedy=remedy)
+    return Finding(topic="imports", state="ok", what=", ".join(pool.imported) or "none ahead")

@@ -127,6 +127,17 @@ class Pool:
         return len(self._generation.ready) if self._generation else 0
 
     @property
+    def is_settled(self) -> bool:
+        """What it bears children from is what it should be, or it is known why not."""
+        is_warm = self._generation is not None and self._generation.is_warm == self._wants_warm
+        return is_warm or bool(self.why_cold)
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The modules that programs find imported now."""
+        return self._generation.zygote.imported if self._generation else ()
+
+    @property
     def is_quiet(self) -> bool:
         """Nobody is being born or buried, and no zygote started or ended."""
         return len(self._tasks) == 1 and not self._look.is_set()
