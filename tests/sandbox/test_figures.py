@@ -256,3 +256,17 @@ print(len(charts) < 60, len(json.dumps(charts)) <= 3000, charts[0]["artifact"])
 """
     result = await run(FIGURES + code)
     assert result.stdout == "True True 0.png\n", result.stderr
+
+
+async def test_a_figure_shown_without_waiting_stays_open_and_can_be_drawn_on(run: Run) -> None:
+    code = """
+import matplotlib.pyplot as plt
+fig, ax = plt.subplots()
+ax.plot([1, 2])
+plt.show(block=False)
+fig.canvas.copy_from_bbox(fig.bbox)
+print(plt.get_fignums())
+"""
+    result = await run(code)
+    assert result.stdout == "[1]\n", result.stderr
+    assert "figure_1.png" in {made.name for made in result.artifacts}

@@ -203,7 +203,8 @@ def _prepare_pyplot(pyplot: Any) -> None:
         _handed.last_shown = [pyplot.figure(number) for number in numbers[-1:]]
         for number in numbers:
             _hand_out(pyplot.figure(number))
-        pyplot.close("all")
+        if kwargs.get("block") is not False:  # else the window would stay, and be drawn on
+            pyplot.close("all")
 
     @functools.wraps(original_savefig)
     def savefig(*args: Any, **kwargs: Any) -> Any:
