@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.sandbox.walls.interpreter import this_interpreter
+from backend.sandbox.walls.interpreter import find_interpreter
 
 _SMALL = 4096
 """Bytes up to which a file's content is compared and not only its size and times."""
@@ -39,7 +39,7 @@ def system_places() -> list[Path]:
     home = Path.home()
     named = ("/etc", "/var/spool/cron", "/boot", "/usr/local")
     homes = (home / each for each in (".ssh", ".bashrc", ".profile", ".config"))
-    bound = (Path(outside) for outside, _ in this_interpreter().binds)
+    bound = (Path(outside) for outside, _ in find_interpreter(None).binds)
     places = {place.resolve() for place in (*map(Path, named), *homes, *bound) if place.exists()}
     return sorted(
         place for place in places if not any(parent in places for parent in place.parents)

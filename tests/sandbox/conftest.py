@@ -50,6 +50,13 @@ def descendants(process: psutil.Process | None = None) -> list[psutil.Process]:
     return (process or psutil.Process()).children(recursive=True)
 
 
+def is_sleep(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "sleep"
+    except psutil.NoSuchProcess:
+        return False
+
+
 async def nobody_left(executor: Executor) -> None:
     """Nothing runs within a second but what waits for programs: and that has one process each."""
     assert isinstance(executor, LocalExecutor)

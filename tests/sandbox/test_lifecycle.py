@@ -15,7 +15,7 @@ import pytest
 
 from backend.config.settings import Settings
 from backend.sandbox import ExecutionRequest, Executor, open_executor
-from tests.sandbox.conftest import Run, descendants, descriptors, nobody_left
+from tests.sandbox.conftest import Run, descendants, descriptors, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -31,13 +31,6 @@ async def until_busy(process: psutil.Process | None = None) -> None:
     """Until what the program starts runs; nothing else tells."""
     while not any(is_sleep(each) for each in descendants(process)):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-
-
-def is_sleep(process: psutil.Process) -> bool:
-    try:
-        return process.name() == "sleep"
-    except psutil.NoSuchProcess:
-        return False
 
 
 async def test_cancelling_kills_and_removes_everything(

@@ -19,7 +19,7 @@ from backend.sandbox import ExecutionRequest, Executor, open_executor
 from backend.sandbox.executors.local.executor import LocalExecutor
 from backend.sandbox.executors.local.generation import Habits
 from backend.sandbox.executors.local.pool import Pool
-from tests.sandbox.conftest import descendants, nobody_left
+from tests.sandbox.conftest import descendants, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -118,7 +118,7 @@ async def test_the_death_of_the_zygote_is_survived(executor: Executor, when: str
     running = None
     if when == "running":
         running = asyncio.create_task(executor.run(ExecutionRequest(code=SLEEP)))
-        await until(lambda: any(each.name() == "sleep" for each in descendants()))
+        await until(lambda: any(is_sleep(each) for each in descendants()))
     if when == "parked":
         for keeper in zygote.children():
             keeper.kill()

@@ -16,7 +16,7 @@ from backend.errors import Busy, SessionGone
 from backend.sandbox import ExecutionRequest, ExecutionResult, Executor, open_executor
 from backend.sandbox.executors.base import Session
 from backend.sandbox.executors.local.executor import LocalExecutor
-from tests.sandbox.conftest import descendants, descriptors, nobody_left
+from tests.sandbox.conftest import descendants, descriptors, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -184,12 +184,12 @@ async def test_a_cancelled_program_leaves_everything_as_it_was(
     await cell("import subprocess; x = 1; open('f', 'w').write('before')")
     code = "x = 2; open('f', 'w').write('a'); subprocess.run(['sleep', '600'])"
     task = asyncio.create_task(cell(code))
-    while not any(each.name() == "sleep" for each in descendants()):  # noqa: ASYNC110
+    while not any(is_sleep(each) for each in descendants()):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not any(each.name() == "sleep" for each in descendants())
+    assert not any(is_sleep(each) for each in descendants())
     assert session.is_open
     assert (await cell("print(x, open('f').read())")).stdout == "1 before\n"
 
@@ -334,7 +334,7 @@ async def test_processes_work_and_end_with_their_program(cell: Cell) -> None:
     assert (
         await cell(f"sum(b'sleep' in open(f'/proc/{{p}}/stat','rb').read() for p in {inside})")
     ).value == "0"
-    assert not any(each.name() == "sleep" for each in descendants())
+    assert not any(is_sleep(each) for each in descendants())
 
 
 async def test_a_fork_that_comes_back_through_our_frames_is_not_the_session(cell: Cell) -> None:
@@ -422,7 +422,7 @@ async def test_a_closed_session_is_gone(executor: Executor) -> None:
 async def test_closing_while_a_program_runs_ends_it(executor: Executor) -> None:
     session = await executor.open_session()
     task = asyncio.create_task(cells(session)("import subprocess; subprocess.run(['sleep', '9'])"))
-    while not any(each.name() == "sleep" for each in descendants()):  # noqa: ASYNC110
+    while not any(is_sleep(each) for each in descendants()):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     await session.aclose()
     assert not (await task).success

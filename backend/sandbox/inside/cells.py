@@ -164,8 +164,9 @@ class Session:
         """Let the session's process stay behind as a point, and go on in a fork of it."""
         before = self._active
         processes.send_signal(before.pid, signal.SIGCONT)
-        self._say(wire.KEEP + bytes(4))
-        self._go_on_with(*self._hear_kept(before.pid), before)
+        self._say(wire.frame(wire.KEEP))
+        pid, _ = self._hear_kept(before.pid)
+        self._go_on_with(pid, before)
         # What forks may have had something to do at that: it is of no program, and not watched.
         self._end_all_but(before.pid, self._active.pid)
         while len(self._points) >= _POINTS:
@@ -215,11 +216,11 @@ class Session:
         self._say(self._token)
         pid, status = self._hear_kept(point.pid)
         self._is_ahead = False
-        self._go_on_with(pid, status, self._active)
+        self._go_on_with(pid, self._active)
         self._end_all_but(pid)
         return status
 
-    def _go_on_with(self, pid: int, _: int, before: run.Subject) -> None:
+    def _go_on_with(self, pid: int, before: run.Subject) -> None:
         try:
             self._active = run.Subject(pid, before.line, before.baseline)
         except ProcessLookupError:

@@ -6,7 +6,6 @@ import os
 import resource
 import select
 import socket
-import struct
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -20,8 +19,6 @@ _MOST_LOOKING = 4
 _MOST_CLAIMED = 1 << 20
 """Bytes of one frame that a program may send."""
 _READ_BYTES = 1 << 16
-_CREDENTIALS = struct.Struct("iII")
-_CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
 _CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
@@ -48,9 +45,7 @@ class Subject:
             BlockingIOError: nothing for now.
             ConnectionResetError: nobody has the other end any more.
         """
-        data, ancillary, _, _ = self.line.recvmsg(_READ_BYTES, _CREDENTIALS_SPACE)
-        sender = _CREDENTIALS.unpack(ancillary[0][2])[0] if ancillary else 0
-        return data, sender
+        return wire.hear(self.line, _READ_BYTES)
 
 
 class Watch:

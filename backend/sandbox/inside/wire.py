@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import marshal
 import os
+import socket
+import struct
 from typing import Any
 
 # From the host.
@@ -71,6 +73,8 @@ KEEP = b"k"
 KEPT = b"K"
 """Its answer: ``pid status``. Who goes on, and how the process that went on before it ended."""
 
+_CREDENTIALS = struct.Struct("iII")
+"""``struct ucred``: pid, uid, gid."""
 HEADER_BYTES = 5
 CHUNK = 1 << 20
 
@@ -111,6 +115,16 @@ def receive(fd: int) -> tuple[bytes, bytes]:
     """
     head = _read_exactly(fd, HEADER_BYTES)
     return head[:1], _read_exactly(fd, int.from_bytes(head[1:], "little"))
+
+
+def hear(end: socket.socket, most: int) -> tuple[bytes, int]:
+    """Some of what was said, and the id of the process that said it, for who hears it; or 0.
+
+    The kernel tells it, to ends with ``SO_PASSCRED``: what several processes hold, each may write to.
+    """
+    data, ancillary, _, _ = end.recvmsg(most, socket.CMSG_SPACE(_CREDENTIALS.size))
+    senders: list[int] = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
+    return data, senders[0] if senders else 0
 
 
 def receive_values(fd: int, kind: bytes) -> dict[str, Any]:

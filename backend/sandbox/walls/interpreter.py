@@ -108,11 +108,6 @@ def find_interpreter(
     )
 
 
-def this_interpreter(*, allow_network: bool = False) -> Interpreter:
-    """The interpreter that runs us."""
-    return find_interpreter(None, allow_network=allow_network)
-
-
 def _add(found: dict[str, str], path: str) -> None:
     """Bind a path unless a folder above it is bound already."""
     if os.path.exists(path) and not _is_covered(found, path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Limits:
     @property
     def _all_cpu_s(self) -> float:
         """A wall-clock second has one of processor time for each processor."""
-        return self.cpu_s or self.timeout_s * (os.cpu_count() or 1) + 2
+        return self.cpu_s or self.timeout_s * _processors() + 2
 
     def as_header(self) -> dict[str, Any]:
         """What the keeper enforces, as plain values."""
@@ -110,6 +111,12 @@ class Limits:
             "artifact_seconds": caps.seconds,
             "artifact_entries": caps.entries,
         }
+
+
+@functools.cache
+def _processors() -> int:
+    """Asked of the system once: asking takes longer than all the rest of a request's limits."""
+    return os.cpu_count() or 1
 
 
 def resolve_limits(request: ExecutionRequest, settings: Settings) -> Limits:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import struct
 import time
 from contextlib import suppress
 
@@ -32,8 +31,6 @@ _END_SECONDS = 5
 _MOST_REMOVALS = 50
 _BETWEEN_REMOVALS_SECONDS = 0.02
 _CHANNEL_BYTES = 1 << 20
-_CREDENTIALS = struct.Struct("iII")
-"""``struct ucred``: pid, uid, gid."""
 
 
 class Child:
@@ -114,7 +111,7 @@ class Child:
             self._memory_limit = memory_limit
         # It answers what follows, so it lives, so the number is still its own.
         self.reader, self._writer = await self._connect(self._control)
-        self._writer.write(_frame(wire.GO))
+        self._writer.write(wire.frame(wire.GO))
         await self.reader.read_ready()
         if not self.reader.standing:
             raise explain(self.reader.report.failure or "a child died before it was ready")
@@ -133,22 +130,19 @@ class Child:
             await readable.wait()
         finally:
             loop.remove_reader(control)
-        data, ancillary, _, _ = control.recvmsg(
-            wire.HEADER_BYTES, socket.CMSG_SPACE(_CREDENTIALS.size)
-        )
-        pids: list[int] = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
+        data, pid = wire.hear(control, wire.HEADER_BYTES)
         if data[:1] == wire.FAILED:
             said = control.recv(int.from_bytes(data[1:], "little"))
             raise explain(said.decode("utf-8", "replace"))
-        if data[:1] != wire.HELLO or not pids or not pids[0]:
+        if data[:1] != wire.HELLO or not pid:
             raise explain("a child died before it said hello")
         try:
-            self._pidfd = os.pidfd_open(pids[0])
+            self._pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
             raise explain("a child died as it said hello") from None
         loop.add_reader(self._pidfd, self._note_end)
-        self._pid = pids[0]
-        return pids[0]
+        self._pid = pid
+        return pid
 
     async def _connect(self, control: socket.socket) -> tuple[Reader, asyncio.StreamWriter]:
         stream, writer = await asyncio.open_connection(sock=control, limit=4 * _CHANNEL_BYTES)
@@ -176,7 +170,7 @@ class Child:
         """Write a frame to the keeper; nothing happens when it is gone."""
         assert self._writer is not None
         with suppress(ConnectionError):
-            self._writer.write(_frame(kind, payload))
+            self._writer.write(wire.frame(kind, payload))
             await self._writer.drain()
 
     def kill(self) -> None:
@@ -224,10 +218,6 @@ class Child:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def _frame(kind: bytes, payload: bytes = b"") -> bytes:
-    return kind + len(payload).to_bytes(4, "little") + payload
 
 
 def _put_into_a_group(groups: Cgroups, pid: int, memory_limit: int) -> Cgroup:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,9 +17,6 @@ from backend.sandbox.inside import wire
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 1 << 20
 """Of one frame; a longer one is the end of listening."""
-_CREDENTIALS = struct.Struct("iII")
-"""``struct ucred``: pid, uid, gid."""
-_CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
 _CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
@@ -44,7 +40,7 @@ class Line:
     def meet(self) -> bool:
         """Take its first word, said before anyone else's code ran in it: who it is, for us."""
         with suppress(BlockingIOError):
-            data, self._pid = self._hear()
+            data, self._pid = wire.hear(self._socket, _READ_BYTES)
             return data[:1] == wire.HELLO
         return False
 
@@ -59,14 +55,9 @@ class Line:
             data = wire.frame(wire.RUN, program)
             await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
-    def _hear(self) -> tuple[bytes, int]:
-        data, ancillary, _, _ = self._socket.recvmsg(_READ_BYTES, _CREDENTIALS_SPACE)
-        pids: list[int] = [_CREDENTIALS.unpack(found)[0] for *_, found in ancillary]
-        return data, pids[0] if pids else 0
-
     def _take(self) -> None:
         try:
-            data, sender = self._hear()
+            data, sender = wire.hear(self._socket, _READ_BYTES)
         except BlockingIOError:
             return
         except ConnectionError:

@@ -212,7 +212,7 @@ class Zygote:
         control.setblocking(False)
         body = marshal.dumps(dict(self._setup), _MARSHAL_VERSION)
         with suppress(ConnectionError):
-            await loop.sock_sendall(control, wire.SETUP + len(body).to_bytes(4, "little") + body)
+            await loop.sock_sendall(control, wire.frame(wire.SETUP, body))
         inbox = wire.Inbox(_CHANNEL_BYTES)
         while not self.python:
             try:
