@@ -218,8 +218,10 @@ async def test_what_cannot_be_imported_ahead_is_said_once_and_done_without(
         assert said in executor.pool.why_cold
         await until(lambda: executor.pool.ready > 1)
         await works(executor)
-        for zygote in zygotes():
+        killed = zygotes()
+        for zygote in killed:
             zygote.kill()
+        psutil.wait_procs(killed, timeout=10)  # without letting the executor notice
         await works(executor)
         await asyncio.sleep(2)
         assert len(caplog.records) == 1
