@@ -50,6 +50,18 @@ def descendants(process: psutil.Process | None = None) -> list[psutil.Process]:
     return (process or psutil.Process()).children(recursive=True)
 
 
+def alive(process: psutil.Process | None = None) -> list[psutil.Process]:
+    """The descendants that run; one may end between being listed and being asked."""
+
+    def runs(each: psutil.Process) -> bool:
+        try:
+            return each.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return [each for each in descendants(process) if runs(each)]
+
+
 def is_sleep(process: psutil.Process) -> bool:
     try:
         return process.name() == "sleep"
@@ -65,8 +77,8 @@ async def nobody_left(executor: Executor) -> None:
             await asyncio.sleep(0.01)
     bubblewrap_and_zygote, keeper_and_program = 2, 2
     expected = bubblewrap_and_zygote + keeper_and_program * executor.pool.ready
-    alive = [each for each in descendants() if each.status() != psutil.STATUS_ZOMBIE]
-    assert len(alive) == expected, alive
+    there = alive()
+    assert len(there) == expected, there
 
 
 def descriptors(executor: Executor) -> int:

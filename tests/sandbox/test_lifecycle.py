@@ -15,7 +15,7 @@ import pytest
 
 from backend.config.settings import Settings
 from backend.sandbox import ExecutionRequest, Executor, open_executor
-from tests.sandbox.conftest import Run, descendants, descriptors, is_sleep, nobody_left
+from tests.sandbox.conftest import Run, alive, descendants, descriptors, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -96,7 +96,7 @@ async def test_opening_that_is_cancelled_leaves_no_orphan(settings: Settings) ->
             await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE]
+    left = alive()
     assert left == []
 
 
@@ -126,7 +126,7 @@ async def test_a_server_killed_as_a_program_starts_leaves_no_orphan(settings: Se
         )
         assert await server.wait() == -signal.SIGKILL
     async with asyncio.timeout(10):
-        while any(each.status() != psutil.STATUS_ZOMBIE for each in descendants()):  # noqa: ASYNC110
+        while alive():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -19,7 +19,7 @@ from backend.sandbox import ExecutionRequest, Executor, open_executor
 from backend.sandbox.executors.local.executor import LocalExecutor
 from backend.sandbox.executors.local.generation import Habits
 from backend.sandbox.executors.local.pool import Pool
-from tests.sandbox.conftest import descendants, is_sleep, nobody_left
+from tests.sandbox.conftest import alive, descendants, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -226,7 +226,7 @@ async def test_what_cannot_be_imported_ahead_is_said_once_and_done_without(
         await asyncio.sleep(2)
         assert len(caplog.records) == 1
         assert executor.pool.why_cold in caplog.records[0].message
-    assert [each for each in descendants() if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert alive() == []
 
 
 async def test_what_never_starts_is_said_to_whoever_asks(executor: Executor) -> None:

@@ -16,7 +16,7 @@ from backend.errors import Busy, SessionGone
 from backend.sandbox import ExecutionRequest, ExecutionResult, Executor, open_executor
 from backend.sandbox.executors.base import Session
 from backend.sandbox.executors.local.executor import LocalExecutor
-from tests.sandbox.conftest import descendants, descriptors, is_sleep, nobody_left
+from tests.sandbox.conftest import alive, descendants, descriptors, is_sleep, nobody_left
 
 pytestmark = pytest.mark.sandbox
 
@@ -367,10 +367,6 @@ async def nobody_new(executor: Executor) -> None:
             await asyncio.sleep(0.01)
 
 
-def alive() -> list[psutil.Process]:
-    return [each for each in descendants() if each.status() != psutil.STATUS_ZOMBIE]
-
-
 async def test_a_session_that_nobody_uses_expires(settings: Settings) -> None:
     async with opened(settings, session_idle_s=0.3, max_sessions=1) as executor:
         session = await executor.open_session()
@@ -438,7 +434,7 @@ async def test_the_end_of_the_executor_is_the_end_of_its_sessions(settings: Sett
     assert not session.is_open
     with pytest.raises(SessionGone):
         await cells(session)("1")
-    assert [each for each in descendants() if each.status() != psutil.STATUS_ZOMBIE] == []
+    assert alive() == []
 
 
 async def test_a_session_whose_processes_are_killed_from_outside_is_gone(
