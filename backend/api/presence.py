@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -20,18 +22,26 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     Raises:
         ClientDisconnect: the client has gone.
     """
-    task = asyncio.create_task(work)
+    # A scope and not a task of its own, which would begin and be heard of later.
+    patience = asyncio.timeout(None)
     watcher = asyncio.create_task(_gone(receive))
     try:
-        await asyncio.wait({task, watcher}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
+        async with patience:
+            watcher.add_done_callback(functools.partial(_give_up, patience))
+            return await work
+    except TimeoutError:
+        if patience.expired():
+            raise ClientDisconnect from None
+        raise
     finally:
-        task.cancel()
         watcher.cancel()
-        # Gathered, so that what either ends with is taken note of and not reported as lost.
-        await asyncio.gather(task, watcher, return_exceptions=True)
+
+
+def _give_up(patience: asyncio.Timeout, watcher: asyncio.Task[None]) -> None:
+    # Cancelled: the work is done. RuntimeError: it is so by now.
+    if not watcher.cancelled() and watcher.exception() is None:
+        with suppress(RuntimeError):
+            patience.reschedule(0)
 
 
 async def _gone(receive: Receive) -> None:

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from . import (
     apart,
-    artifacts,
     figures,
     hooks,
     kernel,
@@ -28,6 +27,8 @@ from .blas import SetThreads
 
 _KEEPER = 4
 """The descriptor of the line to the keeper, as long as it is not known whose the program is."""
+_TURN_NS = 10_000_000
+"""Longer than those of whoever waits for a program, shorter than a zygote's."""
 _NICENESS = 5
 """Of programs: among a hundred that do nothing but fork, their keeper has to get its turns."""
 _CANNOT_EXECUTE = 126
@@ -69,6 +70,7 @@ def park(
             rehearsal.play()
         rehearsal.reseed()
         _use_all_processors(setup["threads"], threads)
+        kernel.schedule(os.SCHED_OTHER, _TURN_NS)
         wire.send(line.NUMBER, wire.HELLO)
         wire.send(_KEEPER, wire.READY, "\n".join(walls).encode())
     except BaseException as error:
@@ -78,22 +80,19 @@ def park(
         _leave(1)
     status = 1
     try:
-        status = _become(setup)
+        status = _become()
     except BaseException as error:
         _complain(error)
     finally:
         _leave(status)
 
 
-def _become(setup: Mapping[str, Any]) -> int:
+def _become() -> int:
     try:
         out, header = _hear()
     except wire.Gone:
         return 1
-    rlimits = dict(header["rlimits"])
-    if not setup["has_namespaces"]:
-        del rlimits["RLIMIT_NPROC"]  # all that the user has counts, and that is bounded already
-    kernel.set_rlimits(rlimits)
+    kernel.set_rlimits(header["rlimits"])
     if header["language"] == "bash":
         _become_bash(header)
     if header["language"] == "session":
@@ -101,7 +100,7 @@ def _become(setup: Mapping[str, Any]) -> int:
     main = script.Main(header, out)
     status = main.run(header)
     if not main.is_a_fork:
-        out.say(wire.FINISHED, bytes([status & 0xFF, _may_have_files()]))
+        script.finish(out, status)
         out.rest()
     return status
 
@@ -116,13 +115,6 @@ def _hear() -> tuple[line.Line, dict[str, Any]]:
     os.close(_KEEPER)
     out = line.Line()
     return out, out.hear(wire.RUN)
-
-
-def _may_have_files() -> bool:
-    try:
-        return artifacts.may_be_there(places.workspace())
-    except BaseException:
-        return True  # the program has put something else in the place of what that needs
 
 
 def _complain(error: BaseException) -> None:
@@ -142,6 +134,7 @@ def _wall_in(setup: Mapping[str, Any], to_keeper: int, to_host: int) -> list[str
     if not setup["has_namespaces"]:
         kernel.die_with_parent()  # the filter keeps the program from taking it back
         apart.bound_processes(setup)
+    kernel.set_rlimits(setup["rlimits"])
     kernel.drop_capabilities()
     walls = ["rlimits", "no capabilities", "no new privileges"]
     abi = kernel.landlock_abi()

@@ -15,12 +15,9 @@ from contextlib import contextmanager
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import display, figures, hooks, kernel, source, variables, wire
+from . import artifacts, display, figures, hooks, kernel, source, variables, wire
 from .line import Line
 from .places import workspace
-
-_HIDDEN_VALUE = "<value>"
-"""Where the last expression's value waits; no program can write such a name."""
 
 _IDLE_EXIT_FUNCTIONS = (
     ("PIL.Image", "core.clear_cache"),
@@ -66,10 +63,9 @@ class Main:
         hooks.install(source.hooks(name, header["code"]))
         try:
             self._module.__dict__.update(variables.decode(header["variables"]))
-            code = source.compile_program(header["code"], name, _HIDDEN_VALUE)
-            _exec(code, self._module)
-            if not self.is_a_fork:
-                self._claim_value(header["value_bytes"], header["html_bytes"])
+            value = _exec(*source.compile_program(header["code"], name), self._module)
+            if value is not None and not self.is_a_fork:
+                self._claim_value(value, header["value_bytes"], header["html_bytes"])
         except SystemExit as leaving:
             return _exit_status(leaving.code)
         except variables.VariableError as error:
@@ -98,11 +94,8 @@ class Main:
 
             self._line.say(wire.CHARTS, json.dumps(charts).encode())
 
-    def _claim_value(self, most: int, most_html: int) -> None:
+    def _claim_value(self, value: object, most: int, most_html: int) -> None:
         """Tell the keeper what the last expression was, as a notebook would show it."""
-        value = self._module.__dict__.pop(_HIDDEN_VALUE, None)
-        if value is None:
-            return
         self._line.say(wire.VALUE, display.as_text(value, most).encode())
         html = display.as_html(value, most_html)
         if html is not None:
@@ -113,6 +106,18 @@ class Main:
         for step in (_wait_for_threads, self._hand_out, _call_exit_functions):
             _attempt(step)
         return flush(status)
+
+
+def finish(line: Line, status: int) -> None:
+    """Say that the program is at its end, and whether there may be files."""
+    line.say(wire.FINISHED, bytes([status & 0xFF, _may_have_files()]))
+
+
+def _may_have_files() -> bool:
+    try:
+        return artifacts.may_be_there(workspace())
+    except BaseException:
+        return True  # the program has put something else in the place of what that needs
 
 
 @contextmanager
@@ -152,8 +157,9 @@ def _attempt(step: Callable[[], None]) -> None:
         _show(error)
 
 
-def _exec(code: CodeType, module: ModuleType) -> None:
+def _exec(code: CodeType, expression: CodeType | None, module: ModuleType) -> object:
     exec(code, module.__dict__)
+    return None if expression is None else eval(expression, module.__dict__)
 
 
 def _exit_status(code: object) -> int:

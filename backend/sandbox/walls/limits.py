@@ -66,20 +66,13 @@ class Limits:
     artifacts: ArtifactCaps
 
     def rlimits(self) -> dict[str, int]:
-        """Resource limits by the name of their constant in the ``resource`` module."""
+        """Resource limits that a request may set, by their names in the ``resource`` module.
+
+        Held against one process; the keeper holds the same against all together.
+        """
         return {
-            "RLIMIT_CORE": 0,
-            # Held against one process; the keeper holds the same against all together.
             "RLIMIT_CPU": math.ceil(self._all_cpu_s) + 2,
             "RLIMIT_DATA": (self.memory_mb + HEADROOM_MB) * MIB,
-            "RLIMIT_FSIZE": self.disk_mb * MIB,
-            "RLIMIT_MEMLOCK": 64 * 1024,
-            "RLIMIT_MSGQUEUE": 0,
-            "RLIMIT_NOFILE": OPEN_FILES,
-            # The watchdog says "processes" above the limit; this is for what is faster than it. The
-            # keeper is one of them.
-            "RLIMIT_NPROC": self.processes + self.processes // 4 + 2,
-            "RLIMIT_SIGPENDING": 256,
         }
 
     def group_bytes(self, *, is_session: bool) -> int:
@@ -111,6 +104,23 @@ class Limits:
             "artifact_seconds": caps.seconds,
             "artifact_entries": caps.entries,
         }
+
+
+def standing_rlimits(settings: Settings, *, has_namespaces: bool) -> dict[str, int]:
+    """Resource limits that are the same for every request, as ``Limits.rlimits`` names them."""
+    limits = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": settings.max_disk_mb * MIB,
+        "RLIMIT_MEMLOCK": 64 * 1024,
+        "RLIMIT_MSGQUEUE": 0,
+        "RLIMIT_NOFILE": OPEN_FILES,
+        "RLIMIT_SIGPENDING": 256,
+    }
+    if has_namespaces:  # else all that the user has would count, and that is bounded already
+        # The watchdog says "processes" above the limit; this is for what is faster than it. The
+        # keeper is one of them.
+        limits["RLIMIT_NPROC"] = settings.max_processes + settings.max_processes // 4 + 2
+    return limits
 
 
 @functools.cache

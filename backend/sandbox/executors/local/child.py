@@ -115,6 +115,7 @@ class Child:
         await self.reader.read_ready()
         if not self.reader.standing:
             raise explain(self.reader.report.failure or "a child died before it was ready")
+        self.streams.watch()
         if not self.line.meet():
             raise explain("a program's process did not say who it is")
         has_cgroup = self.group is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -170,15 +170,13 @@ class LocalExecutor(Executor):
         """Check a request, wait for a slot, stage its inputs."""
         limits = resolve_limits(request, self._settings)
         check_request(request)
-        staged = self._workspaces.stage(request.files, self._settings.max_file_size_mb)
-        async with self._slots, _in_thread(staged, skip=not request.files) as inputs:
-            if is_heavy(request):
-                header = await asyncio.to_thread(
-                    build_header, request, limits, inputs, is_session=is_session
-                )
-            else:
-                header = build_header(request, limits, inputs, is_session=is_session)
-            yield header, limits
+        async with self._slots:
+            if not request.files:
+                yield await _header(request, limits, {}, is_session=is_session), limits
+                return
+            staged = self._workspaces.stage(request.files, self._settings.max_file_size_mb)
+            async with _in_thread(staged) as inputs:
+                yield await _header(request, limits, inputs, is_session=is_session), limits
 
     async def _run_in_a_child(self, header: Header, limits: Limits) -> ExecutionResult:
         child = await self.pool.take()
@@ -279,13 +277,17 @@ def _require_tier(found: Cgroups | Unusable, settings: Settings) -> Cgroups | No
     return None
 
 
+async def _header(
+    request: ExecutionRequest, limits: Limits, inputs: Mapping[str, str], *, is_session: bool
+) -> Header:
+    if is_heavy(request):
+        return await asyncio.to_thread(build_header, request, limits, inputs, is_session=is_session)
+    return build_header(request, limits, inputs, is_session=is_session)
+
+
 @asynccontextmanager
-async def _in_thread(context: AbstractContextManager[T], *, skip: bool = False) -> AsyncIterator[T]:
+async def _in_thread(context: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a blocking context in a thread; when cancelled meanwhile, leave it too."""
-    if skip:
-        with context as value:
-            yield value
-        return
     entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
     try:
         value = await see_through(entering)

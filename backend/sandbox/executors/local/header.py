@@ -14,7 +14,7 @@ from backend.errors import RequestError, SandboxUnavailable, TooLarge
 from backend.sandbox.executors.local.claims import CHARTS_BYTES, HTML_BYTES
 from backend.sandbox.executors.local.variables import as_environment, encode
 from backend.sandbox.walls.anywalls import AnyWalls
-from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits
+from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits, standing_rlimits
 from backend.sandbox.walls.seccomp import build_filter
 from backend.sandbox.workspace import check_names
 from backend.types import ExecutionRequest, FigureFormat
@@ -74,6 +74,7 @@ def zygote_setup(
         "shields": walls.shields,
         "has_cgroup": has_cgroup,
         "processes": settings.max_processes,
+        "rlimits": standing_rlimits(settings, has_namespaces=walls.has_namespaces),
         **walls.setup,
         # More threads than processors are slower, and each reserves buffers.
         "threads": min(os.cpu_count() or 1, 4),
@@ -87,8 +88,8 @@ class Header:
     keeper: bytes
     program: bytes
     """For the program's process itself; empty when the keeper passes it on."""
-    has_inputs: bool
-    """They have to be in their places before the program begins."""
+    waits: bool
+    """The keeper has to put something into its place before the program begins."""
 
 
 def build_header(
@@ -133,7 +134,7 @@ def build_header(
     return Header(
         keeper=marshal.dumps(keeper, _MARSHAL_VERSION),
         program=b"" if is_session else marshalled,
-        has_inputs=bool(inputs),
+        waits=bool(inputs) or request.memory_mb is not None,
     )
 
 

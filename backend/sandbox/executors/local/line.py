@@ -41,13 +41,14 @@ class Line:
         """Take its first word, said before anyone else's code ran in it: who it is, for us."""
         with suppress(BlockingIOError):
             data, self._pid = wire.hear(self._socket, _READ_BYTES)
-            return data[:1] == wire.HELLO
+            if data[:1] == wire.HELLO:
+                asyncio.get_running_loop().add_reader(self._socket, self._take)
+                return True
         return False
 
     def listen(self, on_finish: Callable[[], None]) -> None:
-        """Hear what it says from now on; calls ``on_finish`` when it says that it has finished."""
+        """Calls ``on_finish`` from now on when it says that it has finished."""
         self._on_finish = on_finish
-        asyncio.get_running_loop().add_reader(self._socket, self._take)
 
     async def send(self, program: bytes) -> None:
         """Send it what to run; nothing happens when it is gone."""

@@ -19,6 +19,7 @@ _BIRTHS_AT_A_TIME = 2
 _SHORT_SECONDS = 0.5
 """After a shortage, in which the next ones are likely to be waited for as well."""
 _NOTICE_SECONDS = 0.5
+_BREATH_SECONDS = 0.002
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 600.0
 """What does not start is tried ever less often: each time costs seconds of a processor."""
@@ -151,9 +152,8 @@ class Pool:
         """The child has been used: it ends now, and nobody waits for that."""
         child.kill()
         generation = self._lent.pop(child, None)
-        self._look.set()  # not before: having another now would have delayed this one
         if generation is not None:
-            self._in_background(self._bury(child, generation))
+            self._in_background(self._replace(child, generation))
 
     def _pop(self, generation: Generation) -> Child | None:
         while generation.ready:
@@ -172,6 +172,12 @@ class Pool:
         self._last_shortage = time.monotonic()
         self._wanted = min(self._wanted + 1, self._most)
         self._look.set()
+
+    async def _replace(self, child: Child, generation: Generation) -> None:
+        # Not at once: clearing away and having another would hold up what comes of this one.
+        await asyncio.sleep(_BREATH_SECONDS)
+        self._look.set()
+        await self._bury(child, generation)
 
     async def _bury(self, child: Child, generation: Generation) -> None:
         try:

@@ -74,12 +74,15 @@ async def _until_over(child: Child, header: Header, limits: Limits) -> StoppedBy
     try:
         async with asyncio.timeout(limits.timeout_s) as patience:
             child.streams.listen(limits.output_bytes, lambda: _give_up(patience))
-            await child.send(wire.RUN, header.keeper)
-            if header.has_inputs:
-                await child.reader.read_start()
-            if header.program:
-                child.line.listen(lambda: _give_up(patience))
+            child.line.listen(lambda: _give_up(patience))
+            if header.program and not header.waits:
+                # First: the keeper has not much to do, and takes a processor for it.
                 await child.line.send(header.program)
+            await child.send(wire.RUN, header.keeper)
+            if header.waits:
+                await child.reader.read_start()
+                if header.program:
+                    await child.line.send(header.program)
             await child.reader.read_end()
     except TimeoutError:
         if child.line.finished is None:

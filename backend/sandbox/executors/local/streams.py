@@ -25,6 +25,7 @@ class Streams:
         self.theirs: list[int] = []
         """The writing ends, until ``let_go``."""
         self._captures: dict[int, Capture] = {}
+        self._watched: set[int] = set()
         self._on_flood: Callable[[], None] | None = None
         try:
             for _ in ("stdout", "stderr"):
@@ -43,6 +44,14 @@ class Streams:
         while self.theirs:
             os.close(self.theirs.pop())
 
+    def watch(self) -> None:
+        """Be told of what is printed: ahead of ``listen``, which then takes no time for it."""
+        loop = asyncio.get_running_loop()
+        for fd in self._reading:
+            if fd not in self._watched:
+                loop.add_reader(fd, self._take, fd)
+                self._watched.add(fd)
+
     def listen(self, keep_bytes: int, on_flood: Callable[[], None]) -> None:
         """Read what is printed from now on, afresh.
 
@@ -52,24 +61,28 @@ class Streams:
         """
         self._on_flood = on_flood
         self._captures = {fd: Capture(keep_bytes) for fd in self._reading}
-        loop = asyncio.get_running_loop()
-        for fd in self._reading:
-            loop.add_reader(fd, self._take, fd)
+        self.watch()
 
     def _take(self, fd: int) -> bool:
         """Read once. False when there is nothing more for now, or for ever."""
+        if not self._captures:
+            return self._look_away(fd)  # of a session, between two programs: the next one's
         try:
             data = os.read(fd, _READ_BYTES)
         except BlockingIOError:
             return False
         if not data:
-            asyncio.get_running_loop().remove_reader(fd)
-            return False
+            return self._look_away(fd)
         self._captures[fd].feed(data)
         if self._on_flood is not None and self.is_flooded:
             self._on_flood()
             self._on_flood = None
         return True
+
+    def _look_away(self, fd: int) -> bool:
+        asyncio.get_running_loop().remove_reader(fd)
+        self._watched.discard(fd)
+        return False
 
     @property
     def is_flooded(self) -> bool:
@@ -82,13 +95,12 @@ class Streams:
         Returns:
             What was printed to stdout, and to stderr.
         """
-        loop = asyncio.get_running_loop()
         for fd in self._reading:
             for _ in range(_MOST_READS_AT_THE_END):
                 if not self._take(fd):
                     break
-            loop.remove_reader(fd)
-        stdout, stderr = (self._captures[fd] for fd in self._reading)
+        captures, self._captures = self._captures, {}
+        stdout, stderr = (captures[fd] for fd in self._reading)
         return stdout, stderr
 
     def close(self) -> None:
