@@ -11,6 +11,7 @@ from pathlib import Path
 
 from backend.config.settings import load_settings
 from backend.sandbox import Isolation, open_executor
+from backend.sandbox.executors.local.executor import LocalExecutor
 from bench.cases import (
     CLIENTS,
     EMPTY_CASE,
@@ -44,7 +45,9 @@ from bench.timing import (
 
 _LOAD_S = 10.0
 _STARTS = 5
-_IDLE_S = 1.0
+_IDLE_S = 0.2
+_FULL_S = 60.0
+"""For all that are kept ready to be there, and born of what has imported everything."""
 _METHOD = f"""\
 Every row runs `import pandas as pd; print(pd.DataFrame({{"a": [1, 2, 3]}}).a.sum())` unless it says otherwise, with
 the same numpy and pandas. The rows took turns, in {BLOCKS} blocks, after {WARM_UP} runs each that do not count; one run at a
@@ -100,10 +103,13 @@ async def measure_all(*, share: float = 1.0) -> Measured:
 
 
 async def _memory(folder: Path) -> ParkedMemory | None:
-    """Of the sandboxes of one executor that has run a program and then nothing for a while."""
+    """Of all the sandboxes that one executor keeps ready, which are born of what has imported all."""
     async with open_executor("local", load_settings(execution_dir=folder / "parked")) as executor:
+        assert isinstance(executor, LocalExecutor)
         await run(executor, PANDAS)
-        await asyncio.sleep(_IDLE_S)
+        async with asyncio.timeout(_FULL_S):
+            while not (executor.pool.is_settled and executor.pool.is_full):  # noqa: ASYNC110
+                await asyncio.sleep(_IDLE_S)
         return parked_memory()
 
 

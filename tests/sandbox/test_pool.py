@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import logging
 import venv
 from collections.abc import AsyncIterator
@@ -69,6 +70,19 @@ def zygotes() -> list[psutil.Process]:
 async def works(executor: Executor) -> None:
     for _ in range(3):
         assert (await executor.run(ExecutionRequest(code="print(1)"))).stdout == "1\n"
+
+
+async def test_whoever_waits_for_a_program_goes_before_the_making_of_the_next(
+    settings: Settings,
+) -> None:
+    """The zygote and the keeper take no processor away; a program does, as anybody's."""
+    async with opened(settings, pool_size=1) as executor:
+        await until(lambda: executor.pool.is_full and executor.pool.is_quiet)
+        (zygote,) = zygotes()
+        (keeper,) = zygote.children()
+        (program,) = keeper.children()
+        found = [os.sched_getscheduler(each.pid) for each in (zygote, keeper, program)]
+    assert found == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]
 
 
 async def test_what_was_used_is_replaced(settings: Settings) -> None:

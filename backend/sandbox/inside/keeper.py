@@ -14,7 +14,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from . import apart, cells, kernel, program, rehearsal, run, spaces, wire
+from . import apart, cells, kernel, program, rehearsal, run, spaces, speed, wire
 from .blas import SetThreads
 from .places import RUNS, WORKSPACE, Inputs, mount_private_places
 
@@ -90,7 +90,7 @@ class _Keeper:
         if self._setup["rehearses"]:
             rehearsal.keep()
         # Woken together with its program, it is not to take a processor away from it.
-        kernel.schedule(os.SCHED_BATCH, _TURN_NS)
+        speed.schedule(os.SCHED_BATCH, _TURN_NS)
         wire.send(_CONTROL, wire.READY, "\n".join([*_standing(), *self._walls]).encode())
         header = wire.receive_values(_CONTROL, wire.RUN)
         if header["is_session"]:

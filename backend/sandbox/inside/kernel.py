@@ -1,6 +1,6 @@
 """The system calls that the standard library does not offer, and the walls made of them.
 
-Each function either does what it says or raises OSError: no wall is skipped in silence.
+Each function either does what it says or raises OSError: nothing is skipped in silence.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import ctypes
 import os
 import resource
 import stat
-import struct
 from collections.abc import Iterable, Mapping
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -30,8 +29,6 @@ _LAST_CAPABILITY = 63
 
 _SYS_KCMP = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine, -1)
 _KCMP_VM = 1
-_SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1)
-_SCHED_ATTR = struct.Struct("=IIQiIQQQ")
 
 # The same numbers on x86_64 and aarch64.
 _SYS_CLOSE_RANGE = 436
@@ -142,22 +139,6 @@ def _data_bytes() -> int:
         return int(os.read(fd, 200).split()[5]) * resource.getpagesize()
     finally:
         os.close(fd)
-
-
-def schedule(policy: int, slice_ns: int) -> None:
-    """How this process shares processors with others; see sched(7) and sched_setattr(2).
-
-    No wall: where the system does not allow it, things take a little longer, no more.
-
-    Args:
-        policy: ``os.SCHED_OTHER``; or ``os.SCHED_BATCH``, which never takes a processor away from
-            another by waking up.
-        slice_ns: how long its turns are; who has shorter ones interrupts them (from Linux 6.12 on;
-            before, it is without effect).
-    """
-    nice = os.getpriority(os.PRIO_PROCESS, 0)
-    attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, policy, 0, nice, 0, slice_ns, 0, 0)
-    _LIBC.syscall(_SYS_SCHED_SETATTR, 0, attributes, 0)
 
 
 def landlock_abi() -> int:

@@ -21,6 +21,7 @@ from . import (
     rehearsal,
     script,
     source,
+    speed,
     wire,
 )
 from .blas import SetThreads
@@ -70,7 +71,7 @@ def park(
             rehearsal.play()
         rehearsal.reseed()
         _use_all_processors(setup["threads"], threads)
-        kernel.schedule(os.SCHED_OTHER, _TURN_NS)
+        speed.schedule(os.SCHED_OTHER, _TURN_NS)
         wire.send(line.NUMBER, wire.HELLO)
         wire.send(_KEEPER, wire.READY, "\n".join(walls).encode())
     except BaseException as error:

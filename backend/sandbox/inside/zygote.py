@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from . import blas, family, fonts, keeper, kernel, program, rehearsal, spaces, wire
+from . import blas, family, fonts, keeper, kernel, program, rehearsal, spaces, speed, wire
 
 _DESCRIPTORS = 4
 """A child is born with a control channel, a stdout, a stderr and its program's line."""
@@ -56,7 +56,7 @@ def _serve(control: int) -> None:
     else:
         kernel.adopt_orphans()  # of keepers that were killed
     kernel.set_dumpable(False)
-    kernel.schedule(os.SCHED_BATCH, _TURN_NS)
+    speed.schedule(os.SCHED_BATCH, _TURN_NS)
     setup = wire.receive_values(control, wire.SETUP)
     program.prepare()
     imported = list(_import(setup["modules"], control))
@@ -67,6 +67,7 @@ def _serve(control: int) -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     gc.disable()
+    speed.use_large_pages()
     facts = {"python": sys.version.split()[0], "imported": ",".join(imported)}
     wire.send(control, wire.IMPORTED, _lines(facts))
     _Nursery(control, setup).keep()

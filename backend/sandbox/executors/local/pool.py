@@ -139,6 +139,11 @@ class Pool:
         return self._generation.zygote.imported if self._generation else ()
 
     @property
+    def is_full(self) -> bool:
+        """As many are ready as are to be."""
+        return self.ready >= self._wanted
+
+    @property
     def is_quiet(self) -> bool:
         """Nobody is being born or buried, and no zygote started or ended."""
         return len(self._tasks) == 1 and not self._look.is_set()
