@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import logging
+import os
 import venv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -79,7 +79,7 @@ async def test_whoever_waits_for_a_program_goes_before_the_making_of_the_next(
     async with opened(settings, pool_size=1) as executor:
         await until(lambda: executor.pool.is_full and executor.pool.is_quiet)
         (zygote,) = zygotes()
-        (keeper,) = zygote.children()
+        keeper = zygote.children()[0]
         (program,) = keeper.children()
         found = [os.sched_getscheduler(each.pid) for each in (zygote, keeper, program)]
     assert found == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]
