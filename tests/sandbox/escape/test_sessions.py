@@ -77,7 +77,7 @@ async def nobody_is_busy() -> None:
             before = busy_seconds()
             await asyncio.sleep(0.25)
             used = sum(now - before.get(pid, 0.0) for pid, now in busy_seconds().items())
-            if used < 0.1:
+            if used < 0.03:
                 return
 
 
@@ -153,14 +153,16 @@ async def test_whatever_a_program_does_to_its_session_it_does_to_itself_only(
 async def test_the_busy_are_seen() -> None:
     """What looks for burnt processor time sees it."""
     burner = await asyncio.create_subprocess_exec("sh", "-c", "while :; do :; done")
-    before = busy_seconds()
-    await asyncio.sleep(0.5)
-    assert sum(busy_seconds().values()) > sum(before.values())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(2):
-            await nobody_is_busy()
-    burner.kill()
-    await burner.wait()
+    try:
+        before = busy_seconds()
+        await asyncio.sleep(0.5)
+        assert sum(busy_seconds().values()) > sum(before.values())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await nobody_is_busy()
+    finally:
+        burner.kill()
+        await burner.wait()
 
 
 TREES = {
