@@ -45,7 +45,7 @@ from bench.timing import (
 
 _LOAD_S = 10.0
 _STARTS = 5
-_IDLE_S = 0.2
+_LOOK_AGAIN_S = 0.2
 _FULL_S = 60.0
 """For all that are kept ready to be there, and born of what has imported everything."""
 _METHOD = f"""\
@@ -108,8 +108,8 @@ async def _memory(folder: Path) -> ParkedMemory | None:
         assert isinstance(executor, LocalExecutor)
         await run(executor, PANDAS)
         async with asyncio.timeout(_FULL_S):
-            while not (executor.pool.is_settled and executor.pool.is_full):  # noqa: ASYNC110
-                await asyncio.sleep(_IDLE_S)
+            while not (executor.pool.is_settled and executor.pool.is_full):  # noqa: ASYNC110 - nobody else waits
+                await asyncio.sleep(_LOOK_AGAIN_S)
         return parked_memory()
 
 

@@ -38,7 +38,7 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _give_up(patience: asyncio.Timeout, watcher: asyncio.Task[None]) -> None:
-    # Cancelled: the work is done. RuntimeError: it is so by now.
+    # Cancelled, the work is done; failed, it says nothing of the client. RuntimeError: done by now.
     if not watcher.cancelled() and watcher.exception() is None:
         with suppress(RuntimeError):
             patience.reschedule(0)

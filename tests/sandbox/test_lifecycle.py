@@ -96,8 +96,7 @@ async def test_opening_that_is_cancelled_leaves_no_orphan(settings: Settings) ->
             await asyncio.sleep(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    left = alive()
-    assert left == []
+    assert alive() == []
 
 
 KILLED_AT_THE_START = """
@@ -191,8 +190,8 @@ async def test_the_death_of_the_server_is_the_death_of_its_programs(
     finally:
         getattr(server, signal)()
         await server.wait()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=10)
-    assert alive == []
+    _, left = await asyncio.to_thread(psutil.wait_procs, family, timeout=10)
+    assert left == []
 
 
 @pytest.mark.parametrize("whose", ["bubblewrap", "zygote"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import venv
@@ -72,17 +73,24 @@ async def works(executor: Executor) -> None:
         assert (await executor.run(ExecutionRequest(code="print(1)"))).stdout == "1\n"
 
 
-async def test_whoever_waits_for_a_program_goes_before_the_making_of_the_next(
-    settings: Settings,
-) -> None:
-    """The zygote and the keeper take no processor away; a program does, as anybody's."""
+async def test_births_and_keepers_preempt_nobody_by_waking(settings: Settings) -> None:
     async with opened(settings, pool_size=1) as executor:
         await until(lambda: executor.pool.is_full and executor.pool.is_quiet)
         (zygote,) = zygotes()
         keeper = zygote.children()[0]
         (program,) = keeper.children()
         found = [os.sched_getscheduler(each.pid) for each in (zygote, keeper, program)]
+        turns = [turn_ns(each.pid) for each in (keeper, program, zygote)]
     assert found == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_OTHER]
+    assert min(turns) == 0 or turns == sorted(set(turns))
+
+
+def turn_ns(pid: int) -> int:
+    """How long a process's turns on a processor are; 0 where the kernel does not tell, or know."""
+    attributes = ctypes.create_string_buffer(48)
+    number = {"x86_64": 315, "aarch64": 275}[os.uname().machine]
+    assert ctypes.CDLL(None).syscall(number, pid, attributes, len(attributes), 0) == 0
+    return int.from_bytes(attributes[24:32], "little")
 
 
 async def test_what_was_used_is_replaced(settings: Settings) -> None:

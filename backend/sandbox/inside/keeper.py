@@ -20,8 +20,6 @@ from .places import RUNS, WORKSPACE, Inputs, mount_private_places
 
 _CONTROL = 3
 _LINE = 4
-_TURN_NS = 5_000_000
-"""Shorter than its program's: among hundreds of processes it has to get its turns."""
 _CLEAR = 64
 """Above this, no descriptor that is moved about is in another's way."""
 
@@ -90,7 +88,7 @@ class _Keeper:
         if self._setup["rehearses"]:
             rehearsal.keep()
         # Woken together with its program, it is not to take a processor away from it.
-        speed.schedule(os.SCHED_BATCH, _TURN_NS)
+        speed.schedule(os.SCHED_BATCH, speed.KEEPER_TURN_NS)
         wire.send(_CONTROL, wire.READY, "\n".join([*_standing(), *self._walls]).encode())
         header = wire.receive_values(_CONTROL, wire.RUN)
         if header["is_session"]:

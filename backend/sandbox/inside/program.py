@@ -28,8 +28,6 @@ from .blas import SetThreads
 
 _KEEPER = 4
 """The descriptor of the line to the keeper, as long as it is not known whose the program is."""
-_TURN_NS = 10_000_000
-"""Longer than those of whoever waits for a program, shorter than a zygote's."""
 _NICENESS = 5
 """Of programs: among a hundred that do nothing but fork, their keeper has to get its turns."""
 _CANNOT_EXECUTE = 126
@@ -71,7 +69,7 @@ def park(
             rehearsal.play()
         rehearsal.reseed()
         _use_all_processors(setup["threads"], threads)
-        speed.schedule(os.SCHED_OTHER, _TURN_NS)
+        speed.schedule(os.SCHED_OTHER, speed.PROGRAM_TURN_NS)
         wire.send(line.NUMBER, wire.HELLO)
         wire.send(_KEEPER, wire.READY, "\n".join(walls).encode())
     except BaseException as error:

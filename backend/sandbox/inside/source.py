@@ -31,7 +31,7 @@ def _cut_before_last_line(text: str, name: str) -> tuple[CodeType, CodeType] | N
 
     Where that line goes on with what stands above it, one of the two cannot be compiled.
     """
-    above, line_end, last = text.rstrip().rpartition("\n")
+    above, line_end, last = text.rstrip(" \t\n\f").rpartition("\n")
     if not last or last[0] in " \t\f#" or ";" in last or "\r" in text:
         return None
     try:

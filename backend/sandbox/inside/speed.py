@@ -17,6 +17,13 @@ _MADV_COLLAPSE = 25
 _LARGE_PAGE = 2 << 20
 _NO_INODE = "0"
 
+KEEPER_TURN_NS = 5_000_000
+PROGRAM_TURN_NS = 10_000_000
+ZYGOTE_TURN_NS = 100_000_000
+"""Who has shorter turns goes first: whoever waits for a program, with the kernel's own few
+milliseconds; its keeper, which has to get its turns among hundreds of processes; the program; and
+last births, which take longer than most programs and for which as a rule nobody waits."""
+
 
 def schedule(policy: int, slice_ns: int) -> None:
     """How this process shares processors with others; see sched(7) and sched_setattr(2).
@@ -33,16 +40,16 @@ def schedule(policy: int, slice_ns: int) -> None:
 
 
 def use_large_pages() -> None:
-    """Put this process's own memory on large pages, of which a fork has a five hundredth to copy.
+    """Put this process's own memory on large pages: a fork then has 512 times fewer to map.
 
     What a child then writes to is copied in small ones. See madvise(2), ``MADV_COLLAPSE`` (from
     Linux 6.1 on).
     """
     for begin, end in _own_memory():
-        for start in range(-(-begin // _LARGE_PAGE) * _LARGE_PAGE, end, _LARGE_PAGE):
-            if start + _LARGE_PAGE <= end:
-                place, size = ctypes.c_void_p(start), ctypes.c_size_t(_LARGE_PAGE)
-                _LIBC.madvise(place, size, _MADV_COLLAPSE)
+        first = -(-begin // _LARGE_PAGE) * _LARGE_PAGE
+        for start in range(first, end - _LARGE_PAGE + 1, _LARGE_PAGE):
+            place, size = ctypes.c_void_p(start), ctypes.c_size_t(_LARGE_PAGE)
+            _LIBC.madvise(place, size, _MADV_COLLAPSE)
 
 
 def _own_memory() -> list[tuple[int, int]]:

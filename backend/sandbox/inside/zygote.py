@@ -19,9 +19,6 @@ from . import blas, family, fonts, keeper, kernel, program, rehearsal, spaces, s
 
 _DESCRIPTORS = 4
 """A child is born with a control channel, a stdout, a stderr and its program's line."""
-_TURN_NS = 100_000_000
-"""Everybody with shorter turns goes first: bearing a child takes longer than most programs, and as
-a rule nobody waits for it."""
 
 
 def main() -> NoReturn:
@@ -56,7 +53,7 @@ def _serve(control: int) -> None:
     else:
         kernel.adopt_orphans()  # of keepers that were killed
     kernel.set_dumpable(False)
-    speed.schedule(os.SCHED_BATCH, _TURN_NS)
+    speed.schedule(os.SCHED_BATCH, speed.ZYGOTE_TURN_NS)
     setup = wire.receive_values(control, wire.SETUP)
     program.prepare()
     imported = list(_import(setup["modules"], control))

@@ -66,9 +66,9 @@ class Limits:
     artifacts: ArtifactCaps
 
     def rlimits(self) -> dict[str, int]:
-        """Resource limits that a request may set, by their names in the ``resource`` module.
+        """Resource limits that depend on the request, by their names in the ``resource`` module.
 
-        Held against one process; the keeper holds the same against all together.
+        Held against one process each; what all use together is the keeper's to watch.
         """
         return {
             "RLIMIT_CPU": math.ceil(self._all_cpu_s) + 2,
@@ -116,7 +116,7 @@ def standing_rlimits(settings: Settings, *, has_namespaces: bool) -> dict[str, i
         "RLIMIT_NOFILE": OPEN_FILES,
         "RLIMIT_SIGPENDING": 256,
     }
-    if has_namespaces:  # else all that the user has would count, and that is bounded already
+    if has_namespaces:  # else all that the user has would count: ``inside/apart.py`` bounds that
         # The watchdog says "processes" above the limit; this is for what is faster than it. The
         # keeper is one of them.
         limits["RLIMIT_NPROC"] = settings.max_processes + settings.max_processes // 4 + 2

@@ -45,7 +45,16 @@ TEXTS = {
     "fails before": "x = 1\n1 / 0\nx",
     "an expression that is a name unknown": "x = 1\n\n\nunknown",
 }
-WRONG = ("x = (1\n2", "x =\n1", "if x:\n1", "1 +\n2 +", "yield 1", "x = 1\nreturn x", "def f(\n1")
+WRONG = (
+    "x = (1\n2",
+    "x =\n1",
+    "if x:\n1",
+    "1 +\n2 +",
+    "yield 1",
+    "x = 1\nreturn x",
+    "def f(\n1",
+    "x = 1\nx\u00a0",
+)
 
 
 def in_one_piece(text: str) -> tuple[object, str]:
@@ -99,7 +108,7 @@ def test_what_cannot_be_compiled_is_refused_as_a_whole(text: str) -> None:
 
 LINES = st.sampled_from(
     ["x = 1", "x", "(", ")", "'''", '"', "if x:", "else:", "    x", "x; x", "\\", "# x", "x = (",
-     "x + \\", "def f(): x", "@f", "[x", "for x in []: x; x", "lambda: x", "\f", "", "*x, x"]
+     "x + \\", "def f(): x", "@f", "[x", "for x in []: x; x", "lambda: x", "\f", "", "*x, x", "\u00a0", "\x0b"]
 )  # fmt: skip
 
 

@@ -70,7 +70,6 @@ class LocalExecutor(Executor):
         self._sessions: dict[LocalSession, Child] = {}
         self._session_count = 0
         """With those that are being opened."""
-        """Sessions that wait for their child."""
         plots = any(name.startswith("matplotlib") for name in settings.preimported_modules)
         self._fonts = FontLists(workspaces, made_by_zygote=plots)
         self._isolation: Isolation | None = None
@@ -167,7 +166,7 @@ class LocalExecutor(Executor):
     async def _prepared(
         self, request: ExecutionRequest, *, is_session: bool
     ) -> AsyncIterator[tuple[Header, Limits]]:
-        """Check a request, wait for a slot, stage its inputs."""
+        """Check a request, wait for a slot, stage its inputs, marshal it."""
         limits = resolve_limits(request, self._settings)
         check_request(request)
         async with self._slots:

@@ -88,8 +88,8 @@ class Header:
     keeper: bytes
     program: bytes
     """For the program's process itself; empty when the keeper passes it on."""
-    waits: bool
-    """The keeper has to put something into its place before the program begins."""
+    keeper_first: bool
+    """The keeper has something to do before the program begins: place inputs, fit shared memory."""
 
 
 def build_header(
@@ -134,7 +134,7 @@ def build_header(
     return Header(
         keeper=marshal.dumps(keeper, _MARSHAL_VERSION),
         program=b"" if is_session else marshalled,
-        waits=bool(inputs) or request.memory_mb is not None,
+        keeper_first=bool(inputs) or request.memory_mb is not None,
     )
 
 

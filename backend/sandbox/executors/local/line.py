@@ -38,7 +38,11 @@ class Line:
         """What it says of its value and its figures."""
 
     def meet(self) -> bool:
-        """Take its first word, said before anyone else's code ran in it: who it is, for us."""
+        """Take its first word, said before anyone else's code ran in it, and hear it from then on.
+
+        Returns:
+            False when that was no hello.
+        """
         with suppress(BlockingIOError):
             data, self._pid = wire.hear(self._socket, _READ_BYTES)
             if data[:1] == wire.HELLO:
@@ -47,7 +51,7 @@ class Line:
         return False
 
     def listen(self, on_finish: Callable[[], None]) -> None:
-        """Calls ``on_finish`` from now on when it says that it has finished."""
+        """Call ``on_finish`` when it says that it has finished."""
         self._on_finish = on_finish
 
     async def send(self, program: bytes) -> None:

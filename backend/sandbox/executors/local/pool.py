@@ -20,6 +20,7 @@ _SHORT_SECONDS = 0.5
 """After a shortage, in which the next ones are likely to be waited for as well."""
 _NOTICE_SECONDS = 0.5
 _BREATH_SECONDS = 0.002
+"""After a run, for its result to go out before its child is cleared away and replaced."""
 _RETRY_SECONDS = 1.0
 _MOST_RETRY_SECONDS = 600.0
 """What does not start is tried ever less often: each time costs seconds of a processor."""
@@ -179,7 +180,6 @@ class Pool:
         self._look.set()
 
     async def _replace(self, child: Child, generation: Generation) -> None:
-        # Not at once: clearing away and having another would hold up what comes of this one.
         await asyncio.sleep(_BREATH_SECONDS)
         self._look.set()
         await self._bury(child, generation)

@@ -25,7 +25,7 @@ _ARTIFACT_MS_WHEN_STOPPED = 300
 
 
 class DiedBefore(Exception):
-    """The child was dead before the program began: another one may run it."""
+    """The child died before its keeper began to watch: another one may run the program."""
 
 
 async def run_once(
@@ -41,7 +41,7 @@ async def run_once(
 
     Raises:
         SandboxUnavailable: it could not be run.
-        DiedBefore: nothing of it was run.
+        DiedBefore: its keeper died before it began to watch; hardly anything of it can have run.
     """
     reader = child.reader
     reader.next_report()
@@ -75,11 +75,11 @@ async def _until_over(child: Child, header: Header, limits: Limits) -> StoppedBy
         async with asyncio.timeout(limits.timeout_s) as patience:
             child.streams.listen(limits.output_bytes, lambda: _give_up(patience))
             child.line.listen(lambda: _give_up(patience))
-            if header.program and not header.waits:
-                # First: the keeper has not much to do, and takes a processor for it.
+            if header.program and not header.keeper_first:
+                # First: the keeper, told before it, would take a processor for the little it does.
                 await child.line.send(header.program)
             await child.send(wire.RUN, header.keeper)
-            if header.waits:
+            if header.keeper_first:
                 await child.reader.read_start()
                 if header.program:
                     await child.line.send(header.program)

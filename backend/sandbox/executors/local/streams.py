@@ -26,6 +26,7 @@ class Streams:
         """The writing ends, until ``let_go``."""
         self._captures: dict[int, Capture] = {}
         self._watched: set[int] = set()
+        """Those that the loop reads; one that would only wake it for nothing is taken off."""
         self._on_flood: Callable[[], None] | None = None
         try:
             for _ in ("stdout", "stderr"):
@@ -45,7 +46,7 @@ class Streams:
             os.close(self.theirs.pop())
 
     def watch(self) -> None:
-        """Be told of what is printed: ahead of ``listen``, which then takes no time for it."""
+        """Be told of what is printed: at birth, so that ``listen`` need not while someone waits."""
         loop = asyncio.get_running_loop()
         for fd in self._reading:
             if fd not in self._watched:
@@ -66,23 +67,25 @@ class Streams:
     def _take(self, fd: int) -> bool:
         """Read once. False when there is nothing more for now, or for ever."""
         if not self._captures:
-            return self._look_away(fd)  # of a session, between two programs: the next one's
+            # No program runs: the child has died, or a session prints for its next program.
+            self._look_away(fd)
+            return False
         try:
             data = os.read(fd, _READ_BYTES)
         except BlockingIOError:
             return False
         if not data:
-            return self._look_away(fd)
+            self._look_away(fd)
+            return False
         self._captures[fd].feed(data)
         if self._on_flood is not None and self.is_flooded:
             self._on_flood()
             self._on_flood = None
         return True
 
-    def _look_away(self, fd: int) -> bool:
+    def _look_away(self, fd: int) -> None:
         asyncio.get_running_loop().remove_reader(fd)
         self._watched.discard(fd)
-        return False
 
     @property
     def is_flooded(self) -> bool:
