@@ -28,20 +28,24 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     try:
         async with patience:
             watcher.add_done_callback(functools.partial(_give_up, patience))
-            return await work
-    except TimeoutError:
+            answer = await work
+    except Exception:
         if patience.expired():
             raise ClientDisconnect from None
         raise
     finally:
         watcher.cancel()
+    if patience.expired():
+        raise ClientDisconnect
+    return answer
 
 
 def _give_up(patience: asyncio.Timeout, watcher: asyncio.Task[None]) -> None:
-    # Cancelled, the work is done; failed, it says nothing of the client. RuntimeError: done by now.
-    if not watcher.cancelled() and watcher.exception() is None:
-        with suppress(RuntimeError):
-            patience.reschedule(0)
+    if watcher.cancelled():
+        return  # the work is done
+    watcher.exception()  # who cannot be heard any more is gone as well
+    with suppress(RuntimeError):  # the work is done by now
+        patience.reschedule(0)
 
 
 async def _gone(receive: Receive) -> None:

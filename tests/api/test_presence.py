@@ -105,3 +105,28 @@ async def test_work_has_cleaned_up_when_the_client_has_gone() -> None:
     with pytest.raises(ClientDisconnect):
         await while_connected(receive, work())
     assert ended == [True]
+
+
+async def test_a_client_that_cannot_be_heard_is_gone() -> None:
+    async def receive() -> Any:
+        raise OSError("the connection broke")
+
+    with pytest.raises(ClientDisconnect):
+        await while_connected(receive, asyncio.Event().wait())
+
+
+@pytest.mark.parametrize("answer", ["an error", "a result"])
+async def test_what_work_says_to_nobody_is_not_told(answer: str) -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if answer == "an error":
+                raise ValueError("while clearing away") from None
+        return answer
+
+    with pytest.raises(ClientDisconnect):
+        await while_connected(receive, work())

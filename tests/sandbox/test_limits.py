@@ -267,3 +267,9 @@ async def test_a_queue_forms_when_all_places_are_taken(tmp_path: Path) -> None:
         )
     spans = sorted(tuple(map(float, result.stdout.split())) for result in results)
     assert all(first[1] <= second[0] for first, second in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize("seconds", [0.0005, 0.002, 0.005])
+async def test_a_program_may_be_out_of_time_while_it_is_sent(run: Run, seconds: float) -> None:
+    result = await run("#" + "x" * 10_000_000 + "\nwhile True: pass", timeout_s=seconds)
+    assert result.stopped_by == "timeout"

@@ -298,3 +298,27 @@ async def test_what_cannot_be_passed_to_bash_is_told_in_one_line(
     assert (result.success, result.returncode, result.stopped_by) == (False, 126, None)
     assert result.stderr.startswith("bash could not be started: ")
     assert result.stderr.count("\n") == 1
+
+
+LAST_LINES = {
+    "is traced no more when tracing is off": (
+        "import sys\ndef t(*of): print(of[1])\nsys.settrace(t)\nsys.settrace(None)",
+        "",
+    ),
+    "is in the frame of the others": (
+        "import sys\nframe = sys._getframe()\nprint(frame.f_lineno, frame is sys._getframe())",
+        "3 True\n",
+    ),
+    "needs no builtin": ("import builtins\nbuiltins.eval = None\nprint('last')", "last\n"),
+}
+
+
+@pytest.mark.parametrize(("code", "printed"), LAST_LINES.values(), ids=LAST_LINES)
+async def test_the_last_line_is_as_every_other(run: Run, code: str, printed: str) -> None:
+    result = await run(code)
+    assert (result.stdout, result.stderr) == (printed, "")
+
+
+async def test_what_python_refuses_is_refused_to_the_last_character(run: Run) -> None:
+    result = await run("x = 1\nx\u00a0")
+    assert "SyntaxError: invalid non-printable character U+00A0" in result.stderr

@@ -25,13 +25,13 @@ df = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"]})
 print(df.a.sum(), df["a"].mean(), len(df[df.a > 1]))
 print(df.groupby("b")["a"].sum().to_dict())
 print(pd.DataFrame({"a": [1, 2, 3]}).a.sum())
-1"""
+1
+"""
 }
 """What is gone through in each process: by the library that it needs, or else the plain one."""
 _PLAIN = "import math\nprint(math.pi)\nprint([x * x for x in range(9)])\n1"
-_ENDS = ("", "; 1")
-"""Twice: what was touched first gave back memory, which is touched when it is taken again. How the
-last line ends makes a difference for how a program is compiled."""
+_TIMES = 2
+"""What was touched first gave back memory, which is touched when it is taken again."""
 _LONG = {
     "pandas": """
 import io, math, random
@@ -94,8 +94,8 @@ def play_long() -> None:
 
 def play() -> None:
     """What a program's process does with a program; nothing of it remains but the memory."""
-    for end in _ENDS:
-        _play(_short_code() + end, hands_out=True)
+    for _ in range(_TIMES):
+        _play(_short_code(), hands_out=True)
 
 
 def play_on() -> None:

@@ -19,6 +19,9 @@ from . import artifacts, display, figures, hooks, kernel, source, variables, wir
 from .line import Line
 from .places import workspace
 
+_HIDDEN_VALUE = "<value>"
+"""Where the last expression's value waits; no program can write such a name."""
+
 _IDLE_EXIT_FUNCTIONS = (
     ("PIL.Image", "core.clear_cache"),
     ("matplotlib._pylab_helpers", "Gcf.destroy_all"),
@@ -63,9 +66,10 @@ class Main:
         hooks.install(source.hooks(name, header["code"]))
         try:
             self._module.__dict__.update(variables.decode(header["variables"]))
-            value = _exec(*source.compile_program(header["code"], name), self._module)
-            if value is not None and not self.is_a_fork:
-                self._claim_value(value, header["value_bytes"], header["html_bytes"])
+            code = source.compile_program(header["code"], name, _HIDDEN_VALUE)
+            _exec(code, self._module)
+            if not self.is_a_fork:
+                self._claim_value(header["value_bytes"], header["html_bytes"])
         except SystemExit as leaving:
             return _exit_status(leaving.code)
         except variables.VariableError as error:
@@ -94,8 +98,11 @@ class Main:
 
             self._line.say(wire.CHARTS, json.dumps(charts).encode())
 
-    def _claim_value(self, value: object, most: int, most_html: int) -> None:
+    def _claim_value(self, most: int, most_html: int) -> None:
         """Tell the keeper what the last expression was, as a notebook would show it."""
+        value = self._module.__dict__.pop(_HIDDEN_VALUE, None)
+        if value is None:
+            return
         self._line.say(wire.VALUE, display.as_text(value, most).encode())
         html = display.as_html(value, most_html)
         if html is not None:
@@ -157,9 +164,8 @@ def _attempt(step: Callable[[], None]) -> None:
         _show(error)
 
 
-def _exec(code: CodeType, expression: CodeType | None, module: ModuleType) -> object:
+def _exec(code: CodeType, module: ModuleType) -> None:
     exec(code, module.__dict__)
-    return None if expression is None else eval(expression, module.__dict__)
 
 
 def _exit_status(code: object) -> int:

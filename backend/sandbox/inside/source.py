@@ -16,39 +16,22 @@ def name_for(inputs: Collection[str]) -> str:
     return f"{workspace()}/" + ("main.py" if "main.py" not in inputs else "__main__.py")
 
 
-def compile_program(text: str, name: str) -> tuple[CodeType, CodeType | None]:
-    """Compile what a program does, and the expression that it ends in, if it ends in one.
-
-    Raises:
-        SyntaxError: and the like, as ``compile`` does.
-    """
+def compile_program(text: str, name: str, hidden: str) -> CodeType:
+    """Compile; the value of a last expression is kept under the ``hidden`` global."""
     text = text.removeprefix("\ufeff")
-    return _cut_before_last_line(text, name) or _cut_in_tree(text, name)
-
-
-def _cut_before_last_line(text: str, name: str) -> tuple[CodeType, CodeType] | None:
-    """The usual case, in half the time: what precedes the last line is whole without it.
-
-    Where that line goes on with what stands above it, one of the two cannot be compiled.
-    """
-    above, line_end, last = text.rstrip(" \t\n\f").rpartition("\n")
-    if not last or last[0] in " \t\f#" or ";" in last or "\r" in text:
-        return None
-    try:
-        lines_above = "\n" * (above.count("\n") + len(line_end))
-        expression = compile(lines_above + last, name, "eval", dont_inherit=True)
-        return compile(above + line_end, name, "exec", dont_inherit=True), expression
-    except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError):
-        return None
-
-
-def _cut_in_tree(text: str, name: str) -> tuple[CodeType, CodeType | None]:
     tree: Any = compile(text, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
-    expression = None
+    # In one piece: what a program sees of its own frame, it sees on its last line as well.
     if tree.body and isinstance(tree.body[-1], _ast.Expr):
-        last = _ast.Expression(tree.body.pop().value)
-        expression = compile(last, name, "eval", dont_inherit=True)
-    return compile(tree, name, "exec", dont_inherit=True), expression
+        last = tree.body[-1]
+        place: dict[str, Any] = {
+            "lineno": last.lineno,
+            "col_offset": last.col_offset,
+            "end_lineno": last.end_lineno,
+            "end_col_offset": last.end_col_offset,
+        }
+        target = _ast.Name(id=hidden, ctx=_ast.Store(), **place)
+        tree.body[-1] = _ast.Assign(targets=[target], value=last.value, **place)
+    return compile(tree, name, "exec", dont_inherit=True)
 
 
 def hooks(name: str, text: str) -> dict[str, Callable[[Any], None]]:

@@ -25,6 +25,9 @@ _MARSHAL_VERSION = 4
 _FORMATS: tuple[FigureFormat, ...] = get_args(FigureFormat)
 _AT_ONCE = (str, int, float, bool, type(None))
 _AT_ONCE_CHARS = 64 * 1024
+_AT_ONCE_BYTES = 32 * 1024
+"""Of a program: more may not fit into its line, and the keeper has to know of it when it is ended
+while it is being sent."""
 _SHELLS = ("/bin/bash", "/usr/bin/bash")
 
 
@@ -89,7 +92,8 @@ class Header:
     program: bytes
     """For the program's process itself; empty when the keeper passes it on."""
     keeper_first: bool
-    """The keeper has something to do before the program begins: place inputs, fit shared memory."""
+    """The keeper has something to do before the program begins: place inputs, fit shared memory; or
+    there is time for it to be told."""
 
 
 def build_header(
@@ -134,7 +138,9 @@ def build_header(
     return Header(
         keeper=marshal.dumps(keeper, _MARSHAL_VERSION),
         program=b"" if is_session else marshalled,
-        keeper_first=bool(inputs) or request.memory_mb is not None,
+        keeper_first=bool(inputs)
+        or request.memory_mb is not None
+        or len(marshalled) > _AT_ONCE_BYTES,
     )
 
 
