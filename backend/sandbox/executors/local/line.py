@@ -17,8 +17,6 @@ from backend.sandbox.inside import wire
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 1 << 20
 """Of one frame; a longer one is the end of listening."""
-_MOST_HEARD = 4 << 20
-"""Bytes of all together; nobody who has something to say of himself needs as many."""
 _CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
@@ -31,7 +29,6 @@ class Line:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._inbox = wire.Inbox(_MOST_BYTES)
         self._pid = 0
-        self._heard = 0
         self._on_finish: Callable[[], None] = lambda: None
         self.finished: int | None = None
         """The exit status it says it has finished with."""
@@ -70,8 +67,7 @@ class Line:
             return
         except ConnectionError:
             data, sender = b"", self._pid
-        self._heard += len(data)
-        if not data or self._heard > _MOST_HEARD:
+        if not data:
             asyncio.get_running_loop().remove_reader(self._socket)
         if sender != self._pid:
             return  # a process that it has made: not its own words
