@@ -458,3 +458,14 @@ async def test_programs_of_one_session_are_served_one_after_another(cell: Cell) 
     await asyncio.gather(*(cell(code.format(number)) for number in range(4)))
     result = await cell("[a[0] == b[0] for a, b in zip(order[::2], order[1::2])], len(order)")
     assert result.value == "([True, True, True, True], 8)"
+
+
+async def test_what_is_gone_through_between_programs_is_not_heard(cell: Cell) -> None:
+    first = await cell("import sys\nsys.modules['math'] = None")
+    second = await cell("41 + 1")
+    assert (second.value, first.stderr, second.stderr) == ("42", "", "")
+
+
+async def test_a_session_goes_on_without_what_it_has_taken_from_itself(cell: Cell) -> None:
+    await cell("import builtins\nbuiltins.exec = builtins.compile = None")
+    assert (await cell("41 + 1")).value == "42"

@@ -100,9 +100,8 @@ def play() -> None:
 
 def play_on() -> None:
     """The same in a session that goes on: its figures are not looked at, its numbers not drawn."""
-    with suppress(
-        BaseException
-    ):  # the session may have put something else in the place of anything
+    # The session may have put something else in the place of anything.
+    with suppress(BaseException):
         _play(_short_code(), hands_out=False)
 
 
@@ -127,7 +126,7 @@ def _play(code: str, *, hands_out: bool) -> None:
     header = to_keeper.hear(wire.RUN)
     limits = ("RLIMIT_CPU", "RLIMIT_DATA")
     kernel.set_rlimits({name: _hard_limit(name) for name in limits})
-    with _nothing_printed(), script.left_as_it_was():
+    with _silent(1), _silent(2), script.left_as_it_was():
         main = script.Main(header, to_keeper)
         main.execute(header)
         if hands_out:
@@ -143,15 +142,15 @@ def _hard_limit(name: str) -> int:
 
 
 @contextmanager
-def _nothing_printed() -> Iterator[None]:
-    kept = os.dup(1)
+def _silent(descriptor: int) -> Iterator[None]:
+    kept = os.dup(descriptor)
     null = os.open("/dev/null", os.O_WRONLY)
-    os.dup2(null, 1)
+    os.dup2(null, descriptor)
     os.close(null)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
+        os.dup2(kept, descriptor)
         os.close(kept)
 
 

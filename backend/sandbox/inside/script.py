@@ -28,8 +28,8 @@ _IDLE_EXIT_FUNCTIONS = (
 )
 """They free memory and close windows."""
 
-# The program may put something else in its place.
-_pid = os.getpid
+# The program may put something else in their places.
+_pid, _run_code = os.getpid, exec
 
 
 class Main:
@@ -165,7 +165,7 @@ def _attempt(step: Callable[[], None]) -> None:
 
 
 def _exec(code: CodeType, module: ModuleType) -> None:
-    exec(code, module.__dict__)
+    _run_code(code, module.__dict__)
 
 
 def _exit_status(code: object) -> int:

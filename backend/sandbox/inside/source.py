@@ -10,6 +10,9 @@ from typing import Any
 
 from .places import temporary, workspace
 
+# The program may put something else in its place.
+_compile = compile
+
 
 def name_for(inputs: Collection[str]) -> str:
     """The file name the program believes to have; beside its inputs, and none of them."""
@@ -19,7 +22,7 @@ def name_for(inputs: Collection[str]) -> str:
 def compile_program(text: str, name: str, hidden: str) -> CodeType:
     """Compile; the value of a last expression is kept under the ``hidden`` global."""
     text = text.removeprefix("\ufeff")
-    tree: Any = compile(text, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree: Any = _compile(text, name, "exec", _ast.PyCF_ONLY_AST, dont_inherit=True)
     # In one piece: what a program sees of its own frame, it sees on its last line as well.
     if tree.body and isinstance(tree.body[-1], _ast.Expr):
         last = tree.body[-1]
@@ -31,7 +34,7 @@ def compile_program(text: str, name: str, hidden: str) -> CodeType:
         }
         target = _ast.Name(id=hidden, ctx=_ast.Store(), **place)
         tree.body[-1] = _ast.Assign(targets=[target], value=last.value, **place)
-    return compile(tree, name, "exec", dont_inherit=True)
+    return _compile(tree, name, "exec", dont_inherit=True)
 
 
 def hooks(name: str, text: str) -> dict[str, Callable[[Any], None]]:
