@@ -31,6 +31,22 @@ Stage = Literal[
     "answer",
     "chat",
 ]
+DiagnosisKind = Literal[
+    "syntax",  # it is no Python
+    "import",  # a module's member or a name of ours is not there
+    "policy",  # the static check refuses it
+    "runtime",  # it raises, for a reason in the code
+    "data",  # it raises, for a reason in the data: a column, an encoding, a missing value
+    "logic",  # it ran, and its result is wrong
+    "environment",  # a package or a tool is not installed
+    "timeout",
+    "memory",
+    "output",  # it printed too much, nothing, or not what was declared
+    "test",  # a test failed
+]
+"""What went wrong with a program; each kind has its own strategy."""
+Focus = Literal["fix", "optimise", "robustness"]
+"""What to improve in a program that is given."""
 ErrorKind = Literal["model", "sandbox", "input", "disabled", "policy", "program", "budget"]
 Role = Literal["system", "user", "assistant"]
 
@@ -110,6 +126,31 @@ class Issue:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailureFrame:
+    """One of a program's own frames when it failed."""
+
+    line: int
+    """From 1."""
+    function: str
+    """``<module>`` outside of every function."""
+    source: str
+    """The line's text, stripped."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Name -> short description of its value: those that the line speaks of come first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """The exception that ended a program, as the program's process tells it: not to be trusted."""
+
+    type: str
+    """The exception's class, with its module where that is not ``builtins``."""
+    message: str
+    frames: tuple[FailureFrame, ...] = ()
+    """The program's own, outermost first; none of a library."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExecutionResult:
     """What became of a program. Its failure is told here, never raised."""
 
@@ -134,6 +175,8 @@ class ExecutionResult:
     """The same as HTML, where it has such a form: untrusted markup, to be shown in a sandbox."""
     charts: tuple[Mapping[str, Any], ...] = ()
     """What each figure shows, as plain JSON values: type, title, axes, series."""
+    failure: Failure | None = None
+    """The exception that ended it, where a Python program told of one."""
     issues: tuple[Issue, ...] = ()
     """What the static check found; a program refused by it was not run."""
     notes: tuple[str, ...] = ()
