@@ -113,6 +113,40 @@ class MessageRow(Table):
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+class RunRow(Table):
+    """The record of a request: what was asked, what it took, and what came of it."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("owner", "name", name="runs_name_of_owner"),
+        Index("runs_of_owner", "owner", "position"),
+        Index("runs_of_key", "owner", "key", "status"),
+    )
+
+    id: Mapped[str] = mapped_column(String(64), unique=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    key: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str | None] = mapped_column(String(80))
+    """Under which its owner saved it."""
+    parent: Mapped[str | None] = mapped_column(String(64))
+    """The run whose program was run again."""
+    request: Mapped[str] = mapped_column(Text)
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
+    model: Mapped[str] = mapped_column(String(255))
+    prompts: Mapped[dict[str, list[str]]] = mapped_column(JSON)
+    code: Mapped[str] = mapped_column(Text)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    usage: Mapped[dict[str, Any]] = mapped_column(JSON)
+    timings: Mapped[dict[str, float]] = mapped_column(JSON)
+    isolation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    session_id: Mapped[str | None] = mapped_column(String(128))
+    process: Mapped[str] = mapped_column(String(255))
+    """Who works on it (see ``processes.py``)."""
+    updated_at: Mapped[float] = mapped_column(Float)
+    finished_at: Mapped[float | None] = mapped_column(Float)
+
+
 def owned_by(table: type[Table], owner: str) -> ColumnElement[bool]:
     """The one condition by which a statement is confined to what an owner has."""
     return table.owner == owner
@@ -184,7 +218,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 async def _create_tables(engine: AsyncEngine, url: URL) -> None:
     try:
         if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
-            await asyncio.to_thread(_make_private, Path(str(url.database)))
+            await asyncio.to_thread(make_private, Path(str(url.database)))
         async with engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)
     except (SQLAlchemyError, OSError) as error:
@@ -209,7 +243,7 @@ def _url(settings: Settings) -> URL:
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
-def _make_private(path: Path) -> None:
+def make_private(path: Path) -> None:
     """Conversations are nobody else's to read: the file is there, 0600, before SQLite opens it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)

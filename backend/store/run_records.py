@@ -1,0 +1,129 @@
+"""What a record of a run is, and how a row becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from backend.errors import RequestError
+from backend.store.database import RunRow
+
+RunKind = Literal["task", "ask"]
+"""``task``: one use of ``execute_code_task``. ``ask``: an agent's answer to a question."""
+RunStatus = Literal["running", "completed", "failed", "cancelled", "interrupted"]
+"""``completed``: with success. ``failed``: it came to its end without. ``interrupted``: its
+process ended before it did."""
+
+_MAX_NAME = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """A run as it stands in a list."""
+
+    id: str
+    kind: RunKind
+    status: RunStatus
+    request: str
+    name: str | None
+    """Under which it was saved."""
+    parent: str | None
+    """The run whose program was run again."""
+    key: str
+    """Digest of the request: identical requests have the same."""
+    model: str
+    session_id: str | None
+    usage: Mapping[str, Any]
+    timings: Mapping[str, float]
+    """Seconds."""
+    created_at: float
+    updated_at: float
+    finished_at: float | None
+    """Unix time in seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(RunSummary):
+    """A run with all that is known of it."""
+
+    spec: Mapping[str, Any]
+    """What it was asked with: ``context``, ``files``, ``options``, and ``columns`` of the files."""
+    prompts: Mapping[str, Sequence[str]]
+    """Stage -> the hashes of the prompts that were sent in it."""
+    code: str
+    """The last program."""
+    result: Mapping[str, Any] | None
+    """The whole result; None until there is one."""
+    isolation: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage:
+    """Some runs of a longer list."""
+
+    runs: list[RunSummary]
+    has_more: bool
+
+
+def summary_of(row: RunRow) -> RunSummary:
+    """A row as it stands in a list; its large columns are not touched."""
+    return RunSummary(**_summary_values(row))
+
+
+def run_of(row: RunRow) -> Run:
+    """A whole row."""
+    return Run(
+        **_summary_values(row),
+        spec=row.spec,
+        prompts=row.prompts,
+        code=row.code,
+        result=row.result,
+        isolation=row.isolation,
+    )
+
+
+def _summary_values(row: RunRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": cast(RunKind, row.kind),
+        "status": cast(RunStatus, row.status),
+        "request": row.request,
+        "name": row.name,
+        "parent": row.parent,
+        "key": row.key,
+        "model": row.model,
+        "session_id": row.session_id,
+        "usage": row.usage,
+        "timings": row.timings,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "finished_at": row.finished_at,
+    }
+
+
+def last_program(result: Mapping[str, Any]) -> str:
+    """The program that a result ends with: of a task, or of an answer's last use of the coder."""
+    uses = result.get("python_coder_results") or [result]
+    return next((str(use["code"]) for use in reversed(uses) if use.get("code")), "")
+
+
+def storable(text: str) -> str:
+    """A text as every database takes it: no lone surrogates, no NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def checked_name(name: str) -> str:
+    """A name to save a run under, without the white space around it.
+
+    Raises:
+        RequestError: it is empty, too long, not printable, or looks like an id.
+    """
+    given = name.strip()
+    if not 0 < len(given) <= _MAX_NAME or not given.isprintable() or given.startswith("run-"):
+        raise RequestError(
+            f"{name[:_MAX_NAME]!r} cannot be the name of a saved run.",
+            f"Use 1 to {_MAX_NAME} printable characters that do not begin with run-.",
+            param="name",
+        )
+    return given

@@ -1,0 +1,359 @@
+"""Runs: the record of every request, from before its first step to its result.
+
+A run that is ``running`` names the process that works on it. When that process is gone, the run is
+``interrupted``, and whoever claims it first may go on with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import CursorResult, Select, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
+
+from backend.errors import NotFound, RequestError
+from backend.store.database import Database, Order, RunRow, new_id, owned_by, page
+from backend.store.processes import presence_of, this_process
+from backend.store.run_records import (
+    Run,
+    RunKind,
+    RunPage,
+    RunStatus,
+    checked_name,
+    last_program,
+    run_of,
+    storable,
+    summary_of,
+)
+
+STALE_S = 3600.0
+"""Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
+_PREFIX = "run-"
+_SHOWN_ALTERNATIVES = 5
+
+
+class RunStore:
+    """Runs of all owners; each method sees one owner's only. Any number of processes may use it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self,
+        *,
+        owner: str,
+        kind: RunKind,
+        key: str,
+        request: str,
+        model: str,
+        spec: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        parent: str | None = None,
+    ) -> str:
+        """Record that this process begins to work on a request. Returns the run's id."""
+        now = time.time()
+        row = RunRow(
+            id=new_id("run"),
+            owner=owner,
+            created_at=now,
+            updated_at=now,
+            kind=kind,
+            key=key,
+            status="running",
+            parent=parent,
+            request=storable(request),
+            spec=dict(spec or {}),
+            model=storable(model)[:255],
+            prompts={},
+            code="",
+            usage={},
+            timings={},
+            session_id=session_id,
+            process=this_process(),
+        )
+        async with self._database.transaction() as session:
+            session.add(row)
+        return row.id
+
+    async def note_prompts(
+        self, run_id: str, prompts: Mapping[str, Sequence[str]], *, owner: str
+    ) -> None:
+        """Add the hashes of prompts that were sent, by stage; also a sign of life.
+
+        Raises:
+            NotFound: the owner has no such run.
+        """
+        async with self._database.transaction() as session:
+            row = await _touched(session, run_id, owner)
+            known = row.prompts
+            row.prompts = known | {
+                stage: [*known.get(stage, ()), *hashes] for stage, hashes in prompts.items()
+            }
+
+    async def note_columns(
+        self, run_id: str, columns: Mapping[str, Sequence[str]], *, owner: str
+    ) -> None:
+        """Keep which columns each input file had; also a sign of life.
+
+        Raises:
+            NotFound: the owner has no such run.
+        """
+        async with self._database.transaction() as session:
+            row = await _touched(session, run_id, owner)
+            row.spec = {**row.spec, "columns": {name: list(has) for name, has in columns.items()}}
+
+    async def finish(
+        self,
+        run_id: str,
+        result: Mapping[str, Any] | None,
+        *,
+        owner: str,
+        status: Literal["completed", "failed", "cancelled"] | None = None,
+    ) -> None:
+        """Record what came of a run; its program, usage, timings and isolation are in the result.
+
+        Args:
+            run_id: the run.
+            result: plain JSON values: the dict of ``execute_code_task``, or an answer's document.
+            owner: whose it is.
+            status: None for what the result's ``success`` says.
+
+        Raises:
+            NotFound: the owner has no such run.
+        """
+        known = result or {}
+        now = time.time()
+        values = {
+            "status": status or ("completed" if known.get("success") else "failed"),
+            "code": storable(last_program(known)),
+            "result": None if result is None else dict(result),
+            "usage": dict(known.get("usage") or {}),
+            "timings": dict(known.get("timings") or {}),
+            "isolation": known.get("isolation"),
+            "updated_at": now,
+            "finished_at": now,
+        }
+        async with self._database.transaction() as session:
+            await _update(session, run_id, owner, values)
+
+    async def get(self, run_id: str, *, owner: str) -> Run:
+        """A run.
+
+        Raises:
+            NotFound: the owner has no such run.
+        """
+        async with self._database.transaction() as session:
+            row = await session.scalar(select(RunRow).where(*_is(run_id, owner)))
+        if row is None:
+            raise _unknown(run_id)
+        return run_of(row)
+
+    async def find(self, reference: str, *, owner: str) -> Run:
+        """A run by its id, the beginning of its id, or the name under which it was saved.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: the ids of several begin so.
+        """
+        beginning = _PREFIX + reference.removeprefix(_PREFIX).lower()
+        mine = owned_by(RunRow, owner)
+        async with self._database.transaction() as session:
+            named = await session.scalar(select(RunRow).where(mine, RunRow.name == reference))
+            if named is not None:
+                return run_of(named)
+            like = RunRow.id.startswith(beginning, autoescape=True)
+            few = select(RunRow).where(mine, like).limit(_SHOWN_ALTERNATIVES)
+            rows = (await session.scalars(few)).all()
+        if not rows or not reference.removeprefix(_PREFIX):
+            raise _unknown(reference)
+        if len(rows) > 1:
+            ids = ", ".join(row.id for row in rows)
+            raise RequestError(
+                f"The ids of several runs begin with {reference[:80]!r}: {ids}.", "Give more of it."
+            )
+        return run_of(rows[0])
+
+    async def page(
+        self,
+        *,
+        owner: str,
+        after: str | None = None,
+        limit: int = 100,
+        order: Order = "desc",
+        status: RunStatus | None = None,
+        saved: bool = False,
+    ) -> RunPage:
+        """The owner's runs by the time they began, those that follow ``after``.
+
+        Args:
+            owner: whose.
+            after: the id of a run.
+            limit: how many.
+            order: newest or oldest first.
+            status: only those that stand so.
+            saved: only those that were saved under a name.
+
+        Raises:
+            NotFound: the owner has no run ``after``.
+        """
+        query = _lean(select(RunRow).where(owned_by(RunRow, owner)))
+        if status is not None:
+            query = query.where(RunRow.status == status)
+        if saved:
+            query = query.where(RunRow.name.is_not(None))
+        place: int | None = None
+        async with self._database.transaction() as session:
+            if after is not None:
+                place = await session.scalar(select(RunRow.position).where(*_is(after, owner)))
+                if place is None:
+                    raise _unknown(after, param="after")
+            query = page(query, RunRow, after=place, order=order, limit=limit)
+            rows = (await session.scalars(query)).all()
+        return RunPage(runs=[summary_of(row) for row in rows[:limit]], has_more=len(rows) > limit)
+
+    async def find_completed(self, *, owner: str, key: str) -> Run | None:
+        """The newest run of an identical request that succeeded, or None."""
+        query = _of_key(owner, key).where(RunRow.status == "completed")
+        async with self._database.transaction() as session:
+            row = await session.scalar(query.limit(1))
+        return None if row is None else run_of(row)
+
+    async def find_interrupted(self, *, owner: str, key: str) -> Run | None:
+        """The newest run of an identical request whose process ended before it did, or None."""
+        await self._mark_interrupted(_of_key(owner, key), owner)
+        query = _of_key(owner, key).where(RunRow.status == "interrupted")
+        async with self._database.transaction() as session:
+            row = await session.scalar(query.limit(1))
+        return None if row is None else run_of(row)
+
+    async def mark_interrupted(self, *, owner: str) -> int:
+        """Mark every run whose process is gone; returns how many were found to be."""
+        return await self._mark_interrupted(select(RunRow).where(owned_by(RunRow, owner)), owner)
+
+    async def claim(self, run_id: str, *, owner: str) -> bool:
+        """Take over an interrupted run for this process; False when somebody else was faster."""
+        values = {"status": "running", "process": this_process(), "updated_at": time.time()}
+        async with self._database.transaction() as session:
+            taken = await session.execute(
+                update(RunRow)
+                .where(*_is(run_id, owner), RunRow.status == "interrupted")
+                .values(**values)
+            )
+        return _count(taken) == 1
+
+    async def save(self, run_id: str, name: str, *, owner: str) -> None:
+        """Give a run a name: it is found by it, and never pruned.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: the name cannot be one, or another run has it.
+        """
+        given = checked_name(name)
+        try:
+            async with self._database.transaction() as session:
+                await _update(session, run_id, owner, {"name": given})
+        except IntegrityError:
+            raise RequestError(
+                f"Another run is saved as {given!r}.", "Choose another name.", param="name"
+            ) from None
+
+    async def delete(self, run_id: str, *, owner: str) -> None:
+        """Forget a run.
+
+        Raises:
+            NotFound: the owner has no such run.
+        """
+        async with self._database.transaction() as session:
+            gone = await session.execute(delete(RunRow).where(*_is(run_id, owner)))
+        if _count(gone) == 0:
+            raise _unknown(run_id)
+
+    async def prune(self, keep: int, *, owner: str) -> int:
+        """Forget all but the newest ``keep`` runs; those saved or still running stay as well.
+
+        Returns:
+            How many were forgotten.
+        """
+        await self.mark_interrupted(owner=owner)
+        mine = owned_by(RunRow, owner)
+        newest = select(RunRow.position).where(mine).order_by(RunRow.position.desc()).limit(keep)
+        old = RunRow.position.not_in(newest)
+        async with self._database.transaction() as session:
+            gone = await session.execute(
+                delete(RunRow).where(mine, old, RunRow.name.is_(None), RunRow.status != "running")
+            )
+        return _count(gone)
+
+    async def _mark_interrupted(self, query: Select[RunRow], owner: str) -> int:
+        async with self._database.transaction() as session:
+            rows = await session.scalars(_lean(query).where(RunRow.status == "running"))
+            running = rows.all()
+        marked = 0
+        for row in running:
+            if not _is_abandoned(row):
+                continue
+            # Only if it is still the same process's: another one may have claimed it meanwhile.
+            async with self._database.transaction() as session:
+                done = await session.execute(
+                    update(RunRow)
+                    .where(
+                        *_is(row.id, owner),
+                        RunRow.status == "running",
+                        RunRow.process == row.process,
+                    )
+                    .values(status="interrupted")
+                )
+            marked += _count(done)
+        return marked
+
+
+def _is_abandoned(row: RunRow) -> bool:
+    presence = presence_of(row.process)
+    return presence == "gone" or (presence == "unknown" and time.time() - row.updated_at > STALE_S)
+
+
+async def _update(
+    session: AsyncSession, run_id: str, owner: str, values: Mapping[str, Any]
+) -> None:
+    done = await session.execute(update(RunRow).where(*_is(run_id, owner)).values(**values))
+    if _count(done) == 0:
+        raise _unknown(run_id)
+
+
+async def _touched(session: AsyncSession, run_id: str, owner: str) -> RunRow:
+    """A run's row, from here on nobody else's to change until the transaction ends."""
+    await _update(session, run_id, owner, {"updated_at": time.time()})
+    row = await session.scalar(select(RunRow).where(*_is(run_id, owner)))
+    assert row is not None
+    return row
+
+
+def _is(run_id: str, owner: str) -> tuple[Any, ...]:
+    return owned_by(RunRow, owner), RunRow.id == run_id
+
+
+def _of_key(owner: str, key: str) -> Select[RunRow]:
+    mine = select(RunRow).where(owned_by(RunRow, owner), RunRow.key == key)
+    return mine.order_by(RunRow.position.desc())
+
+
+def _lean(query: Select[RunRow]) -> Select[tuple[RunRow]]:
+    """Without the columns that can be large."""
+    return query.options(defer(RunRow.result), defer(RunRow.spec), defer(RunRow.code))
+
+
+def _count(done: object) -> int:
+    assert isinstance(done, CursorResult)
+    return int(done.rowcount)
+
+
+def _unknown(reference: str, param: str = "run_id") -> NotFound:
+    return NotFound(
+        f"There is no run {reference[:80]!r}.",
+        "`python-coder runs list` shows those there are.",
+        param=param,
+    )
