@@ -1,0 +1,212 @@
+"""Recognising a request that was served before: its key, and the result that is kept under it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypedDict
+
+import backend.prompts
+from backend.config.settings import Settings
+from backend.errors import NotFound
+from backend.llm.models import LanguageModel
+from backend.store.blobs import BlobStore
+from backend.store.run_records import Run, RunKind
+from backend.store.runs import RunStore
+from backend.types import Message
+
+_IRRELEVANT = frozenset(
+    {
+        *("enabled", "data_dir", "execution_dir", "database_url", "host", "port", "log_level"),
+        *("public_base_url", "stream_keep_alive_s", "pool_size", "preimport", "max_sessions"),
+        *("session_idle_s", "max_parallel_runs", "keep_alive", "connect_timeout_s"),
+        *("model_timeout_s", "ollama_host", "openai_api_key", "max_question_chars"),
+        *("max_file_size_mb", "model"),
+    }
+)
+"""Settings that do not change what comes of a request. All others do, those to come as well: a
+request that is needlessly served anew costs less than a wrong result. The model is told by name."""
+
+
+class FileMark(TypedDict):
+    """What is remembered of an input file: enough to know it again, and to find it."""
+
+    sha256: str
+    size: int
+    path: str
+    """Where it lay; the bytes are not kept with the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What identical requests have in common."""
+
+    key: str
+    files: Mapping[str, FileMark]
+
+
+async def identify(
+    *,
+    kind: RunKind,
+    request: str,
+    model: LanguageModel,
+    settings: Settings,
+    background: str = "",
+    history: Sequence[Message] = (),
+    files: Mapping[str, Path] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Identity:
+    """Hash the input files and all else that ``request_key`` takes, in a thread.
+
+    Raises:
+        NotFound: a file is gone.
+    """
+
+    def work() -> Identity:
+        marks = mark_files(files or {})
+        key = request_key(
+            kind=kind,
+            request=request,
+            model=model_identity(model, settings),
+            templates=templates_digest(),
+            settings=relevant_settings(settings),
+            background=background,
+            history=history,
+            files=marks,
+            options=options,
+        )
+        return Identity(key=key, files=marks)
+
+    return await asyncio.to_thread(work)
+
+
+def mark_files(files: Mapping[str, Path]) -> dict[str, FileMark]:
+    """Hash the input files; reads all of them.
+
+    Raises:
+        NotFound: one is gone.
+    """
+    return {name: _mark(path) for name, path in files.items()}
+
+
+def _mark(path: Path) -> FileMark:
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return {"sha256": digest, "size": file.tell(), "path": str(path.absolute())}
+    except FileNotFoundError:
+        raise NotFound(f"The file {str(path)!r} does not exist.", "Check the path.") from None
+
+
+def request_key(
+    *,
+    kind: RunKind,
+    request: str,
+    model: str,
+    templates: str,
+    settings: Mapping[str, Any],
+    background: str = "",
+    history: Sequence[Message] = (),
+    files: Mapping[str, FileMark] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> str:
+    """The digest that identical requests share: of everything that can change their result.
+
+    Args:
+        kind: who serves it.
+        request: the question.
+        model: ``model_identity`` of the model that is asked.
+        templates: ``templates_digest``.
+        settings: ``relevant_settings``.
+        background: what else the caller told.
+        history: earlier turns.
+        files: ``mark_files``; where a file lies does not count, under which name it is seen does.
+        options: how it is to be worked on: plain JSON values.
+
+    Returns:
+        SHA-256, in hex.
+    """
+    document = {
+        "kind": kind,
+        "request": request,
+        "model": model,
+        "templates": templates,
+        "settings": dict(settings),
+        "background": background,
+        "history": [[turn.role, turn.content] for turn in history],
+        "files": {name: mark["sha256"] for name, mark in (files or {}).items()},
+        "options": dict(options or {}),
+    }
+    # Escaped to ASCII: a lone surrogate in a question must not end it. Keys in their order.
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=repr)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def relevant_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that can change what comes of a request, as plain JSON values."""
+    return settings.model_dump(mode="json", exclude=set(_IRRELEVANT))
+
+
+def model_identity(model: LanguageModel, settings: Settings) -> str:
+    """What tells a model from every other one; of a scripted one, what its file holds."""
+    if model.provider != "scripted":
+        return f"{model.provider}:{model.name}"
+    try:
+        content = Path(settings.model.partition(":")[2]).expanduser().read_bytes()
+    except OSError:
+        content = b""  # it was there when it was opened; its words are in memory
+    return f"scripted:{hashlib.sha256(content).hexdigest()}"
+
+
+@lru_cache(maxsize=1)
+def templates_digest() -> str:
+    """The digest of all prompt templates; read once, as the templates themselves are."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(backend.prompts.__file__).parent.glob("*.md")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+async def recall(runs: RunStore, blobs: BlobStore, *, owner: str, key: str) -> Run | None:
+    """The newest success of an identical request, if every file that it made is still kept."""
+    run = await runs.find_completed(owner=owner, key=key)
+    if run is None or run.result is None:
+        return None
+    made = _artifacts(run.result)
+    try:
+        await asyncio.to_thread(lambda: [blobs.path(entry["sha256"]) for entry in made])
+    except NotFound:
+        return None
+    return run
+
+
+def _artifacts(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    uses = result.get("python_coder_results", ())
+    return [*result.get("artifacts", ()), *(made for use in uses for made in _artifacts(use))]
+
+
+def columns_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The names of all columns in each file's facts, of every sheet and table in it."""
+    found = {str(entry["name"]): list(dict.fromkeys(_columns(entry))) for entry in facts}
+    return {name: columns for name, columns in found.items() if columns}
+
+
+def _columns(facts: Any) -> list[str]:
+    if isinstance(facts, list):
+        return [name for entry in facts for name in _columns(entry)]
+    if not isinstance(facts, Mapping):
+        return []
+    own = facts.get("columns")
+    named = own if isinstance(own, list) else []
+    names = [
+        column["name"]
+        for column in named
+        if isinstance(column, Mapping) and isinstance(column.get("name"), str)
+    ]
+    below = [value for key, value in facts.items() if key != "columns"]
+    return [*names, *(name for value in below for name in _columns(value))]
