@@ -12,7 +12,13 @@ from backend.llm.code.choice import Candidate, choose
 from backend.llm.code.in_text import candidates_in, whole_text, without_prose
 from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
-from backend.llm.code.recognition import does_something, is_fragment, is_unmistakable
+from backend.llm.code.recognition import (
+    does_something,
+    is_foreign,
+    is_fragment,
+    is_unmistakable,
+    looks_like_python,
+)
 from backend.llm.code.shell import extract_other
 from backend.llm.loose_json import NotAnObject, parse_object
 from backend.llm.thinking import strip_thinking
@@ -131,13 +137,17 @@ class _Python:
         """The last closed Python block as it is, so that somebody is told its syntax error."""
         for block in reversed(blocks):
             code = block.code.strip("\n").rstrip()
-            if block.is_python and block.closed and self._is_broken_program(code):
+            told = block.is_python or not block.language
+            if told and block.closed and self._is_broken_program(code, tagged=block.is_python):
                 return code
         return None
 
-    def _is_broken_program(self, code: str) -> bool:
-        parses = self._parser.tree(code) is not None
-        return bool(_WRITTEN.search(code)) and not parses and not is_fragment(code, None)
+    def _is_broken_program(self, code: str, *, tagged: bool) -> bool:
+        if self._parser.tree(code) is not None or is_fragment(code, None):
+            return False
+        if not tagged:
+            return looks_like_python(code)
+        return bool(_WRITTEN.search(code)) and not is_foreign(code)
 
     # --- markup, JSON, bare text -------------------------------------------------------------
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from backend.llm.channels import said_aloud
+
 _TAGS = "think|thinking|thought|thoughts|reasoning|reflection|analysis|scratchpad"
 _OPEN: Final = re.compile(rf"<\|?({_TAGS})\|?>|\[(THINK)\]|◁(think)▷", re.IGNORECASE)
 _CLOSE: Final = re.compile(rf"<\|?/({_TAGS})\|?>|\[/(THINK)\]|◁/(think)▷", re.IGNORECASE)
-_FENCE: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})")
-_CHANNEL: Final = re.compile(
-    r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>(.*?)(?=<\|(?:end|return|call|channel|start)\|>|\Z)",
-    re.DOTALL,
-)
+_TAG: Final = re.compile(f"{_OPEN.pattern}|(?P<closes>{_CLOSE.pattern})", re.IGNORECASE)
+_FENCE: Final = re.compile(r"[ \t>]*(`{3,}(?=[^`]*$)|~{3,})")
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
+_BLANK: Final = re.compile(r"\s*")
 _SPECIAL: Final = re.compile(
     r"<\|(?:im_start|im_end|endoftext|eot_id|eom_id|end_of_text|begin_of_text|end|return|call|start"
     r"|assistant|user|system|start_header_id|end_header_id)\|>(?:assistant\n)?"
-    r"|</?s>|<(?:end_of_turn|start_of_turn)>(?:model\n)?|<\uff5c(?:end|begin)\u2581of\u2581sentence\uff5c>"
+    r"|</?s>|<end_(?:code|action|plan)>|<(?:end_of_turn|start_of_turn)>(?:model\n)?|<\uff5c(?:end|begin)\u2581of\u2581sentence\uff5c>"
 )
+_HELD_BACK: Final = 4096
+"""Letters of blank space after which no tag is waited for any more."""
 _OPENING: Final = ("<think>", "<thinking>", "<thought>", "<reasoning>")
 _CLOSING: Final = ("</think>", "</thinking>", "</thought>", "</reasoning>")
 
@@ -32,69 +35,84 @@ def strip_thinking(reply: str) -> str:
     opening one ends a thought that began before the reply did. Tags inside a fenced block are
     part of the block.
     """
-    text = reply.replace("\r\n", "\n").replace("\r", "\n")
-    if "<|channel|>" in text:
-        text = _final_channels(text)
+    text = said_aloud(reply.replace("\r\n", "\n").replace("\r", "\n"))
     if _OPEN.search(text) or _CLOSE.search(text):
         text = _without_tags(text)
     return _SPECIAL.sub("", text).strip()
 
 
-def _final_channels(text: str) -> str:
-    """What was said in other channels than ``analysis``, and before the first channel."""
-    kept = [text.partition("<|channel|>")[0]]
-    kept += [said for channel, said in _CHANNEL.findall(text) if channel.lower() != "analysis"]
-    return "\n".join(part for part in kept if part.strip())
-
-
 def _without_tags(text: str) -> str:
-    kept: list[str] = []
-    fence = ""
-    position = opened_in_block = 0
-    while position < len(text):
-        end = text.find("\n", position) + 1 or len(text)
-        line = text[position:end]
-        opening = None if fence else _opening(line)
-        if opening is not None:
-            kept.append(line[: opening.start()])
-            close = _CLOSE.search(text, position + opening.end())
-            position = len(text) if close is None else close.end()
-            continue
-        opened_in_block = opened_in_block + len(_OPEN.findall(line)) if fence else 0
-        closing = _closing(line, bool(fence))
-        if closing is not None and opened_in_block:
-            opened_in_block -= 1
-        elif closing is not None:
-            kept.clear()
-            fence = ""
-            position += closing.end()
-            continue
-        fence = _fence_after(line, fence)
-        kept.append(line)
-        position = end
-    return "".join(kept)
+    words = _Words()
+    for line in _LINE.findall(text):
+        words.take(line)
+    return "".join(words.kept)
 
 
-def _opening(line: str) -> re.Match[str] | None:
-    """An opening tag that is not quoted."""
-    found = _OPEN.search(line)
-    if found is None:
-        return None
-    before = line[: found.start()]
-    return None if _quotes(before) or before.endswith("'") else found
+class _Words:
+    """What is left of a reply, line by line; no letter is looked at more than a few times."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self._inside = False
+        self._fence = ""
+        self._opened_in_block = 0
+
+    def take(self, line: str) -> None:
+        """Keep of a line what is no thought."""
+        segment = _Segment(line, 0)
+        for tag in _TAG.finditer(line):
+            if self._inside:
+                if tag["closes"]:
+                    self._inside = False
+                    segment = _Segment(line, tag.end())
+            elif not tag["closes"]:
+                self._open(segment, tag.start())
+            elif self._is_end(segment, tag.start()):
+                self.kept.clear()
+                self._fence = ""
+                segment = _Segment(line, tag.end())
+        if not self._inside:
+            rest = line[segment.start :]
+            self._fence = _fence_after(rest, self._fence)
+            self._opened_in_block = self._opened_in_block if self._fence else 0
+            self.kept.append(rest)
+
+    def _open(self, segment: _Segment, place: int) -> None:
+        """A tag counts where it is neither quoted nor part of a block."""
+        quoted = segment.quotes_at(place)
+        if self._fence:
+            self._opened_in_block += 1
+        elif not quoted and not segment.line.startswith("'", max(0, place - 1)):
+            self.kept.append(segment.line[segment.start : place])
+            self._inside = True
+
+    def _is_end(self, segment: _Segment, place: int) -> bool:
+        """Whether a closing tag without an opening one counts; in a block only in front."""
+        quoted = segment.quotes_at(place)
+        if self._opened_in_block:
+            self._opened_in_block -= 1
+            return False
+        return place <= segment.solid or not (self._fence or quoted)
 
 
-def _closing(line: str, in_block: bool) -> re.Match[str] | None:
-    """A closing tag without an opening one; inside a block only where it begins the line."""
-    found = _CLOSE.search(line)
-    if found is None:
-        return None
-    before = line[: found.start()]
-    return found if not before.strip() or not (in_block or _quotes(before)) else None
+class _Segment:
+    """A line from some place on, and the quotes in it so far."""
 
+    def __init__(self, line: str, start: int) -> None:
+        self.line = line
+        self.start = start
+        blank = _BLANK.match(line, start)
+        self.solid = blank.end() if blank else start
+        """Where the first letter is that is not blank."""
+        self._counted = start
+        self._ticks = self._quotes = 0
 
-def _quotes(before: str) -> bool:
-    return bool(before.count("`") % 2 or before.count('"') % 2)
+    def quotes_at(self, place: int) -> bool:
+        """Whether `place` stands within quotes; asked for places from left to right."""
+        self._ticks += self.line.count("`", self._counted, place)
+        self._quotes += self.line.count('"', self._counted, place)
+        self._counted = place
+        return bool(self._ticks % 2 or self._quotes % 2)
 
 
 def _fence_after(line: str, fence: str) -> str:
@@ -136,6 +154,9 @@ class Thinking:
 
     def feed(self, piece: str) -> str:
         """Take a piece; give the words that are certain by now."""
+        return "".join(map(self._feed_line, _LINE.findall(piece)))
+
+    def _feed_line(self, piece: str) -> str:
         self._pending += piece
         shown = ""
         while self._pending:
@@ -179,7 +200,7 @@ class Thinking:
                     self._pending = start[len(tag) :]
                     self._inside = True
                     return ""
-                if tag.startswith(start):
+                if tag.startswith(start) and len(self._pending) < _HELD_BACK:
                     return ""
         end = self._pending.find("\n") + 1 or len(self._pending)
         shown, self._pending = self._pending[:end], self._pending[end:]

@@ -13,6 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from backend.foreign_code import MAX_CODE_CHARS
+from backend.llm.code.layout import (
+    indented_bodies,
+    joined_statements,
+    matching_levels,
+    without_escapes,
+)
 from backend.llm.code.parsing import Parser
 
 _QUOTES: Final = str.maketrans(
@@ -181,9 +187,13 @@ _STEPS: Final[tuple[Callable[[str], str], ...]] = (
     _plain_quotes,
     _foreign_comments,
     _passing_bodies,
+    without_escapes,
     _without_numbers,
     _real_line_breaks,
     _rest_dedented,
     _tabs_as_spaces,
     _tabs_as_eight,
+    joined_statements,
+    indented_bodies,
+    matching_levels,
 )

@@ -54,30 +54,59 @@ def _root(node: ast.AST) -> str:
 # --- is it only a part of one? ---------------------------------------------------------------
 
 _DIFF_LINES: Final = re.compile(r"^(?:@@ .*@@|diff --git |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
+_COMMENT: Final = re.compile(
+    r"^[ \t]*(?:#|//|<!--|(?:pass|\.{3})[ \t]*#)[ \t]*([^\n]{1,200})", re.MULTILINE
+)
+_LEAD = r"[.\u2026\[(<{*\s-]*(?:(?:keep|insert|include|put|add|all|of|the|your|my) ){0,4}"
+_LEFT_OUT = r"(?:rest|remainder|remaining|existing|previous|original)\b"
+_PARTS = r"(?:code|program|script|functions?|methods?|class|imports|implementation|logic)\b"
 _REST: Final = re.compile(
-    r"""(?ix)^\s*(?:\#|//)\s*(?:
-        [.\u2026\[(<\s]* (?:keep\s+)? (?:the\s+)?
-            (?:rest|remainder|remaining|other|existing|previous|original)\b [^\n]*
-            \b(?:unchanged|omitted|as\s+(?:before|above)
-            |(?:remains?|stays?|is|are)\s+(?:the\s+)?(?:same|unchanged))\b
-        | [.\u2026\[(<\s]* (?:the\s+)? (?:rest|remainder|remaining|existing|previous|original)\b
-            [^\n]* \b(?:code|program|script|functions?|methods?|class|imports|implementation|logic)\b
-            [^\n]* (?:\bhere\b|\bcontinues\b|\.{3}|\u2026)
-        | (?:\.{3}|\u2026) [^\n]* \b(?:rest|unchanged|same|existing|previous|remaining|omitted)\b
-        | (?:the\s+)?(?:rest|remainder)\s+of\s+(?:the\s+|your\s+)?(?:\w+\s+)?
-            (?:code|program|script|function|class|file|implementation)\b
-        | \w+\s+(?:unchanged|omitted)\s*(?:\.{3}|\u2026)?\s*$
-        | same\s+as\s+(?:before|above)
-    )""",
+    rf"{_LEAD}(?:{_LEFT_OUT}|other\b).*"
+    r"\b(?:unchanged|omitted|as (?:is|before|above|it was)"
+    r"|(?:remains?|stays?|is|are) (?:the )?(?:same|unchanged)(?! \w))\b"
+    rf"|{_LEAD}{_LEFT_OUT}.*\b{_PARTS}.*(?:\bhere\b|\bcontinues\b|\.{{3}}|\u2026)"
+    rf"|(?:\.{{3}}|\u2026).*\b(?:{_LEFT_OUT}|unchanged\b|same\b|omitted\b|other \w+)"
+    rf"|[\[(<{{* ]*(?:the )?(?:rest|remainder) of (?:the |your |my )?(?:\w+ )?(?:file\b|{_PARTS})"
+    rf"|(?:[\[(<{{]|--+ ?)(?:your |the )?(?:{_LEFT_OUT}|same\b) (?:\w+ ){{0,2}}{_PARTS}"
+    r"|\w+ (?:unchanged|omitted)\s*(?:\.{3}|\u2026)?\s*$"
+    r"|everything else (?:is|stays|remains) (?:the same|unchanged|as)\b"
+    r"|(?:(?:code|everything|all) )?same as (?:before|above)"
+    r"|(?:code|everything|all) as (?:before|above)",
+    re.IGNORECASE,
+)
+_FOREIGN_LINE: Final = re.compile(
+    r"^[ \t]*(?:(?:public|private|protected|static|local|func|function|extends|export|namespace|package"
+    r"|fn|let|const|var|val|struct|interface|enum|puts|elsif)[ \t]+[\w\"':]|end[ \t]*$|#include\b|<\?php"
+    r"|</?\w+>|.*(?:;|\)[ \t]*\{)[ \t]*$)",
+    re.MULTILINE,
+)
+_HEAD: Final = re.compile(
+    r"^[ \t]*(?:async )?(?:def \w+\(.*\).*|class \w+.*):[ \t]*(?:#.*)?$", re.MULTILINE
+)
+_OWN_LINE: Final = re.compile(
+    r"^[ \t]*(?:(?:def|class|for|while|if|elif|with|except)\b.*:[ \t]*(?:#.*)?$"
+    r"|(?:import|from)[ \t]+[\w.]+|(?:else|try|finally):|print\(.*\)[ \t]*$|@\w)",
     re.MULTILINE,
 )
 
 
+def is_foreign(text: str) -> bool:
+    """Whether a text that does not parse is written in another language than Python."""
+    if _HEAD.search(text):
+        return False
+    return len(_FOREIGN_LINE.findall(text)) > len(_OWN_LINE.findall(text))
+
+
+def looks_like_python(text: str) -> bool:
+    """Whether a text that does not parse has lines that only Python has."""
+    return _OWN_LINE.search(text) is not None and not is_foreign(text)
+
+
 def is_fragment(text: str, tree: ast.Module | None) -> bool:
-    """Whether it is a diff, or leaves something out ("rest unchanged")."""
+    """Whether it is a diff, or leaves something out ("rest unchanged", a lone ``...``)."""
     if _DIFF_LINES.search(text) or _signed_lines(text):
         return True
-    if "#" in text and _REST.search(text):
+    if any(_REST.match(comment[1]) for comment in _COMMENT.finditer(text)):
         return True
     body = tree.body if tree is not None else []
     return len(body) > 1 and any(
