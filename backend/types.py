@@ -144,10 +144,14 @@ class Failure:
     """The exception that ended a program, as the program's process tells it: not to be trusted."""
 
     type: str
-    """The exception's class, with its module where that is not ``builtins``."""
+    """The exception's class, as a traceback has it: with the module of a library's."""
     message: str
     frames: tuple[FailureFrame, ...] = ()
     """The program's own, outermost first; none of a library."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)

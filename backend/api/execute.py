@@ -136,6 +136,7 @@ def _result(
         "value": result.value,
         "html": result.html,
         "charts": list(result.charts),
+        "failure": result.failure.as_dict() if result.failure else None,
         "artifacts": artifacts,
         "truncated": list(result.truncated),
         "isolation": result.isolation.as_dict() if result.isolation else None,

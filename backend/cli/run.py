@@ -146,5 +146,6 @@ def result_document(result: ExecutionResult, written: list[Path]) -> dict[str, A
             for made, path in zip(result.artifacts, paths, strict=True)
         ],
         "isolation": result.isolation.as_dict() if result.isolation else None,
+        "failure": result.failure.as_dict() if result.failure else None,
         "issues": [issue.as_dict() for issue in result.issues],
     }

@@ -32,6 +32,12 @@ def test_a_program_that_fails_was_dealt_with_all_the_same(client: httpx.Client) 
     result = reply.json()
     assert (result["success"], result["stdout"]) == (False, "before\n")
     assert "ZeroDivisionError" in result["stderr"]
+    assert result["failure"] == {
+        "type": "ZeroDivisionError",
+        "message": "division by zero",
+        "frames": [{"line": 2, "function": "<module>", "source": "1 / 0", "variables": {}}],
+    }
+    assert execute(client, "1").json()["failure"] is None
 
 
 def test_what_the_check_refuses_is_not_run_and_says_why(client: httpx.Client) -> None:

@@ -94,6 +94,14 @@ def test_json_holds_what_a_plot_and_a_table_show() -> None:
     assert (chart["artifact"], chart["title"]) == ("figure_1.png", "T")
 
 
+def test_json_tells_what_failed_and_with_which_values() -> None:
+    document = run("run", write("x = 0\nprint(1 / x)"), "--json").document
+    assert document["failure"]["type"] == "ZeroDivisionError"
+    [frame] = document["failure"]["frames"]
+    assert (frame["line"], frame["source"]) == (2, "print(1 / x)")
+    assert frame["variables"] == {"x": "0"}
+
+
 def test_json_is_one_document_when_the_program_fails_or_prints_json() -> None:
     done = run("run", write("print('{}')\nraise SystemExit(4)"), "--json")
     assert done.status == 1

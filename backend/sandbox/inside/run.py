@@ -19,7 +19,6 @@ _MOST_LOOKING = 4
 _MOST_CLAIMED = 1 << 20
 """Bytes of one frame that a program may send."""
 _READ_BYTES = 1 << 16
-_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
 class Subject:
@@ -129,7 +128,7 @@ class Watch:
         for kind, payload in self._inbox.feed(data):
             if kind == wire.FINISHED and self.finished is None:
                 self.finished, self.threads = (*payload[:2], 1, 0)[:2]
-            elif kind in _CLAIMS and self.finished is None:
+            elif kind in wire.CLAIMS and self.finished is None:
                 self.claims[kind] = payload
         return bool(data)
 

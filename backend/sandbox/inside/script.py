@@ -11,11 +11,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import artifacts, display, figures, hooks, kernel, source, variables, wire
+from . import artifacts, display, failure, figures, hooks, kernel, source, variables, wire
 from .line import Line
 from .places import workspace
 
@@ -27,6 +27,8 @@ _IDLE_EXIT_FUNCTIONS = (
     ("matplotlib._pylab_helpers", "Gcf.destroy_all"),
 )
 """They free memory and close windows."""
+
+Tell = Callable[[BaseException, str | None], None]
 
 # The program may put something else in their places.
 _pid, _run_code = os.getpid, exec
@@ -76,7 +78,7 @@ class Main:
             print(error, file=sys.stderr)
             return 1
         except BaseException as error:
-            _show(error)
+            _show(error, lambda error, text: self._claim_failure(error, text, name))
             return 1
         return 0
 
@@ -107,6 +109,17 @@ class Main:
         html = display.as_html(value, most_html)
         if html is not None:
             self._line.say(wire.HTML, html.encode())
+
+    def _claim_failure(self, error: BaseException, text: str | None, name: str) -> None:
+        """Tell the keeper which exception ends the program, and where; nothing if that fails."""
+        if self.is_a_fork:
+            return
+        # The program may have put anything in the place of what that needs.
+        with suppress(BaseException):
+            import json
+
+            told = json.dumps(failure.describe(error, text, name), ensure_ascii=False)
+            self._line.say(wire.FAILURE, told.encode("utf-8", "backslashreplace"))
 
     def _wind_up(self, status: int) -> int:
         """What an interpreter does at its end, without taking every module apart."""
@@ -178,8 +191,14 @@ def _exit_status(code: object) -> int:
     return 1
 
 
-def _show(error: BaseException) -> None:
-    """Print a traceback that begins with the program's own first line."""
+def _show(error: BaseException, tell: Tell = lambda error, text: None) -> None:
+    """Print a traceback that begins with the program's own first line.
+
+    Args:
+        error: what is shown.
+        tell: is told of it, and what its text is, before it is printed; without the text where the
+            program has a way of its own to show errors.
+    """
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__") == __name__:
         trace = trace.tb_next
@@ -187,12 +206,16 @@ def _show(error: BaseException) -> None:
         trace = None  # the program could not be compiled: none of its lines has run
     error.__traceback__ = trace
     if sys.excepthook is not sys.__excepthook__:
+        tell(error, None)
         sys.excepthook(type(error), error, trace)
         return
     import traceback
 
+    # What print_exception does: its text is asked for once, for both.
+    shown = traceback.TracebackException(type(error), error, trace, compact=True)
+    tell(error, getattr(shown, "_str", None))
     sys.stdout.flush()
-    traceback.print_exception(error)
+    shown.print()
 
 
 def _wait_for_threads() -> None:

@@ -53,6 +53,7 @@ def as_plain(result: ExecutionResult) -> dict[str, Any]:
         "value": result.value,
         "html": result.html,
         "charts": result.charts,
+        "failure": result.failure.as_dict() if result.failure else None,
         "notes": result.notes,
         "truncated": result.truncated,
         "walls": result.isolation.walls if result.isolation else (),

@@ -39,6 +39,7 @@ class Answer:
     value: str | None = None
     html: str | None = None
     charts: tuple[Any, ...] = ()
+    failure: Any = None
     notes: tuple[str, ...] = ()
     truncated: tuple[str, ...] = ()
     walls: tuple[str, ...] = ()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any
+
+from backend.types import Failure, FailureFrame
 
 HTML_BYTES = 256 * 1024
 """Of the last expression's value as HTML; what is longer is not handed out."""
@@ -13,6 +16,13 @@ HTML_BYTES = 256 * 1024
 CHARTS_BYTES = 512 * 1024
 """Of all charts of a run together, as JSON text."""
 
+FAILURE_BYTES = 128 * 1024
+"""Of the exception that ended a program, as JSON text."""
+
+_MAX_FRAMES = 8
+_MAX_VARIABLES = 16
+_NAME_CHARS = 200
+_TEXT_CHARS = 4096
 _MAX_CHARTS = 1000
 _MAX_DEPTH = 16
 _MAX_BRACKETS = 40_000
@@ -50,6 +60,48 @@ def charts_of(claim: bytes | None) -> tuple[dict[str, Any], ...]:
         return tuple(_harmless_chart(each) for each in found)
     except (ValueError, RecursionError):
         return ()
+
+
+def failure_of(claim: bytes | None) -> Failure | None:
+    """A claim as the exception that ended a program; None if it is no such."""
+    if claim is None or len(claim) > FAILURE_BYTES:
+        return None
+    if claim.count(b"[") + claim.count(b"{") > _MAX_BRACKETS:
+        return None
+    try:
+        found = json.loads(claim)
+        frames = found["frames"]
+        if not isinstance(frames, list) or len(frames) > _MAX_FRAMES:
+            return None
+        return Failure(
+            type=_name(found["type"]),
+            message=_text(found["message"]),
+            frames=tuple(map(_failure_frame, frames)),
+        )
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return None
+
+
+def _failure_frame(frame: Mapping[str, Any]) -> FailureFrame:
+    line, variables = frame["line"], frame["variables"]
+    if type(line) is not int or not 0 <= line <= _EXACT or len(variables) > _MAX_VARIABLES:
+        raise ValueError("no frame")
+    return FailureFrame(
+        line=line,
+        function=_name(frame["function"]),
+        source=_text(frame["source"]),
+        variables={_name(key): _text(value) for key, value in variables.items()},
+    )
+
+
+def _name(text: Any) -> str:
+    return _text(text)[:_NAME_CHARS]
+
+
+def _text(text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"a {type(text).__name__} is no text")
+    return _harmless_text(text)[:_TEXT_CHARS]
 
 
 def _harmless_chart(chart: object) -> dict[str, Any]:

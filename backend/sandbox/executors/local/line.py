@@ -17,7 +17,6 @@ from backend.sandbox.inside import wire
 _READ_BYTES = 1 << 16
 _MOST_BYTES = 1 << 20
 """Of one frame; a longer one is the end of listening."""
-_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 
 
 class Line:
@@ -77,7 +76,7 @@ class Line:
     def _note(self, kind: bytes, payload: bytes) -> None:
         if self.finished is not None:
             return
-        if kind in _CLAIMS:
+        if kind in wire.CLAIMS:
             self.claims[kind] = payload
         elif kind == wire.FINISHED:
             self.finished = payload[0] if payload else 1

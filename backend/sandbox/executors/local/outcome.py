@@ -6,7 +6,7 @@ import os
 import signal
 
 from backend.sandbox.executors.local.capture import Capture
-from backend.sandbox.executors.local.claims import charts_of, html_of, text_of
+from backend.sandbox.executors.local.claims import charts_of, failure_of, html_of, text_of
 from backend.sandbox.executors.local.report import Report
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, VALUE_BYTES, Limits
@@ -57,9 +57,10 @@ def result_of(
     if stopped_by is not None:
         notes.insert(0, _sentence(stopped_by, returncode, limits))
     notes += _session_notes(report)
+    # What was rolled back has not been done, whatever its exit status.
+    success = returncode == 0 and stopped_by is None and not report.back
     return ExecutionResult(
-        # What was rolled back has not been done, whatever its exit status.
-        success=returncode == 0 and stopped_by is None and not report.back,
+        success=success,
         returncode=returncode,
         stdout=out.text,
         stderr=err.text,
@@ -71,6 +72,7 @@ def result_of(
         value=text_of(report.claims.get(wire.VALUE), VALUE_BYTES),
         html=html_of(report.claims.get(wire.HTML)),
         charts=charts_of(report.claims.get(wire.CHARTS)),
+        failure=None if success else failure_of(report.claims.get(wire.FAILURE)),
         notes=tuple(notes),
     )
 

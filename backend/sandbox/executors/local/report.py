@@ -17,7 +17,6 @@ from backend.types import Artifact
 
 _MAX_FRAME_BYTES = 1 << 20
 _MAX_NAME_BYTES = 4096
-_CLAIMS = (wire.VALUE, wire.HTML, wire.CHARTS)
 _ENDS = (asyncio.IncompleteReadError, ConnectionError, ValueError, IndexError, OverflowError)
 
 
@@ -121,7 +120,7 @@ class Reader:
         self._head, self._payload = b"", None
         if kind == wire.ARTIFACT:
             return
-        if kind in _CLAIMS:
+        if kind in wire.CLAIMS:
             self.report.claims[kind] = payload
         else:
             self._note(kind, payload.decode("utf-8", "replace"))
