@@ -101,6 +101,8 @@ async def prepare_chat(
             model=model,
             temperature=body.temperature,
             max_tokens=body.output_tokens,
+            owner=owner,
+            session_id=session.id if session else None,
         ),
         owner=owner,
         model=body.model or server.assistant.models.get().name,

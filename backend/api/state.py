@@ -43,7 +43,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         SandboxUnavailable: programs cannot be isolated on this machine.
         SettingsError: the database or the model's name cannot be used.
     """
-    async with open_database(settings) as database, open_assistant(settings) as assistant:
+    async with (
+        open_database(settings) as database,
+        open_assistant(settings, database) as assistant,
+    ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)
         async with aclosing(LiveSessions(assistant.engine, sessions)) as live_sessions:

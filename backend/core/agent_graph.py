@@ -18,6 +18,7 @@ from backend.core.answering import answer_from_results
 from backend.core.context import MACHINERY, AgentContext, describe_result, list_results
 from backend.core.plans import PLAN_SCHEMA, PlanStep, list_steps, read_plan, whole_request
 from backend.llm.asking import ask
+from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.registry import NO_TOOL, ToolName, list_tools
 from backend.types import Event, ModelCall
 
@@ -196,8 +197,8 @@ def after_answer(state: PlanState, runtime: Runtime[AgentContext]) -> Literal["p
     return "plan" if state["plans"] < runtime.context.coder.settings.max_plans else "__end__"
 
 
-def build_plan_graph() -> PlanGraph:
-    """The compiled graph; it keeps nothing between requests."""
+def build_plan_graph(checkpointer: Checkpointer | None = None) -> PlanGraph:
+    """The compiled graph; it keeps nothing between requests but what the checkpointer holds."""
     builder = StateGraph(PlanState, context_schema=AgentContext)
     builder.add_node("plan", plan)
     builder.add_node("python_coder", python_coder)
@@ -206,4 +207,4 @@ def build_plan_graph() -> PlanGraph:
     builder.add_conditional_edges("plan", next_step)
     builder.add_conditional_edges("python_coder", next_step)
     builder.add_conditional_edges("answer", after_answer)
-    return builder.compile(name="plan_execute")
+    return builder.compile(checkpointer, name="plan_execute")

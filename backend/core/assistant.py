@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -12,16 +12,21 @@ from typing import Any, Literal, get_args
 from backend.config.settings import Settings
 from backend.core.agent_graph import build_plan_graph, first_plan_state
 from backend.core.context import AgentContext, last_words
+from backend.core.outcome import answer_from, route_event
 from backend.core.react_agent import build_react_graph, first_react_state
-from backend.core.requests import Answer, Ask
+from backend.core.requests import Answer, Ask, answer_of
 from backend.core.router import Route, route
 from backend.errors import PythonCoderError, RequestError
 from backend.llm.models import LanguageModel, Models, open_models
 from backend.prompts import render
 from backend.store.blobs import BlobStore
+from backend.store.database import Database
+from backend.tools.coder.checkpoints import stream_states
 from backend.tools.coder.graph import build_graph
-from backend.tools.coder.run import unreadable_files
-from backend.tools.coder.state import CoderContext, add_seconds
+from backend.tools.coder.prepare import unreadable_files
+from backend.tools.coder.recall import columns_of
+from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
+from backend.tools.coder.state import CoderContext
 from backend.tools.python_executor_engine import (
     PythonExecutor,
     describe_files,
@@ -32,14 +37,10 @@ from backend.tools.question import require_question
 from backend.types import (
     AgentName,
     AgentType,
-    ArtifactRef,
     Emit,
     Event,
-    Isolation,
     Message,
-    ModelCall,
     ignore_event,
-    total_usage,
 )
 
 
@@ -47,15 +48,23 @@ class Assistant:
     """Serves questions; keeps nothing between them, so one serves any number at a time."""
 
     def __init__(
-        self, *, settings: Settings, models: Models, engine: PythonExecutor, blobs: BlobStore
+        self,
+        *,
+        settings: Settings,
+        models: Models,
+        engine: PythonExecutor,
+        blobs: BlobStore,
+        recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings
         self.models = models
         self.engine = engine
         self.blobs = blobs
-        self._coder = build_graph()
-        self._react = build_react_graph()
-        self._plan = build_plan_graph()
+        self.recorder = recorder
+        checkpointer = recorder.checkpointer if recorder else None
+        self._coder = build_graph(checkpointer)
+        self._react = build_react_graph(checkpointer)
+        self._plan = build_plan_graph(checkpointer)
 
     async def run(self, ask: Ask, emit: Emit = ignore_event) -> Answer:
         """Answer a question.
@@ -74,13 +83,23 @@ class Assistant:
         chosen, agent = self._choose(ask)
         model = self.models.get(ask.model)
         mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
-        emit(_route_event(agent, mode, chosen))
-        if agent == "chat":
-            state = await self._chat(ask, model, emit)
+        emit(route_event(agent, mode, chosen))
+
+        async def work(job: Job | None = None) -> dict[str, Any]:
+            if agent == "chat":
+                state = await self._chat(ask, model, emit)
+            else:
+                state = await self._work(ask, model, agent, chosen, emit, job)
+            answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
+            answer.timings["total_s"] = round(time.monotonic() - started, 4)
+            return answer.as_dict()
+
+        # Talk leaves no record: there is no program in it.
+        recorded = self.recorder if agent != "chat" else None
+        if recorded is None:
+            answer = answer_of(await work())
         else:
-            state = await self._work(ask, model, agent, chosen, emit)
-        answer = _answer(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
-        answer.timings["total_s"] = round(time.monotonic() - started, 4)
+            answer = answer_of(await recorded.serve(_entry(ask, agent, model), work))
         emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
 
@@ -135,9 +154,17 @@ class Assistant:
         return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
 
     async def _work(
-        self, ask: Ask, model: LanguageModel, agent: AgentName, chosen: Route, emit: Emit
+        self,
+        ask: Ask,
+        model: LanguageModel,
+        agent: AgentName,
+        chosen: Route,
+        emit: Emit,
+        job: Job | None,
     ) -> dict[str, Any]:
         facts = await describe_files(self.engine, ask.files)
+        if job is not None:
+            job.columns.update(columns_of(facts))
         if unreadable := unreadable_files(facts):
             raise RequestError(unreadable, param="file_ids")
         if facts:
@@ -159,6 +186,7 @@ class Assistant:
             files=ask.files,
             facts=facts,
             history=ask.history,
+            run_id=job.run_id if job else None,
         )
         return await self._run_graph(agent, ask.question, context)
 
@@ -171,8 +199,8 @@ class Assistant:
         graph: Any = self._react if agent == "react" else self._plan
         first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
         try:
-            async for reached in graph.astream(
-                first, {"recursion_limit": steps}, context=context, stream_mode="values"
+            async for reached in stream_states(
+                graph, first, context, thread=context.run_id, most_steps=steps
             ):
                 state = reached
         except PythonCoderError as error:
@@ -185,63 +213,15 @@ class Assistant:
         return state
 
 
-def _route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
-    terms = [term for found in chosen.matched_terms.values() for term in found]
-    why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
-    return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
-
-
-def _answer(
-    state: Mapping[str, Any],
-    *,
-    agent: AgentName,
-    mode: Literal["explicit", "auto"],
-    model: str,
-    chosen: Route,
-) -> Answer:
-    results: Sequence[dict[str, Any]] = state.get("python_coder_results", [])
-    calls: Sequence[ModelCall] = state["calls"]
-    timings: dict[str, float] = {"model_s": sum(call["duration_s"] for call in calls)}
-    usage_calls = list(calls)
-    for result in results:
-        timings = add_seconds(timings, result["timings"])
-        usage_calls += result["calls"]
-    isolation = next((r["isolation"] for r in reversed(results) if r["isolation"]), None)
-    return Answer(
-        text=state["answer"],
-        success=state["success"],
-        agent=agent,
-        mode=mode,
-        model=model,
-        scores=chosen.scores,
-        matched_terms=chosen.matched_terms,
-        steps=[dict(step) for step in state.get("steps", [])],
-        python_coder_results=list(results),
-        artifacts=[_reference(entry) for result in results for entry in result["artifacts"]],
-        usage=total_usage(usage_calls),
-        timings={key: round(seconds, 4) for key, seconds in timings.items()},
-        isolation=None
-        if isolation is None
-        else Isolation(
-            executor=isolation["executor"],
-            tier=isolation["tier"],
-            walls=tuple(isolation["walls"]),
-        ),
-    )
-
-
-def _reference(entry: Mapping[str, Any]) -> ArtifactRef:
-    return ArtifactRef(
-        name=entry["name"],
-        media_type=entry["media_type"],
-        size=entry["size"],
-        sha256=entry["sha256"],
-    )
-
-
 @asynccontextmanager
-async def open_assistant(settings: Settings) -> AsyncIterator[Assistant]:
+async def open_assistant(
+    settings: Settings, database: Database | None = None
+) -> AsyncIterator[Assistant]:
     """Open the model's client, the sandbox and the store, and close them again.
+
+    Args:
+        settings: what to open.
+        database: one that is open already.
 
     The model need not be reachable yet; a question asked meanwhile says that it is not.
 
@@ -252,5 +232,26 @@ async def open_assistant(settings: Settings) -> AsyncIterator[Assistant]:
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
         engine = await stack.enter_async_context(open_engine(settings))
+        recorder = await stack.enter_async_context(open_recorder(settings, database))
         blobs = BlobStore(settings.data_dir / "blobs")
-        yield Assistant(settings=settings, models=models, engine=engine, blobs=blobs)
+        yield Assistant(
+            settings=settings, models=models, engine=engine, blobs=blobs, recorder=recorder
+        )
+
+
+def _entry(ask: Ask, agent: AgentName, model: LanguageModel) -> Entry:
+    return Entry(
+        kind="ask",
+        request=ask.question,
+        model=model,
+        history=ask.history,
+        files=ask.files,
+        options={
+            "agent": agent,
+            "temperature": ask.temperature,
+            "max_tokens": ask.max_tokens,
+        },
+        owner=ask.owner,
+        session_id=ask.session_id,
+        recall=ask.use_cache,
+    )

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from langchain_core.runnables.config import var_child_runnable_config
+
 from backend.llm.models import LanguageModel
 from backend.prompts.texts import OBSERVATION_CHARS, list_facts, shorten
 from backend.tools.coder.graph import CoderGraph, run_task
+from backend.tools.coder.recording import thread_of_use
 from backend.tools.coder.state import CoderContext
+from backend.tools.coder.task import Task
 from backend.types import Emit, Message
 
 _HISTORY_CHARS = 6000
@@ -27,6 +31,8 @@ class AgentContext:
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Message] = ()
+    run_id: str | None = None
+    """Under which name the request's steps are kept; None where they are not."""
 
     @property
     def model(self) -> LanguageModel:
@@ -65,15 +71,23 @@ class AgentContext:
             parts.append(f"Conversation so far:\n{self.history_text}")
         if results:
             parts.append(f"Results so far:\n{list_results(results)}")
-        return await run_task(
+        thread = thread_of_use(self.run_id, len(results)) if self.run_id else None
+        # A graph of its own, whose steps are kept under a name of its own: not a part of this one.
+        var_child_runnable_config.set(None)
+        result = await run_task(
             self.coder_graph,
             self.coder,
-            task,
-            background="\n\n".join(parts),
-            files=self.files,
-            facts=self.facts,
+            Task(
+                request=task,
+                background="\n\n".join(parts),
+                files=self.files,
+                facts=self.facts,
+            ),
+            thread=thread,
             raise_early=True,
         )
+        del result["facts"]  # the same for every use
+        return result
 
 
 MACHINERY = frozenset(("sandbox", "disabled", "model"))

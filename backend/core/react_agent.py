@@ -19,6 +19,7 @@ from backend.core.answering import answer_from_results
 from backend.core.context import MACHINERY, AgentContext, describe_result
 from backend.llm.asking import ask
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
+from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.registry import FINISH, NO_TOOL, ToolName, list_tools
 from backend.types import Event, ModelCall
 
@@ -224,8 +225,8 @@ def _list_steps(steps: list[Step]) -> str:
     )
 
 
-def build_react_graph() -> ReactGraph:
-    """The compiled graph; it keeps nothing between requests."""
+def build_react_graph(checkpointer: Checkpointer | None = None) -> ReactGraph:
+    """The compiled graph; it keeps nothing between requests but what the checkpointer holds."""
     builder = StateGraph(ReactState, context_schema=AgentContext)
     builder.add_node("act", act)
     builder.add_node("python_coder", python_coder)
@@ -234,4 +235,4 @@ def build_react_graph() -> ReactGraph:
     builder.add_conditional_edges("act", after_act)
     builder.add_conditional_edges("python_coder", after_tool)
     builder.add_edge("answer", END)
-    return builder.compile(name="react")
+    return builder.compile(checkpointer, name="react")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from backend.store.database import LOCAL_OWNER
 from backend.types import (
     AgentName,
     AgentType,
@@ -32,6 +33,11 @@ class Ask:
     """Another model than the configured one, as ``provider:model`` or a bare Ollama name."""
     temperature: float | None = None
     max_tokens: int | None = None
+    owner: str = LOCAL_OWNER
+    """Whose request it is; its record is theirs."""
+    session_id: str | None = None
+    use_cache: bool = False
+    """Whether the answer to an identical question may be given again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,3 +63,23 @@ class Answer:
     """Seconds, summed: ``generation_s``, ``verification_s``, ``execution_s``, ..., ``total_s``."""
     isolation: Isolation | None = None
     """The walls of the last run; None when nothing was run."""
+    run_id: str | None = None
+    """Its record; None where nothing is recorded."""
+    cached: bool = False
+    """It was given before, and nothing was done for it now."""
+    resumed: bool = False
+    """Its first steps were done by a process that is no more."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``answer_of`` reads them again."""
+        return asdict(self) | {"isolation": self.isolation.as_dict() if self.isolation else None}
+
+
+def answer_of(document: Mapping[str, Any]) -> Answer:
+    """The answer that ``as_dict`` gave."""
+    known = {entry.name for entry in fields(Answer)}
+    values = {key: value for key, value in document.items() if key in known}
+    isolation = values["isolation"]
+    if isolation is not None:
+        values["isolation"] = Isolation(**{**isolation, "walls": tuple(isolation["walls"])})
+    return Answer(**values)

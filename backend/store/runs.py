@@ -104,7 +104,7 @@ class RunStore:
         """
         async with self._database.transaction() as session:
             row = await _touched(session, run_id, owner)
-            row.spec = {**row.spec, "columns": {name: list(has) for name, has in columns.items()}}
+            row.spec = {**row.spec, "columns": _lists(columns)}
 
     async def finish(
         self,
@@ -113,6 +113,8 @@ class RunStore:
         *,
         owner: str,
         status: Literal["completed", "failed", "cancelled"] | None = None,
+        columns: Mapping[str, Sequence[str]] | None = None,
+        prompts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Record what came of a run; its program, usage, timings and isolation are in the result.
 
@@ -121,24 +123,27 @@ class RunStore:
             result: plain JSON values: the dict of ``execute_code_task``, or an answer's document.
             owner: whose it is.
             status: None for what the result's ``success`` says.
+            columns: of each input file that is a table.
+            prompts: hashes of the prompts that were sent, by stage.
 
         Raises:
             NotFound: the owner has no such run.
         """
         known = result or {}
         now = time.time()
-        values = {
-            "status": status or ("completed" if known.get("success") else "failed"),
-            "code": storable(last_program(known)),
-            "result": None if result is None else dict(result),
-            "usage": dict(known.get("usage") or {}),
-            "timings": dict(known.get("timings") or {}),
-            "isolation": known.get("isolation"),
-            "updated_at": now,
-            "finished_at": now,
-        }
         async with self._database.transaction() as session:
-            await _update(session, run_id, owner, values)
+            row = await _touched(session, run_id, owner)
+            row.status = status or ("completed" if known.get("success") else "failed")
+            row.code = storable(last_program(known))
+            row.result = None if result is None else dict(result)
+            row.usage = dict(known.get("usage") or {})
+            row.timings = dict(known.get("timings") or {})
+            row.isolation = known.get("isolation")
+            row.finished_at = now
+            if columns:
+                row.spec = {**row.spec, "columns": _lists(columns)}
+            if prompts:
+                row.prompts = _lists(prompts)
 
     async def get(self, run_id: str, *, owner: str) -> Run:
         """A run.
@@ -330,6 +335,10 @@ async def _touched(session: AsyncSession, run_id: str, owner: str) -> RunRow:
     row = await session.scalar(select(RunRow).where(*_is(run_id, owner)))
     assert row is not None
     return row
+
+
+def _lists(named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {name: list(entries) for name, entries in named.items()}
 
 
 def _is(run_id: str, owner: str) -> tuple[Any, ...]:

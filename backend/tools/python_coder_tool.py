@@ -11,15 +11,21 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import PythonCoderError
 from backend.llm.models import Models, open_models
 from backend.store.blobs import BlobStore
-from backend.tools.coder.graph import build_graph, run_task
+from backend.tools.coder.batch import run_batch
+from backend.tools.coder.graph import CoderGraph, build_graph, run_task
+from backend.tools.coder.recall import columns_of
+from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
 from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.state import CoderContext
+from backend.tools.coder.task import Options, Task
 from backend.tools.python_executor_engine import (
     PythonExecutor,
     open_engine,
@@ -30,6 +36,18 @@ from backend.tools.question import require_question
 from backend.types import Emit, ignore_event
 
 Context = str | Mapping[str, Any] | None
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Open:
+    """What a task is worked on with."""
+
+    settings: Settings
+    models: Models
+    engine: PythonExecutor
+    recorder: Recorder | None
+    graph: CoderGraph
 
 
 class PythonCoderTool:
@@ -40,10 +58,25 @@ class PythonCoderTool:
         settings: Settings | None = None,
         models: Models | None = None,
         engine: PythonExecutor | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
+        """Keep what is open already.
+
+        Args:
+            settings: None to read them anew at each task.
+            models: the models' clients.
+            engine: what runs programs.
+            recorder: records every task and recalls those it knows. With an engine and without a
+                recorder, nothing is recorded.
+        """
         self._settings = settings
         self._models = models
         self._engine = engine
+        self._recorder = recorder
+
+    @cached_property
+    def _graph(self) -> CoderGraph:
+        return build_graph(self._recorder.checkpointer if self._recorder else None)
 
     async def execute_code_task(
         self,
@@ -51,14 +84,23 @@ class PythonCoderTool:
         context: Context = None,
         file_paths: Sequence[str] | None = None,
         *,
+        options: Options | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        model: str | None = None,
+        use_cache: bool | None = None,
         emit: Emit = ignore_event,
-    ) -> dict[str, Any]:
+    ) -> Result:
         """Write, check, run and repair a program that does what is asked.
 
         Args:
             query: what is asked for, in words.
             context: what else there is to know, as text or a mapping.
             file_paths: the input files.
+            options: language, focus, declared outputs, constraints, tests, attempts.
+            inputs: variables that the program finds defined: DataFrames, arrays, plain values.
+            model: another model than the configured one.
+            use_cache: whether the result of an identical task may be answered; None for
+                ``PYTHON_CODER_CACHE``.
             emit: is told each step as it happens.
 
         Returns:
@@ -73,38 +115,126 @@ class PythonCoderTool:
         _require_types(query, context, file_paths)
         started = time.monotonic()
         try:
-            return await self._execute(query, context, file_paths or (), emit)
+            settings = self._settings or load_settings()
+            require_enabled(settings)
+            task = Task(
+                request=require_question(query, settings),
+                background=background_text(context),
+                files=place_files(file_paths or (), settings),
+                inputs=dict(inputs or {}),
+                options=options or Options(),
+            )
+            recall = settings.cache if use_cache is None else use_cache
+            async with self._opened(settings) as open_:
+                return await _serve(open_, task, model, recall=recall, emit=emit)
         except PythonCoderError as error:
             return build_result(failed({}, error), total_s=time.monotonic() - started)
 
-    async def _execute(
-        self, query: str, context: Context, paths: Sequence[str], emit: Emit
-    ) -> dict[str, Any]:
+    async def execute_code_tasks(
+        self, tasks: Sequence[Mapping[str, Any]], *, parallel: int = 2
+    ) -> list[Result]:
+        """Work on many tasks; what becomes of one is nothing to the others.
+
+        Args:
+            tasks: the arguments of ``execute_code_task``, by name, for each.
+            parallel: how many at a time.
+
+        Returns:
+            One result a task, in their order.
+
+        Raises:
+            TypeError: an argument of a task is missing, unknown, or has the wrong type.
+        """
         settings = self._settings or load_settings()
-        require_enabled(settings)
-        question = require_question(query, settings)
-        files = place_files(paths, settings)
-        async with self._opened(settings) as (models, engine):
-            deps = CoderContext(
-                settings=settings,
-                model=models.get(),
-                engine=engine,
-                blobs=BlobStore(settings.data_dir / "blobs"),
-                emit=emit,
-            )
-            return await run_task(
-                build_graph(), deps, question, background=background_text(context), files=files
-            )
+        async with self._opened(settings) as open_:
+            tool = PythonCoderTool(settings, open_.models, open_.engine, open_.recorder)
+
+            async def work(arguments: Mapping[str, Any]) -> Result:
+                return await tool.execute_code_task(**arguments)
+
+            return await run_batch(tasks, work, parallel=parallel, on_error=_batch_error)
 
     @asynccontextmanager
-    async def _opened(self, settings: Settings) -> AsyncIterator[tuple[Models, PythonExecutor]]:
+    async def _opened(self, settings: Settings) -> AsyncIterator[_Open]:
         async with AsyncExitStack() as stack:
-            models, engine = self._models, self._engine
+            models, engine, recorder = self._models, self._engine, self._recorder
             if models is None:
                 models = await stack.enter_async_context(open_models(settings))
+            if recorder is None and engine is None:
+                recorder = await stack.enter_async_context(open_recorder(settings))
             if engine is None:
                 engine = await stack.enter_async_context(open_engine(settings))
-            yield models, engine
+            graph = self._graph
+            if recorder is not self._recorder:
+                graph = build_graph(recorder.checkpointer if recorder else None)
+            yield _Open(
+                settings=settings, models=models, engine=engine, recorder=recorder, graph=graph
+            )
+
+
+def _batch_error(_: Mapping[str, Any], error: Exception) -> Result:
+    # What a task can meet is in its result; what is raised here is a mistake of the caller's.
+    raise error
+
+
+@asynccontextmanager
+async def open_tool(settings: Settings | None = None) -> AsyncIterator[PythonCoderTool]:
+    """The tool with everything opened once: for many tasks, the sandbox stays warm.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+        SandboxUnavailable: programs cannot be isolated on this machine.
+    """
+    settings = settings or load_settings()
+    async with (
+        open_models(settings) as models,
+        open_recorder(settings) as recorder,
+        open_engine(settings) as engine,
+    ):
+        yield PythonCoderTool(settings, models, engine, recorder)
+
+
+async def _serve(
+    open_: _Open, task: Task, model: str | None, *, recall: bool, emit: Emit
+) -> Result:
+    deps = CoderContext(
+        settings=open_.settings,
+        model=open_.models.get(model),
+        engine=open_.engine,
+        blobs=BlobStore(open_.settings.data_dir / "blobs"),
+        emit=emit,
+        inputs=task.inputs,
+    )
+    if open_.recorder is None:
+        return await run_task(open_.graph, deps, task)
+
+    async def work(job: Job) -> Result:
+        result = await run_task(open_.graph, deps, task, thread=job.run_id)
+        job.columns.update(columns_of(result["facts"]))
+        return result
+
+    plain = _plain(task.inputs)
+    entry = Entry(
+        kind="task",
+        request=task.request,
+        model=deps.model,
+        background=task.background,
+        files=task.files,
+        options=task.options.as_dict() | {"inputs": plain},
+        # Living objects cannot be told from each other without reading all of them.
+        recall=recall and plain is not None,
+        resume=plain is not None,
+    )
+    return await open_.recorder.serve(entry, work)
+
+
+def _plain(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The input variables if they are plain JSON values, else None."""
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(dict(inputs)))
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return copy if copy == dict(inputs) else None
 
 
 def background_text(context: Context) -> str:

@@ -12,21 +12,29 @@ at most ``CODE_GENERATION_MAX_RETRIES`` repairs after a failed run.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
 from backend.errors import PythonCoderError
+from backend.tools.coder.assess import assess
+from backend.tools.coder.checkpoints import Checkpointer, stream_states
+from backend.tools.coder.prepare import needs_preparation, prepare
 from backend.tools.coder.result import build_result, failed
-from backend.tools.coder.run import after_assess, after_run, assess, prepare, run
-from backend.tools.coder.state import CoderContext, CoderState
+from backend.tools.coder.run import run
+from backend.tools.coder.state import CoderContext, CoderState, iterations_of, retries_of
+from backend.tools.coder.task import Task
 from backend.tools.coder.verify import after_check, after_review, check, refuse, review
 from backend.tools.coder.write import generate, repair, rewrite
 
 CoderGraph = CompiledStateGraph[CoderState, CoderContext, CoderState, CoderState]
+
+
+def first_step(state: CoderState) -> Literal["prepare", "generate"]:
+    """Nothing is looked into where there is nothing."""
+    return "prepare" if needs_preparation(state) else "generate"
 
 
 def after_prepare(state: CoderState) -> Literal["generate", "__end__"]:
@@ -39,8 +47,28 @@ def after_writing(state: CoderState) -> Literal["check", "__end__"]:
     return "__end__" if state.get("error_kind") == "model" else "check"
 
 
-def build_graph() -> CoderGraph:
-    """The compiled loop; it keeps nothing between tasks, so one serves all."""
+def after_run(
+    state: CoderState, runtime: Runtime[CoderContext]
+) -> Literal["assess", "repair", "__end__"]:
+    """A failed run is repaired while there is budget; a good one is judged where that is wanted."""
+    if state["success"]:
+        return "assess" if runtime.context.assess else "__end__"
+    return after_assess(state, runtime)
+
+
+def after_assess(state: CoderState, runtime: Runtime[CoderContext]) -> Literal["repair", "__end__"]:
+    """An output that does not answer the request is repaired while there is budget."""
+    if state["success"] or state["repairs"] >= retries_of(state, runtime.context):
+        return "__end__"
+    return "repair"
+
+
+def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
+    """The compiled loop; it keeps nothing between tasks, so one serves all.
+
+    Args:
+        checkpointer: where the steps of tasks are kept that have a thread; None to keep none.
+    """
     builder = StateGraph(CoderState, context_schema=CoderContext)
     builder.add_node("prepare", prepare)
     builder.add_node("generate", generate)
@@ -51,7 +79,7 @@ def build_graph() -> CoderGraph:
     builder.add_node("repair", repair)
     builder.add_node("assess", assess)
     builder.add_node("refuse", refuse)
-    builder.add_edge(START, "prepare")
+    builder.add_conditional_edges(START, first_step)
     builder.add_conditional_edges("prepare", after_prepare)
     builder.add_conditional_edges("generate", after_writing)
     builder.add_conditional_edges("check", after_check)
@@ -61,21 +89,19 @@ def build_graph() -> CoderGraph:
     builder.add_conditional_edges("run", after_run)
     builder.add_conditional_edges("assess", after_assess)
     builder.add_edge("refuse", END)
-    return builder.compile(name="python_coder")
+    return builder.compile(checkpointer, name="python_coder")
 
 
-def _first_state(
-    request: str,
-    context: str,
-    files: Mapping[str, Path],
-    facts: Sequence[Mapping[str, Any]] | None,
-) -> CoderState:
+def _first_state(task: Task) -> CoderState:
     return {
-        "request": request,
-        "context": context,
-        "files": {name: str(path) for name, path in files.items()},
-        "facts": [dict(entry) for entry in facts or ()],
-        "inspected": facts is not None or not files,
+        "request": task.request,
+        "context": task.background,
+        "options": task.options.as_dict(),
+        "files": {name: str(path) for name, path in task.files.items()},
+        "facts": [dict(entry) for entry in task.facts or ()],
+        "inspected": task.facts is not None or not task.files,
+        "contract": "",
+        "language": task.options.language or "python",
         "plan": "",
         "code": "",
         "iteration": 0,
@@ -84,12 +110,22 @@ def _first_state(
         "findings": [],
         "unchanged": False,
         "problem": "",
+        "instruction": "",
+        "fresh": False,
+        "step": "",
+        "packages": [],
         "former": [],
         "modifications": [],
         "verification_history": [],
         "attempts": [],
         "calls": [],
         "timings": {},
+        "installed": [],
+        "tests": [],
+        "test_report": None,
+        "outputs": None,
+        "improvement": None,
+        "baseline": None,
         "artifacts": [],
         "isolation": None,
         "value": None,
@@ -101,20 +137,17 @@ def _first_state(
     }
 
 
-def _recursion_limit(context: CoderContext) -> int:
+def _recursion_limit(state: CoderState, context: CoderContext) -> int:
     """More steps than the budgets can use up, so that LangGraph's own limit never ends a task."""
-    settings = context.settings
-    return 20 + (settings.max_retries + 1) * (4 + 3 * (settings.max_iterations + 1))
+    return 20 + (retries_of(state, context) + 1) * (6 + 3 * (iterations_of(state, context) + 1))
 
 
 async def run_task(
     graph: CoderGraph,
     context: CoderContext,
-    request: str,
+    task: Task,
     *,
-    background: str = "",
-    files: Mapping[str, Path] | None = None,
-    facts: Sequence[Mapping[str, Any]] | None = None,
+    thread: str | None = None,
     raise_early: bool = False,
 ) -> dict[str, Any]:
     """Work on one task to its end.
@@ -122,10 +155,9 @@ async def run_task(
     Args:
         graph: what ``build_graph`` gave.
         context: model, engine, store and settings to work with.
-        request: what is asked for, in words.
-        background: what else there is to know.
-        files: name in the working directory -> path outside.
-        facts: of the files, where they were inspected before; None to inspect them here.
+        task: what is asked for.
+        thread: under which name the steps are kept, where the graph has a checkpointer. A thread
+            that was interrupted goes on after its last finished step, whatever ``task`` says.
         raise_early: raise our machinery's failure while nothing has run yet.
 
     Returns:
@@ -136,15 +168,12 @@ async def run_task(
         PythonCoderError: only with ``raise_early``.
     """
     started = time.monotonic()
-    state = _first_state(request, background, files or {}, facts)
+    state = _first_state(task)
     try:
-        async for reached in graph.astream(
-            state,
-            {"recursion_limit": _recursion_limit(context)},
-            context=context,
-            stream_mode="values",
+        async for reached in stream_states(
+            graph, state, context, thread=thread, most_steps=_recursion_limit(state, context)
         ):
-            state = reached  # type: ignore[assignment]
+            state = reached
     except PythonCoderError as error:
         if raise_early and not state["attempts"]:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import PythonCoderError
+from backend.sandbox.policy.packages import imports_of
 from backend.store.blobs import BlobStore
 from backend.tools.coder.state import CoderState
 from backend.types import ArtifactRef, total_usage
@@ -36,7 +37,15 @@ def build_result(
         "modifications": state.get("modifications", []),
         "verification_history": state.get("verification_history", []),
         "plan": state.get("plan", ""),
+        "language": state.get("language", "python"),
+        "packages": _packages(state),
+        "installed": state.get("installed", []),
         "value": state.get("value"),
+        "outputs": state.get("outputs"),
+        "tests": state.get("tests", []),
+        "test_report": state.get("test_report"),
+        "improvement": state.get("improvement"),
+        "facts": state.get("facts", []),
         "artifacts": [_with_path(reference, blobs) for reference in state.get("artifacts", [])],
         "attempts": attempts,
         "assessment": state.get("assessment"),
@@ -46,6 +55,12 @@ def build_result(
         "isolation": state.get("isolation"),
         "notes": state.get("notes", []),
     }
+
+
+def _packages(state: CoderState) -> list[str]:
+    if state.get("language") != "python":
+        return []
+    return list(imports_of(state.get("code", "")).third_party)
 
 
 def _with_path(reference: ArtifactRef, blobs: BlobStore | None) -> dict[str, Any]:

@@ -1,19 +1,15 @@
-"""The steps with the program in the sandbox: look into the files, run, judge the output."""
+"""The step with the program in the sandbox, and what its result says."""
 
 from __future__ import annotations
 
 import re
-import time
-from typing import Any, Literal
+from typing import Any
 
 from langgraph.runtime import Runtime
 
-from backend.errors import ModelError, ModelUnavailable
-from backend.llm.asking import ask
-from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
-from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
+from backend.prompts.texts import OBSERVATION_CHARS, shorten
+from backend.tools.coder.improving import improvement_of, shortcoming
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
-from backend.tools.python_executor_engine import describe_files
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
 _TRACEBACK_CHARS = 4000
@@ -29,74 +25,55 @@ _REMEDY = {
 }
 
 
-async def prepare(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
-    """Look into the input files inside the sandbox, unless that was done before."""
-    if state["inspected"]:
-        return {}
-    started = time.monotonic()
-    facts = await describe_files(runtime.context.engine, paths_of(state["files"]))
-    update: dict[str, Any] = {
-        "facts": facts,
-        "inspected": True,
-        "timings": {"preparation_s": time.monotonic() - started},
-    }
-    runtime.context.emit(
-        Event(kind="files", text="Looked into " + ", ".join(state["files"]), data={"facts": facts})
-    )
-    if unreadable := unreadable_files(facts):
-        update |= {"success": False, "error_kind": "input", "error": unreadable}
-    return update
-
-
-def unreadable_files(facts: list[dict[str, Any]]) -> str:
-    """One sentence about the files that cannot be read; '' when all can."""
-    broken = [f"{entry['name']!r}: {entry['error']}" for entry in facts if entry.get("error")]
-    if not broken:
-        return ""
-    return (
-        f"An input file cannot be read. {'; '.join(broken)}. "
-        "Check that the file is whole and that its ending tells its type."
-    )
-
-
 async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
-    """Run the program and keep what it wrote."""
+    """Run the program and keep what it wrote; a run that did not do what it should is diagnosed."""
     deps = runtime.context
     deps.emit(Event(kind="run", text="Running the program"))
-    request = ExecutionRequest(code=state["code"], files=paths_of(state["files"]))
+    request = ExecutionRequest(
+        code=state["code"],
+        language=state["language"],
+        files=paths_of(state["files"]),
+        variables=deps.inputs,
+    )
     # What the check found was weighed before; findings that were let pass must not stop it here.
     result = await deps.engine.execute(request, check=False)
     kept = [await deps.blobs.put_artifact(artifact) for artifact in result.artifacts]
-    failure = None if result.success else describe_failure(result)
-    deps.emit(_output_event(result))
+    improvement = improvement_of(state, result)
+    problem, diagnosed = "", None
+    if not result.success:
+        problem, diagnosed = describe_failure(result), None
+    elif lacking := shortcoming(improvement, state, result.stdout):
+        problem, diagnosed = lacking, None
+    deps.emit(_output_event(result, problem))
     for reference in kept:
         deps.emit(Event(kind="artifact", text=reference["name"], data=dict(reference)))
     attempt: Attempt = {
         "code": state["code"],
         "stdout": result.stdout,
         "stderr": result.stderr,
-        "error": failure.splitlines()[0] if failure else None,
+        "error": problem.splitlines()[0] if problem else None,
         "stopped_by": result.stopped_by,
         "returncode": result.returncode,
-        "diagnosis": failure or "It ran.",
+        "diagnosis": diagnosed,
         "duration_s": result.duration_s,
     }
     return {
         "attempts": [attempt],
         "artifacts": kept,
+        "improvement": improvement,
         "isolation": result.isolation.as_dict() if result.isolation else None,
         "value": result.value,
         "notes": list(result.notes),
-        "success": result.success,
-        "error": failure,
-        "error_kind": None if result.success else "program",
-        "problem": failure or "",
+        "success": not problem,
+        "error": problem or None,
+        "error_kind": "program" if problem else None,
+        "problem": problem,
         "timings": {"execution_s": result.duration_s},
     }
 
 
-def _output_event(result: ExecutionResult) -> Event:
-    shown = result.stdout if result.success else describe_failure(result)
+def _output_event(result: ExecutionResult, problem: str) -> Event:
+    shown = problem or result.stdout
     data = {
         "success": result.success,
         "stopped_by": result.stopped_by,
@@ -130,57 +107,3 @@ def _error_line(stderr: str) -> str:
     lines = stderr.splitlines()
     named = (line for line in reversed(lines) if _ERROR_LINE.match(line))
     return next(named, lines[-1])
-
-
-def after_run(
-    state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["assess", "repair", "__end__"]:
-    """A failed run is repaired while there is budget; a good one is judged where that is wanted."""
-    if state["success"]:
-        return "assess" if runtime.context.assess else "__end__"
-    return "repair" if state["repairs"] < runtime.context.settings.max_retries else "__end__"
-
-
-async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
-    """Judge whether the output answers the request; without a readable judgement it does."""
-    deps = runtime.context
-    last = state["attempts"][-1]
-    values = {
-        "request": state["request"],
-        "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
-        "code": state["code"],
-        "output": shorten(last["stdout"], OBSERVATION_CHARS) or "(nothing was printed)",
-        "artifacts": ", ".join(reference["name"] for reference in state["artifacts"]),
-    }
-    started = time.monotonic()
-    judgement: Judgement | None = None
-    try:
-        asked = await ask(deps.model, "assess", values, read_judgement, schema=JUDGEMENT_SCHEMA)
-        judgement, reason, calls = asked.value, asked.reason, asked.calls
-    except (ModelError, ModelUnavailable) as error:
-        reason, calls = error.what, list(error.calls)
-    timings = {"verification_s": time.monotonic() - started}
-    if judgement is None:
-        assessment: dict[str, Any] = {
-            "answers_request": None,
-            "reason": f"not judged: {reason}",
-            "missing": [],
-        }
-        return {"assessment": assessment, "calls": calls, "timings": timings}
-    update: dict[str, Any] = {
-        "assessment": {key: judgement[key] for key in ("answers_request", "reason", "missing")},
-        "calls": calls,
-        "timings": timings,
-    }
-    if lacking := shortfall(judgement):
-        why = f"It ran, but its output does not answer the request: {lacking}"
-        deps.emit(Event(kind="review", text=why))
-        update |= {"problem": why, "success": False, "error": why, "error_kind": "program"}
-    return update
-
-
-def after_assess(state: CoderState, runtime: Runtime[CoderContext]) -> Literal["repair", "__end__"]:
-    """An output that does not answer the request is repaired while there is budget."""
-    if state["success"] or state["repairs"] >= runtime.context.settings.max_retries:
-        return "__end__"
-    return "repair"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import add
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -12,7 +12,15 @@ from backend.config.settings import Settings
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
 from backend.tools.python_executor_engine import PythonExecutor
-from backend.types import ArtifactRef, Emit, ErrorKind, ModelCall, ignore_event
+from backend.types import (
+    ArtifactRef,
+    DiagnosisKind,
+    Emit,
+    ErrorKind,
+    Language,
+    ModelCall,
+    ignore_event,
+)
 
 Phase = Literal["draft", "rewrite", "repair"]
 """Why there is this program: the first, one after findings, or one after a failed run."""
@@ -36,11 +44,27 @@ class Verification(TypedDict):
     note: str
 
 
+class Diagnosed(TypedDict):
+    """What went wrong with a run, and what was done about it."""
+
+    kind: DiagnosisKind
+    root_cause: str
+    advice: list[str]
+    packages: list[str]
+    signature: str
+    """The same for the same failure, whatever its line numbers and values."""
+    certain: bool
+    by: Literal["rule", "model"]
+    strategy: str
+    """What was done about it, in words; '' where nothing was."""
+
+
 class Former(TypedDict):
     """A program that was given up, and why; what every later prompt remembers."""
 
     code: str
     diagnosis: str
+    signature: str
 
 
 class Attempt(TypedDict):
@@ -52,8 +76,19 @@ class Attempt(TypedDict):
     error: str | None
     stopped_by: str | None
     returncode: int | None
-    diagnosis: str
+    diagnosis: Diagnosed | None
     duration_s: float
+
+
+class Improvement(TypedDict):
+    """What became of a program that was to be improved."""
+
+    focus: str
+    before_s: float
+    """Seconds the given program takes in the sandbox, the least of its runs."""
+    after_s: float | None
+    same_output: bool | None
+    """None where the given program did not run."""
 
 
 def add_seconds(left: dict[str, float], right: dict[str, float]) -> dict[str, float]:
@@ -66,10 +101,14 @@ class CoderState(TypedDict, total=False):
 
     request: str
     context: str
+    options: dict[str, Any]
     files: dict[str, str]
     facts: list[dict[str, Any]]
     inspected: bool
 
+    contract: str
+    """What was declared of inputs, outputs and constraints, in words."""
+    language: Language
     plan: str
     code: str
     phase: Phase
@@ -81,7 +120,16 @@ class CoderState(TypedDict, total=False):
     """What stands against the program now: of the check and of the review."""
     unchanged: bool
     problem: str
-    """What a repair after a run has to put right."""
+    """What a repair after a run has to put right, for the model."""
+    instruction: str
+    """How it is to go about it."""
+    fresh: bool
+    """It is to begin anew, without the program that failed."""
+    step: str
+    """What follows a failed run: ``repair``, ``mended``, ``install``, ``tests``, ``diagnose``, or
+    '' for the end."""
+    packages: list[str]
+    """What is to be installed."""
 
     former: Annotated[list[Former], add]
     modifications: Annotated[list[Modification], add]
@@ -89,6 +137,16 @@ class CoderState(TypedDict, total=False):
     attempts: Annotated[list[Attempt], add]
     calls: Annotated[list[ModelCall], add]
     timings: Annotated[dict[str, float], add_seconds]
+    installed: Annotated[list[str], add]
+
+    tests: list[dict[str, Any]]
+    """Test functions with who wrote them: ``{"by": "caller" | "model", "source"}``."""
+    test_report: dict[str, Any] | None
+    outputs: dict[str, Any] | None
+    """The declared outputs as plain JSON values, in the order they were declared."""
+    improvement: Improvement | None
+    baseline: dict[str, Any] | None
+    """What the program to be improved did."""
 
     artifacts: list[ArtifactRef]
     isolation: dict[str, Any] | None
@@ -111,6 +169,8 @@ class CoderContext:
     emit: Emit = ignore_event
     assess: bool = True
     """Judge a successful run's output here. Agents judge it in their answer step instead."""
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """Variables that programs find defined."""
     temperature: float | None = None
     max_tokens: int | None = None
 
@@ -118,3 +178,15 @@ class CoderContext:
 def paths_of(files: Mapping[str, str]) -> dict[str, Path]:
     """The state's file names as paths."""
     return {name: Path(path) for name, path in files.items()}
+
+
+def iterations_of(state: CoderState, context: CoderContext) -> int:
+    """Rewrites that this task may have before a run."""
+    wanted: int | None = state["options"]["max_iterations"]
+    return context.settings.max_iterations if wanted is None else wanted
+
+
+def retries_of(state: CoderState, context: CoderContext) -> int:
+    """Repairs that this task may have after failed runs."""
+    wanted: int | None = state["options"]["max_retries"]
+    return context.settings.max_retries if wanted is None else wanted

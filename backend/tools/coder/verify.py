@@ -18,7 +18,7 @@ from backend.prompts.texts import (
 )
 from backend.sandbox.policy import blocking
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
-from backend.tools.coder.state import CoderContext, CoderState, Verification
+from backend.tools.coder.state import CoderContext, CoderState, Verification, iterations_of
 from backend.types import Event
 
 
@@ -26,7 +26,7 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     """Hold the program against the static check."""
     started = time.monotonic()
     deps = runtime.context
-    issues = deps.engine.check(state["code"], files=state["files"])
+    issues = deps.engine.check(state["code"], state["language"], files=state["files"])
     found = [issue.as_dict() for issue in issues]
     against = [issue.as_dict() for issue in blocking(issues)]
     text = list_findings(against) if against else "The static check has nothing against it"
@@ -66,6 +66,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "request": state["request"],
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
+        "language": state["language"],
         "code": state["code"],
     }
     verdict: Verdict | None = None
@@ -106,7 +107,7 @@ def after_review(
 def _rewrite_or_end(
     state: CoderState, runtime: Runtime[CoderContext]
 ) -> Literal["run", "rewrite", "refuse"]:
-    if state["rewrites"] < runtime.context.settings.max_iterations:
+    if state["rewrites"] < iterations_of(state, runtime.context):
         return "rewrite"
     partly = runtime.context.settings.allow_partial_execution
     return "run" if partly and all(map(_minor, state["findings"])) else "refuse"
@@ -126,7 +127,7 @@ def _entry(
     against: Sequence[dict[str, Any]],
 ) -> Verification:
     """What goes into the history: everything that was found, and what follows from it."""
-    spent = state["rewrites"] >= runtime.context.settings.max_iterations
+    spent = state["rewrites"] >= iterations_of(state, runtime.context)
     action: Literal["approved", "needs_modification", "rejected"] = "approved"
     if against:
         action = "rejected" if spent else "needs_modification"

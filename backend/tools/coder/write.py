@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -17,23 +17,40 @@ from backend.prompts.texts import (
     list_former,
     shorten,
 )
+from backend.tools.coder.improving import improvement_asked
 from backend.tools.coder.state import CoderContext, CoderState, Former, Modification
-from backend.types import Event
+from backend.types import Event, Language
 
 _CONTEXT_CHARS = 6000
 _PLAN_CHARS = 1000
+_AVAILABLE = (
+    "numpy, pandas, matplotlib, seaborn, scipy, sklearn, statsmodels, sympy, networkx, PIL, "
+    "openpyxl, docx, pptx, pypdf, pdfplumber, bs4, lxml, yaml"
+)
 
 
-def _read_program(reply: str) -> tuple[str, str]:
-    """The plan and the program of a reply."""
-    code = extract_code(reply)
-    if code is None:
-        raise Unreadable("it holds no whole Python program in a ```python block")
-    plan = strip_thinking(reply).partition("```")[0].strip()
-    return shorten(plan, _PLAN_CHARS), code
+def _reader(language: Language, *, fixed: bool) -> Callable[[str], tuple[str, str, Language]]:
+    """Reads the plan, the program and its language out of a reply.
+
+    Args:
+        language: what was asked for.
+        fixed: another language is not accepted instead.
+    """
+
+    def read(reply: str) -> tuple[str, str, Language]:
+        other: Language = "python" if language == "bash" else "bash"
+        for wanted in (language,) if fixed else (language, other):
+            code = extract_code(reply, wanted)
+            if code is not None:
+                plan = strip_thinking(reply).partition("```")[0].strip()
+                return shorten(plan, _PLAN_CHARS), code, wanted
+        shown = "Python program" if language == "python" else "Bash script"
+        raise Unreadable(f"it holds no whole {shown} in a ```{language} block")
+
+    return read
 
 
-def _no_program(asked: Asked[tuple[str, str]], stage: str) -> dict[str, Any]:
+def _no_program(asked: Asked[tuple[str, str, Language]], stage: str) -> dict[str, Any]:
     shown = " ".join(shorten(asked.text, 200).split())
     return {
         "calls": asked.calls,
@@ -52,6 +69,9 @@ def _common(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]
         "request": state["request"],
         "context": shorten(state["context"], _CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
+        "contract": state["contract"],
+        "language": state["language"],
+        "packages": _AVAILABLE,
         "timeout_s": f"{settings.timeout_s:g}",
         "memory_mb": settings.max_memory_mb,
     }
@@ -64,21 +84,23 @@ async def generate(state: CoderState, runtime: Runtime[CoderContext]) -> dict[st
     asked = await ask(
         deps.model,
         "generate",
-        _common(state, runtime),
-        _read_program,
+        _common(state, runtime)
+        | {"program": state["options"]["code"], "focus": improvement_asked(state)},
+        _reader(state["language"], fixed=bool(state["options"]["language"])),
         temperature=deps.temperature,
         max_tokens=deps.max_tokens,
     )
     timings = {"generation_s": time.monotonic() - started}
     if asked.value is None:
         return _no_program(asked, "generate") | {"timings": timings}
-    plan, code = asked.value
+    plan, code, language = asked.value
     if plan:
         deps.emit(Event(kind="plan", text=plan))
     deps.emit(Event(kind="code", text=code, data={"iteration": 1, "phase": "draft"}))
     return {
         "plan": plan,
         "code": code,
+        "language": language,
         "phase": "draft",
         "iteration": 1,
         "unchanged": False,
@@ -112,23 +134,14 @@ async def repair(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     """Ask for a new version after a failed run, with the error and all former attempts."""
     problem = state["problem"]
     runtime.context.emit(Event(kind="repair", text=f"Repairing: {problem.splitlines()[0]}"))
-    update, _ = await _ask_again(state, runtime, problem, _same_again(state["former"], problem))
+    update, _ = await _ask_again(state, runtime, problem, state["instruction"])
     if "code" not in update:
         return update
     return update | {"phase": "repair", "rewrites": 0, "repairs": state["repairs"] + 1}
 
 
-def _same_again(former: Sequence[Former], problem: str) -> str:
-    if not former or former[-1]["diagnosis"].splitlines()[0] != problem.splitlines()[0]:
-        return ""
-    return (
-        "The same error came twice: the last repair did not touch its cause. "
-        "Take another approach to this part of the program."
-    )
-
-
 async def _ask_again(
-    state: CoderState, runtime: Runtime[CoderContext], problem: str, repeated: str
+    state: CoderState, runtime: Runtime[CoderContext], problem: str, instruction: str
 ) -> tuple[dict[str, Any], str]:
     """The update for a new version, and what the model says it changed."""
     started = time.monotonic()
@@ -138,27 +151,37 @@ async def _ask_again(
         "repair",
         _common(state, runtime)
         | {
-            "code": state["code"],
+            "plan": state["plan"],
+            "code": "" if state["fresh"] else state["code"],
             "problem": shorten(problem, OBSERVATION_CHARS),
             "attempts": list_former(state["former"]),
-            "repeated": repeated,
+            "instruction": instruction,
         },
-        _read_program,
+        _reader(state["language"], fixed=bool(state["options"]["language"])),
         temperature=deps.temperature,
         max_tokens=deps.max_tokens,
     )
     timings = {"improvement_s": time.monotonic() - started}
     if asked.value is None:
         return _no_program(asked, "repair") | {"timings": timings}, ""
-    change, code = asked.value
+    change, code, language = asked.value
     iteration = state["iteration"] + 1
     deps.emit(Event(kind="code", text=code, data={"iteration": iteration}))
     update = {
         "code": code,
+        "language": language,
         "iteration": iteration,
         "unchanged": code.split() == state["code"].split(),
-        "former": [Former(code=state["code"], diagnosis=problem)],
+        "fresh": False,
+        "former": [given_up(state, problem)],
         "calls": asked.calls,
         "timings": timings,
     }
     return update, change or "rewritten without a word"
+
+
+def given_up(state: CoderState, problem: str) -> Former:
+    """The program as it is remembered in every later prompt."""
+    diagnosed = state["attempts"][-1]["diagnosis"] if state["attempts"] else None
+    signature = diagnosed["signature"] if diagnosed else ""
+    return {"code": state["code"], "diagnosis": problem, "signature": signature}

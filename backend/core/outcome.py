@@ -1,0 +1,72 @@
+"""From what an agent's graph ended with to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from backend.core.requests import Answer
+from backend.core.router import Route
+from backend.tools.coder.state import add_seconds
+from backend.types import (
+    AgentName,
+    ArtifactRef,
+    Event,
+    Isolation,
+    ModelCall,
+    total_usage,
+)
+
+
+def route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
+    terms = [term for found in chosen.matched_terms.values() for term in found]
+    why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
+    return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
+
+
+def answer_from(
+    state: Mapping[str, Any],
+    *,
+    agent: AgentName,
+    mode: Literal["explicit", "auto"],
+    model: str,
+    chosen: Route,
+) -> Answer:
+    results: Sequence[dict[str, Any]] = state.get("python_coder_results", [])
+    calls: Sequence[ModelCall] = state["calls"]
+    timings: dict[str, float] = {"model_s": sum(call["duration_s"] for call in calls)}
+    usage_calls = list(calls)
+    for result in results:
+        timings = add_seconds(timings, result["timings"])
+        usage_calls += result["calls"]
+    isolation = next((r["isolation"] for r in reversed(results) if r["isolation"]), None)
+    return Answer(
+        text=state["answer"],
+        success=state["success"],
+        agent=agent,
+        mode=mode,
+        model=model,
+        scores=chosen.scores,
+        matched_terms=chosen.matched_terms,
+        steps=[dict(step) for step in state.get("steps", [])],
+        python_coder_results=list(results),
+        artifacts=[_reference(entry) for result in results for entry in result["artifacts"]],
+        usage=total_usage(usage_calls),
+        timings={key: round(seconds, 4) for key, seconds in timings.items()},
+        isolation=None
+        if isolation is None
+        else Isolation(
+            executor=isolation["executor"],
+            tier=isolation["tier"],
+            walls=tuple(isolation["walls"]),
+        ),
+    )
+
+
+def _reference(entry: Mapping[str, Any]) -> ArtifactRef:
+    return ArtifactRef(
+        name=entry["name"],
+        media_type=entry["media_type"],
+        size=entry["size"],
+        sha256=entry["sha256"],
+    )

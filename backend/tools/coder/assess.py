@@ -1,0 +1,54 @@
+"""The last step: whether a successful run's output answers the request."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from backend.errors import ModelError, ModelUnavailable
+from backend.llm.asking import ask
+from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
+from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
+from backend.tools.coder.state import CoderContext, CoderState
+from backend.types import Event
+
+
+async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
+    """Judge whether the output answers the request; without a readable judgement it does."""
+    deps = runtime.context
+    last = state["attempts"][-1]
+    values = {
+        "request": state["request"],
+        "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
+        "language": state["language"],
+        "code": state["code"],
+        "output": shorten(last["stdout"], OBSERVATION_CHARS) or "(nothing was printed)",
+        "artifacts": ", ".join(reference["name"] for reference in state["artifacts"]),
+    }
+    started = time.monotonic()
+    judgement: Judgement | None = None
+    try:
+        asked = await ask(deps.model, "assess", values, read_judgement, schema=JUDGEMENT_SCHEMA)
+        judgement, reason, calls = asked.value, asked.reason, asked.calls
+    except (ModelError, ModelUnavailable) as error:
+        reason, calls = error.what, list(error.calls)
+    timings = {"verification_s": time.monotonic() - started}
+    if judgement is None:
+        assessment: dict[str, Any] = {
+            "answers_request": None,
+            "reason": f"not judged: {reason}",
+            "missing": [],
+        }
+        return {"assessment": assessment, "calls": calls, "timings": timings}
+    update: dict[str, Any] = {
+        "assessment": {key: judgement[key] for key in ("answers_request", "reason", "missing")},
+        "calls": calls,
+        "timings": timings,
+    }
+    if lacking := shortfall(judgement):
+        why = f"It ran, but its output does not answer the request: {lacking}"
+        deps.emit(Event(kind="review", text=why))
+        update |= {"problem": why, "success": False, "error": why, "error_kind": "program"}
+    return update

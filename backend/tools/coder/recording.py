@@ -1,0 +1,211 @@
+"""The memory of the work: what was asked before is recalled, what was interrupted goes on.
+
+Every request is recorded before its first step and when it has ended, however it ended. An
+identical request is answered from what is kept; one whose process was killed goes on after its
+last finished step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backend.config.settings import Settings
+from backend.errors import PythonCoderError
+from backend.llm.models import LanguageModel
+from backend.store.blobs import BlobStore
+from backend.store.database import LOCAL_OWNER, Database, open_database
+from backend.store.run_records import RunKind
+from backend.store.runs import RunStore
+from backend.tools.coder.checkpoints import Checkpointer, forget, open_checkpointer
+from backend.tools.coder.recall import identify, recall
+from backend.types import Message, total_usage
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What is to be recorded of a request, and what makes another one identical to it."""
+
+    kind: RunKind
+    request: str
+    model: LanguageModel
+    background: str = ""
+    history: tuple[Message, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = LOCAL_OWNER
+    session_id: str | None = None
+    recall: bool = True
+    """Answer from what is kept, where an identical request succeeded before."""
+    resume: bool = True
+    """Go on with an identical request that was interrupted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the work is told of its record."""
+
+    run_id: str
+    """Also the name under which its steps are kept."""
+    resumed: bool
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    """Which columns each input file has, once they were looked into: the work puts them here."""
+
+
+Work = Callable[[Job], Awaitable[Result]]
+
+
+class Recorder:
+    """Records requests around the work on them. Open it with ``open_recorder``."""
+
+    def __init__(
+        self, runs: RunStore, blobs: BlobStore, checkpointer: Checkpointer, settings: Settings
+    ) -> None:
+        self.runs = runs
+        self.checkpointer = checkpointer
+        self._blobs = blobs
+        self._settings = settings
+
+    async def serve(self, entry: Entry, work: Work) -> Result:
+        """Recall the result of an identical request, go on with one, or begin.
+
+        Args:
+            entry: the request.
+            work: does it; its steps are to be kept under the job's run id.
+
+        Returns:
+            What ``work`` gave, with ``run_id``, ``resumed`` and ``cached``.
+
+        Raises:
+            PythonCoderError: whatever ``work`` raised; it is recorded as failed.
+        """
+        started = time.monotonic()
+        identity = await identify(
+            kind=entry.kind,
+            request=entry.request,
+            model=entry.model,
+            settings=self._settings,
+            background=entry.background,
+            history=entry.history,
+            files=entry.files,
+            options=entry.options,
+        )
+        if entry.recall:
+            known = await recall(self.runs, self._blobs, owner=entry.owner, key=identity.key)
+            if known is not None and known.result is not None:
+                return _recalled(known.id, known.result, time.monotonic() - started)
+        job = await self._resume(entry, identity.key) if entry.resume else None
+        if job is None:
+            run_id = await self.runs.begin(
+                owner=entry.owner,
+                kind=entry.kind,
+                key=identity.key,
+                request=entry.request,
+                model=entry.model.name,
+                spec={
+                    "background": entry.background,
+                    "files": {name: dict(mark) for name, mark in identity.files.items()},
+                    "options": dict(entry.options),
+                },
+                session_id=entry.session_id,
+            )
+            job = Job(run_id=run_id, resumed=False)
+        return await self._record(entry, job, work)
+
+    async def _resume(self, entry: Entry, key: str) -> Job | None:
+        found = await self.runs.find_interrupted(owner=entry.owner, key=key)
+        if found is None or not await self.runs.claim(found.id, owner=entry.owner):
+            return None
+        return Job(run_id=found.id, resumed=True)
+
+    async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
+        try:
+            result = await work(job)
+        except BaseException as error:
+            await asyncio.shield(self._fail(entry, job, error))
+            raise
+        result |= {"run_id": job.run_id, "resumed": job.resumed, "cached": False}
+        await self.runs.finish(
+            job.run_id,
+            result,
+            owner=entry.owner,
+            columns=job.columns,
+            prompts=_prompts_of(result),
+        )
+        await self._forget(job, len(result.get("python_coder_results", ())))
+        return result
+
+    async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
+        """Cancelled or failed: nobody goes on with it."""
+        known = isinstance(error, PythonCoderError)
+        result = {"success": False, "error": str(error) if known else repr(error)}
+        cancelled = isinstance(error, asyncio.CancelledError)
+        await self.runs.finish(
+            job.run_id,
+            None if cancelled else result,
+            owner=entry.owner,
+            status="cancelled" if cancelled else "failed",
+        )
+        await self._forget(job, self._settings.max_steps)
+
+    async def _forget(self, job: Job, uses: int) -> None:
+        threads = [thread_of_use(job.run_id, number) for number in range(uses + 1)]
+        with suppress(OSError):
+            await forget(self.checkpointer, job.run_id, *threads)
+
+
+def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The digest of every prompt that was sent, by stage, in their order."""
+    found: dict[str, list[str]] = {}
+    uses = result.get("python_coder_results", ())
+    for made in (result, *uses):
+        for call in made.get("calls", ()):
+            found.setdefault(call["stage"], []).append(call.get("prompt_sha256", ""))
+    return found
+
+
+def thread_of_use(run_id: str, number: int) -> str:
+    """Under which name the steps of an agent's use of the coder are kept."""
+    return f"{run_id}/{number}"
+
+
+def _recalled(run_id: str, result: Mapping[str, Any], seconds: float) -> Result:
+    timings = {**dict.fromkeys(result.get("timings", {}), 0.0), "total_s": round(seconds, 4)}
+    return {
+        **result,
+        "usage": total_usage(()),
+        "calls": [],
+        "timings": timings,
+        "execution_time": 0.0,
+        "run_id": run_id,
+        "resumed": False,
+        "cached": True,
+    }
+
+
+@asynccontextmanager
+async def open_recorder(
+    settings: Settings, database: Database | None = None
+) -> AsyncIterator[Recorder]:
+    """Open the record of runs and the checkpoints.
+
+    Args:
+        settings: where they lie.
+        database: one that is open already.
+
+    Raises:
+        SettingsError: one of them cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        if database is None:
+            database = await stack.enter_async_context(open_database(settings))
+        checkpointer = await stack.enter_async_context(open_checkpointer(settings))
+        blobs = BlobStore(settings.data_dir / "blobs")
+        yield Recorder(RunStore(database), blobs, checkpointer, settings)
