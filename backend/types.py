@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Language = Literal["python", "bash"]
 AgentType = Literal["auto", "react", "plan_execute", "chat"]
@@ -80,6 +80,10 @@ class ExecutionRequest:
     """What follows the program's name in ``sys.argv``."""
     figure_formats: Sequence[FigureFormat] = ("png",)
     """As what figures that are shown or left open are handed out."""
+    outputs: Sequence[str] = ()
+    """Names of the program whose values are handed out when it has ended well; Python only."""
+    checks: Sequence[str] = ()
+    """Expressions over the program's names, evaluated when it has ended well; Python only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +159,19 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckResult:
+    """What became of a check, as the program's process tells it: not to be trusted."""
+
+    check: str
+    """The expression."""
+    holds: bool | None
+    """None where it could not be evaluated; then ``error`` says why."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Of one that does not hold: what it speaks of -> short description of its value."""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExecutionResult:
     """What became of a program. Its failure is told here, never raised."""
 
@@ -181,6 +198,11 @@ class ExecutionResult:
     """What each figure shows, as plain JSON values: type, title, axes, series."""
     failure: Failure | None = None
     """The exception that ended it, where a Python program told of one."""
+    outputs: Mapping[str, Any] | None = None
+    """Of the names that were asked for, those that it defined: plain JSON values, and objects that
+    say in ``$type`` what else they are. None if it did not end well, or none was asked for."""
+    checks: tuple[CheckResult, ...] = ()
+    """Of the checks that were asked for, in their order."""
     issues: tuple[Issue, ...] = ()
     """What the static check found; a program refused by it was not run."""
     notes: tuple[str, ...] = ()
@@ -242,6 +264,8 @@ class ModelCall(TypedDict):
     input_tokens: int
     output_tokens: int
     duration_s: float
+    shortened: NotRequired[list[str]]
+    """What was cut so that the prompt fitted into the context; absent where nothing was."""
 
 
 class UsageTotals(TypedDict):

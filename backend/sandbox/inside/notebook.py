@@ -45,6 +45,7 @@ def serve(header: Mapping[str, Any], to_keeper: Line) -> NoReturn:
 def _run(main: script.Main, header: Mapping[str, Any], number: int, to_keeper: Line) -> None:
     sys.argv = [sys.argv[0], *header["argv"]]
     status = main.execute(header, f"{workspace()}/cell_{number}.py")
+    main.claim_outputs(header, status)
     main.hand_out()
     status = script.flush(status)
     if main.is_a_fork:

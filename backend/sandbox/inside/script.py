@@ -59,7 +59,7 @@ class Main:
     def run(self, header: Mapping[str, Any]) -> int:
         """Run a whole program. Returns the exit status."""
         status = self.execute(header)
-        return self._wind_up(status)
+        return self._wind_up(status, header)
 
     def execute(self, header: Mapping[str, Any], name: str = "") -> int:
         """Run one text, with its variables. Returns the exit status."""
@@ -121,9 +121,20 @@ class Main:
             told = json.dumps(failure.describe(error, text, name), ensure_ascii=False)
             self._line.say(wire.FAILURE, told.encode("utf-8", "backslashreplace"))
 
-    def _wind_up(self, status: int) -> int:
+    def claim_outputs(self, header: Mapping[str, Any], status: int) -> None:
+        """Tell the values and checks that are asked for, if any are and it has ended well."""
+        if status or "asked" not in header or self.is_a_fork:
+            return
+        with suppress(BaseException):
+            from . import outputs
+
+            self._line.say(wire.OUTPUTS, outputs.claim(self._module.__dict__, header["asked"]))
+
+    def _wind_up(self, status: int, header: Mapping[str, Any]) -> int:
         """What an interpreter does at its end, without taking every module apart."""
-        for step in (_wait_for_threads, self._hand_out, _call_exit_functions):
+        _attempt(_wait_for_threads)
+        self.claim_outputs(header, status)
+        for step in (self._hand_out, _call_exit_functions):
             _attempt(step)
         return flush(status)
 

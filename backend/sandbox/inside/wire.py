@@ -66,7 +66,9 @@ CHARTS = b"c"
 """What its figures show, as JSON."""
 FAILURE = b"z"
 """Which exception ended it, and where, as JSON."""
-CLAIMS = (VALUE, HTML, CHARTS, FAILURE)
+OUTPUTS = b"o"
+"""The values and checks that were asked for, as JSON."""
+CLAIMS = (VALUE, HTML, CHARTS, FAILURE, OUTPUTS)
 FINISHED = b"q"
 """It has come to its end. Two bytes: the exit status; and whether there may be files, or how many
 threads a session's program leaves running. The host passes it on to the keeper."""

@@ -6,9 +6,10 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from backend.types import Failure, FailureFrame
+from backend.types import CheckResult, Failure, FailureFrame
 
 HTML_BYTES = 256 * 1024
 """Of the last expression's value as HTML; what is longer is not handed out."""
@@ -19,6 +20,14 @@ CHARTS_BYTES = 512 * 1024
 FAILURE_BYTES = 128 * 1024
 """Of the exception that ended a program, as JSON text."""
 
+OUTPUTS_BYTES = 640 * 1024
+"""Of all values that were asked for together, as JSON text; checks come on top of it."""
+
+OUTPUTS_BRACKETS = 30_000
+"""Lists and objects of all of them together."""
+
+_MAX_OUTPUTS_DEPTH = 100
+_CHECK_CHARS = 1000
 _MAX_FRAMES = 8
 _MAX_VARIABLES = 16
 _NAME_CHARS = 200
@@ -80,6 +89,63 @@ def failure_of(claim: bytes | None) -> Failure | None:
         )
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What was asked for of a program that has ended well."""
+
+    values: dict[str, Any] | None
+    checks: tuple[CheckResult, ...]
+
+
+def outputs_of(claim: bytes | None) -> Outputs:
+    """A claim as values by name, plain JSON, and as results of checks; nothing if it is no such."""
+    try:
+        if claim is None or claim.count(b"[") + claim.count(b"{") > _MAX_BRACKETS:
+            raise ValueError("nothing, or too much")
+        found = json.loads(claim, parse_constant=_refuse_constant)
+        values, checks = found["outputs"], found["checks"]
+        if not isinstance(values, dict) or not isinstance(checks, list):
+            raise ValueError("no such claim")
+        return Outputs(
+            values={_harmless_text(key): _exact(each, 1) for key, each in values.items()},
+            checks=tuple(map(_check_result, checks)),
+        )
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return Outputs(values=None, checks=())
+
+
+def _check_result(told: Mapping[str, Any]) -> CheckResult:
+    holds, values = told["holds"], told["values"]
+    if not (holds is None or isinstance(holds, bool)) or len(values) > _MAX_VARIABLES:
+        raise ValueError("no result of a check")
+    return CheckResult(
+        check=_text(told["check"])[:_CHECK_CHARS],
+        holds=holds,
+        values={_name(key): _text(value) for key, value in values.items()},
+        error=_text(told["error"]),
+    )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _exact(value: Any, depth: int) -> Any:
+    """Plain JSON as it is, but for its texts."""
+    if depth > _MAX_OUTPUTS_DEPTH:
+        raise ValueError("too deep")
+    if isinstance(value, str):
+        return _harmless_text(value)
+    if isinstance(value, list):
+        return [
+            _exact(each, depth + 1) if isinstance(each, str | list | dict) else each
+            for each in value
+        ]
+    if isinstance(value, dict):
+        return {_harmless_text(key): _exact(each, depth + 1) for key, each in value.items()}
+    return value
 
 
 def _failure_frame(frame: Mapping[str, Any]) -> FailureFrame:

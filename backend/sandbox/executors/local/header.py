@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import marshal
 import os
 import shutil
@@ -11,8 +12,14 @@ from typing import Any, get_args
 
 from backend.config.settings import Settings
 from backend.errors import RequestError, SandboxUnavailable, TooLarge
-from backend.sandbox.executors.local.claims import CHARTS_BYTES, HTML_BYTES
-from backend.sandbox.executors.local.variables import as_environment, encode
+from backend.foreign_code import quiet_compiler
+from backend.sandbox.executors.local.claims import (
+    CHARTS_BYTES,
+    HTML_BYTES,
+    OUTPUTS_BRACKETS,
+    OUTPUTS_BYTES,
+)
+from backend.sandbox.executors.local.variables import as_environment, check_name, encode
 from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.limits import INODES, MIB, VALUE_BYTES, Limits, standing_rlimits
 from backend.sandbox.walls.seccomp import build_filter
@@ -28,6 +35,9 @@ _AT_ONCE_CHARS = 64 * 1024
 _AT_ONCE_BYTES = 32 * 1024
 """Of a program: more may not fit into its line, and the keeper has to know of it when it is ended
 while it is being sent."""
+_MOST_ASKED = 60
+"""Outputs, and checks; each check has this many characters at most:"""
+_CHECK_CHARS = 1000
 _SHELLS = ("/bin/bash", "/usr/bin/bash")
 
 
@@ -59,6 +69,7 @@ def check_request(request: ExecutionRequest) -> None:
     for argument in request.argv:
         _check_argument(argument)
     _check_formats(request.figure_formats)
+    _check_asked(request)
 
 
 def zygote_setup(
@@ -126,6 +137,13 @@ def build_header(
         "html_bytes": HTML_BYTES,
         "charts_bytes": CHARTS_BYTES,
     }
+    if request.outputs or request.checks:
+        program["asked"] = {
+            "outputs": list(request.outputs),
+            "checks": list(request.checks),
+            "bytes": OUTPUTS_BYTES,
+            "brackets": OUTPUTS_BRACKETS,
+        }
     marshalled = marshal.dumps(program, _MARSHAL_VERSION)
     keeper: dict[str, Any] = {
         "is_session": is_session,
@@ -195,6 +213,39 @@ def _check_argument(argument: object) -> None:
             "Give text without a NUL character.",
             param="argv",
         )
+
+
+def _check_asked(request: ExecutionRequest) -> None:
+    for param in ("outputs", "checks"):
+        asked = getattr(request, param)
+        if not isinstance(asked, list | tuple) or len(asked) > _MOST_ASKED:
+            raise RequestError(
+                f"{param} is not a list of at most {_MOST_ASKED}.", "Ask for fewer.", param=param
+            )
+        if asked and request.language != "python":
+            raise RequestError(
+                f"A {request.language} program has no {param}.", "Leave them out.", param=param
+            )
+    for name in request.outputs:
+        check_name(name, "outputs")
+    for check in request.checks:
+        _check_expression(check)
+
+
+def _check_expression(text: object) -> None:
+    try:
+        if not isinstance(text, str) or len(text) > _CHECK_CHARS:
+            raise ValueError(f"is no text of at most {_CHECK_CHARS} characters")
+        text.encode()
+        with quiet_compiler():
+            ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise RequestError(
+            f"The check {text!r:.200} is no Python expression: {reason}.",
+            "Give an expression over the program's names.",
+            param="checks",
+        ) from None
 
 
 def _check_formats(formats: object) -> None:

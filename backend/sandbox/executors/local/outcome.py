@@ -6,7 +6,13 @@ import os
 import signal
 
 from backend.sandbox.executors.local.capture import Capture
-from backend.sandbox.executors.local.claims import charts_of, failure_of, html_of, text_of
+from backend.sandbox.executors.local.claims import (
+    charts_of,
+    failure_of,
+    html_of,
+    outputs_of,
+    text_of,
+)
 from backend.sandbox.executors.local.report import Report
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.limits import FLOOD_BYTES, MIB, VALUE_BYTES, Limits
@@ -59,6 +65,7 @@ def result_of(
     notes += _session_notes(report)
     # What was rolled back has not been done, whatever its exit status.
     success = returncode == 0 and stopped_by is None and not report.back
+    asked = outputs_of(report.claims.get(wire.OUTPUTS) if success else None)
     return ExecutionResult(
         success=success,
         returncode=returncode,
@@ -73,6 +80,8 @@ def result_of(
         html=html_of(report.claims.get(wire.HTML)),
         charts=charts_of(report.claims.get(wire.CHARTS)),
         failure=None if success else failure_of(report.claims.get(wire.FAILURE)),
+        outputs=asked.values,
+        checks=asked.checks,
         notes=tuple(notes),
     )
 

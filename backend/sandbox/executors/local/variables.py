@@ -77,19 +77,23 @@ def as_environment(variables: Mapping[str, Any]) -> dict[str, str]:
     return environment
 
 
-def check_name(name: object) -> None:
+def check_name(name: object, param: str = "variables") -> None:
     """Refuse what no program could use as a variable's name.
+
+    Args:
+        name: what is to be one.
+        param: the field of the request that has it.
 
     Raises:
         RequestError: no identifier, a keyword, or one of Python's own.
     """
     if not (isinstance(name, str) and name.isidentifier()) or keyword.iskeyword(name):
         raise RequestError(
-            f"A variable cannot be named {name!r}.", "Use a Python name.", param="variables"
+            f"A variable cannot be named {name!r}.", "Use a Python name.", param=param
         )
     if name.startswith("__"):
         raise RequestError(
-            f"The variable name {name!r} belongs to Python.", "Use another.", param="variables"
+            f"The variable name {name!r} belongs to Python.", "Use another.", param=param
         )
 
 
