@@ -27,6 +27,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from backend.config.install_list import read_install_list
 from backend.config.names import refuse_unknown
 from backend.errors import SettingsError
 
@@ -82,6 +83,11 @@ def _http_url_or_empty(value: str) -> str:
 def _ollama_host(value: str) -> str:
     if host := value.strip():
         _http_url(host if "://" in host else f"http://{host}")
+    return value
+
+
+def _install_list(value: str) -> str:
+    read_install_list(value)
     return value
 
 
@@ -149,6 +155,12 @@ class Settings(BaseSettings):
     """Sessions whose variables are kept alive at a time."""
     session_idle_s: Seconds = Field(1800, alias="PYTHON_CODE_SESSION_IDLE", gt=0)
     """Seconds without a run after which a session's variables are let go."""
+    allow_install: bool = Field(False, alias="PYTHON_CODE_ALLOW_INSTALL")
+    """Install packages that programs lack, if they are listed; the programs' network stays closed."""
+    install_list: Annotated[str, AfterValidator(_install_list)] = Field(
+        "", alias="PYTHON_CODE_INSTALL_LIST"
+    )
+    """Distributions that may be installed with what they need: ``lifelines, PyYAML>=6,<7``."""
 
     # --- the model
     model: Annotated[str, AfterValidator(_provider_and_model)] = Field(

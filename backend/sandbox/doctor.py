@@ -9,10 +9,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from backend.config.install_list import read_install_list
 from backend.config.settings import Settings
 from backend.errors import PythonCoderError
 from backend.sandbox.executors.local.executor import LocalExecutor, open_local
+from backend.sandbox.packages.overlay import Overlay, folder_for
 from backend.sandbox.walls.cgroups import Unusable, open_cgroups
+from backend.sandbox.walls.interpreter import find_interpreter
 from backend.sandbox.walls.landlocked import landlock_abi
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
 from backend.sandbox.walls.seccomp import MACHINES
@@ -34,6 +37,7 @@ async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
     """Look at everything the local sandbox is made of, and (with ``run``) run a program in it."""
     findings = [await _bubblewrap(), _user_namespaces(), _seccomp(), _landlock()]
     findings.append(await asyncio.to_thread(_cgroup))
+    findings.append(await asyncio.to_thread(_packages, settings))
     if not run:
         return findings
     findings += await _real_run(settings)
@@ -106,6 +110,29 @@ def _cgroup() -> Finding:
             return Finding(topic="cgroup", state="note", what=what, remedy=found.remedy)
         what = f"v{found.version}: the kernel holds the memory limit of each program (tier A)"
         return Finding(topic="cgroup", state="ok", what=what)
+
+
+def _packages(settings: Settings) -> Finding:
+    """Whether packages may be installed, which, and what has been."""
+    listed = sorted(read_install_list(settings.install_list))
+    if not settings.allow_install:
+        what = "programs have those of their interpreter; none is installed for them"
+        return Finding(topic="packages", state="ok", what=what)
+    if not listed:
+        return Finding(
+            topic="packages",
+            state="note",
+            what="they may be installed (PYTHON_CODE_ALLOW_INSTALL), and none is listed.",
+            remedy="Name some in PYTHON_CODE_INSTALL_LIST.",
+        )
+    try:
+        interpreter = find_interpreter(settings.interpreter)
+        there = Overlay(folder_for(settings.data_dir, interpreter)).distributions()
+    except PythonCoderError as error:
+        return Finding(topic="packages", state="note", what=error.what, remedy=error.remedy)
+    installed = ", ".join(f"{name} {version}" for name, version in sorted(there.items()))
+    what = f"may be installed: {', '.join(listed)}; installed: {installed or 'none yet'}"
+    return Finding(topic="packages", state="ok", what=what)
 
 
 async def _real_run(settings: Settings) -> list[Finding]:

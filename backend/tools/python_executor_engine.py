@@ -14,6 +14,7 @@ from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable,
 from backend.sandbox import Executor, open_executor
 from backend.sandbox.executors.base import Session
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES, require_supported
+from backend.sandbox.packages import PackageInstaller
 from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
 from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
 
@@ -68,6 +69,11 @@ class PythonExecutor:
     def isolation(self) -> Isolation:
         """The walls that stand around every run."""
         return self._executor.isolation
+
+    @property
+    def packages(self) -> PackageInstaller | None:
+        """What knows the packages that programs have, and installs more where that is allowed."""
+        return self._executor.packages
 
     @property
     def output_bytes(self) -> int:

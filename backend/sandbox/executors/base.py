@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from backend.types import ExecutionRequest, ExecutionResult, Isolation
+
+if TYPE_CHECKING:
+    from backend.sandbox.packages import PackageInstaller
 
 
 class Executor(ABC):
@@ -16,6 +20,11 @@ class Executor(ABC):
     @abstractmethod
     def isolation(self) -> Isolation:
         """The walls this executor builds on this machine, as a real run reported them."""
+
+    @property
+    def packages(self) -> PackageInstaller | None:
+        """What knows its programs' packages, and installs more; None where nothing does."""
+        return None
 
     @abstractmethod
     async def run(self, request: ExecutionRequest) -> ExecutionResult:

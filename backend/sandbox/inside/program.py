@@ -68,6 +68,9 @@ def park(
         if setup["rehearses"]:
             rehearsal.play()
         rehearsal.reseed()
+        if setup["overlay"]:
+            # Not before: what lies there is anybody's code, and is found where nothing else is.
+            sys.path.append(setup["overlay"])
         _use_all_processors(setup["threads"], threads)
         speed.schedule(os.SCHED_OTHER, speed.PROGRAM_TURN_NS)
         wire.send(line.NUMBER, wire.HELLO)

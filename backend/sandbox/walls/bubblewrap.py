@@ -16,6 +16,10 @@ RUNNER = "/opt/python-coder"
 RUNS = f"{RUNNER}/runs"
 KEPT = f"{RUNNER}/kept"
 """Where a session's keeper keeps copies of files; empty for everyone else."""
+PACKAGES = f"{RUNNER}/packages"
+"""Where installed packages are to be seen; nothing looks there before a program is walled in."""
+CURRENT = "current"
+"""In a folder of installed packages, the link to what is on the path of programs."""
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _NOBODY = "65534"
@@ -51,12 +55,14 @@ class Walls:
     """Started by the real root: the mounts are made with its rights, and the zygote gives them
     up. Otherwise the mounts are made in a user namespace."""
     allow_network: bool
+    packages: Path | None = None
+    """The folder of installed packages, which may grow; None where there is none."""
     has_namespaces: ClassVar[bool] = True
 
     @property
     def setup(self) -> dict[str, Any]:
         """What the zygote has to know besides."""
-        return {"has_namespaces": True}
+        return {"has_namespaces": True, "overlay": f"{PACKAGES}/{CURRENT}" if self.packages else ""}
 
     def command(self, *, control: int, options_fd: int, info_fd: int) -> Command:
         """The command for one zygote.
@@ -143,6 +149,7 @@ class Walls:
         for part in ("runner", "fonts"):
             options += ["--ro-bind", str(self.runtime / part), f"{RUNNER}/{part}"]
         options += ["--ro-bind", str(self.runs), RUNS]
+        options += ["--ro-bind", str(self.packages), PACKAGES] if self.packages else []
         if not any(Path(target).is_relative_to(_DATA) for target in shown):
             options += ["--symlink", WORKSPACE, _DATA]
         return options

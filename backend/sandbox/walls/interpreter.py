@@ -47,6 +47,8 @@ class Interpreter:
     executable: str
     version: tuple[int, int]
     """Major and minor."""
+    abi: str
+    """What names the extension modules that it can load."""
     binds: tuple[tuple[str, str], ...]
     """(path outside, path inside), read-only."""
     links: tuple[tuple[str, str], ...]
@@ -101,6 +103,7 @@ def find_interpreter(
     return Interpreter(
         executable=known.executable,
         version=known.version,
+        abi=known.abi,
         binds=tuple((source, target) for target, source in sorted(found.items())),
         links=tuple((target, place) for place, target in links.items()),
         packages=packages,

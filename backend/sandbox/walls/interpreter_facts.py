@@ -24,6 +24,8 @@ class Facts:
 
     implementation: str
     version: tuple[int, int]
+    abi: str
+    """What names the extension modules that it can load."""
     executable: str
     prefix: str
     base_prefix: str
@@ -42,6 +44,7 @@ def facts() -> Facts:
     return Facts(
         implementation=sys.implementation.name,
         version=sys.version_info[:2],
+        abi=str(sysconfig.get_config_var("SOABI") or ""),
         executable=sys.executable,
         prefix=sys.prefix,
         base_prefix=sys.base_prefix,

@@ -37,7 +37,7 @@ sys.stdout.flush()
 _MAX_ANSWER = 1 << 20
 """Bytes; a name such as /usr/bin/yes would fill the memory."""
 _MAX_QUOTED = 200
-_TEXTS = ("implementation", "executable", "prefix", "base_prefix", "base_exec_prefix")
+_TEXTS = ("implementation", "abi", "executable", "prefix", "base_prefix", "base_exec_prefix")
 _LISTS = ("standard_library", "path", "site_packages", "libraries")
 _NAME_ONE = (
     "Name a Python such as /path/to/venv/bin/python, or a virtual environment's folder; "

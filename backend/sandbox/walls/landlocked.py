@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from backend.errors import SandboxUnavailable
-from backend.sandbox.walls.bubblewrap import Command, environment, python_command
+from backend.sandbox.walls.bubblewrap import CURRENT, Command, environment, python_command
 from backend.sandbox.walls.interpreter import Interpreter
 
 _SYS_LANDLOCK_CREATE_RULESET = 444
@@ -35,6 +35,8 @@ class Landlocked:
     scratch: Path
     """Where runs have their own folders, one each."""
     allow_network: bool
+    packages: Path | None = None
+    """The folder of installed packages, which may grow; None where there is none."""
     has_namespaces: ClassVar[bool] = False
     shields: ClassVar[list[str]] = []
 
@@ -54,11 +56,17 @@ class Landlocked:
     def setup(self) -> dict[str, object]:
         """What the zygote has to know besides."""
         shown = [source for source, _ in self.interpreter.binds]
+        packages = [str(self.packages)] if self.packages else []
         return {
             "has_namespaces": False,
+            "overlay": str(self.packages / CURRENT) if self.packages else "",
             "scratch": str(self.scratch),
             "runs": str(self.runs),
-            "readable": [*shown, str(self.runtime / "runner"), str(self.runtime / "fonts")],
+            "readable": [
+                *shown,
+                *packages,
+                *(str(self.runtime / part) for part in ("runner", "fonts")),
+            ],
             "devices": list(_DEVICES),
         }
 
@@ -78,12 +86,15 @@ class Landlocked:
             )
         if os.geteuid() != 0:
             return
-        for path in (self.interpreter.executable, *self.interpreter.packages, str(self.runtime)):
+        packages = [str(self.packages)] if self.packages else []
+        needed = [self.interpreter.executable, *self.interpreter.packages, str(self.runtime)]
+        for path in (*needed, *packages):
             closed = _closed_to_others(path)
             if closed:
                 raise SandboxUnavailable(
                     f"Programs run as nobody, who cannot reach {path!r}: {closed!r} is closed.",
-                    "Put it elsewhere (PYTHON_CODE_INTERPRETER, PYTHON_CODE_EXECUTION_DIR), or "
+                    "Put it elsewhere (PYTHON_CODE_INTERPRETER, PYTHON_CODE_EXECUTION_DIR, "
+                    "PYTHON_CODER_DATA_DIR), or "
                     f"run: chmod o+x {closed}",
                 )
 

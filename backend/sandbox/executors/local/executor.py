@@ -26,6 +26,7 @@ from backend.sandbox.executors.local.pool import Pool
 from backend.sandbox.executors.local.running import DiedBefore, run_once
 from backend.sandbox.executors.local.session import LocalSession
 from backend.sandbox.executors.local.zygote import Zygote
+from backend.sandbox.packages import PackageInstaller
 from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.bubblewrap import Walls
 from backend.sandbox.walls.cgroups import Cgroups, Unusable, open_cgroups
@@ -48,9 +49,15 @@ class LocalExecutor(Executor):
     name = "local"
 
     def __init__(
-        self, settings: Settings, walls: AnyWalls, workspaces: Workspaces, groups: Cgroups | None
+        self,
+        settings: Settings,
+        walls: AnyWalls,
+        workspaces: Workspaces,
+        groups: Cgroups | None,
+        packages: PackageInstaller,
     ) -> None:
         self._settings = settings
+        self._packages = packages
         self._walls = walls
         self._groups = groups
         self._workspaces = workspaces
@@ -80,6 +87,11 @@ class LocalExecutor(Executor):
         if self._isolation is None:
             raise SandboxUnavailable("The executor has not been opened.", "Use open_executor.")
         return self._isolation
+
+    @property
+    def packages(self) -> PackageInstaller:
+        """What knows its programs' packages, and installs more."""
+        return self._packages
 
     async def _start_zygote(self, warm: bool) -> Zygote:
         modules = self._settings.preimported_modules if warm else ()
@@ -205,7 +217,8 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
             find_interpreter, settings.interpreter, allow_network=settings.allow_network
         )
         await asyncio.to_thread(lay_out, workspaces)
-        executor = await _stand(settings, interpreter, workspaces, groups)
+        packages = await asyncio.to_thread(PackageInstaller.opened, settings, interpreter)
+        executor = await _stand(settings, interpreter, workspaces, groups, packages)
         try:
             yield executor
         finally:
@@ -213,7 +226,11 @@ async def open_local(settings: Settings) -> AsyncIterator[LocalExecutor]:
 
 
 async def _stand(
-    settings: Settings, interpreter: Interpreter, workspaces: Workspaces, groups: Cgroups | None
+    settings: Settings,
+    interpreter: Interpreter,
+    workspaces: Workspaces,
+    groups: Cgroups | None,
+    packages: PackageInstaller,
 ) -> LocalExecutor:
     """An executor behind the best walls there can be here, as far as the settings allow.
 
@@ -228,8 +245,9 @@ async def _stand(
             runs=workspaces.runs,
             as_root=os.geteuid() == 0,
             allow_network=settings.allow_network,
+            packages=packages.folder,
         )
-        return await _proven(LocalExecutor(settings, walls, workspaces, groups))
+        return await _proven(LocalExecutor(settings, walls, workspaces, groups, packages))
     except SandboxUnavailable:
         if settings.min_tier != "C":
             raise
@@ -239,13 +257,14 @@ async def _stand(
         runs=workspaces.runs,
         scratch=workspaces.scratch,
         allow_network=settings.allow_network,
+        packages=packages.folder,
     )
     workspaces.scratch.mkdir(mode=0o700)
     if os.geteuid() == 0:
         os.chown(workspaces.scratch, _NOBODY, _NOBODY)
         workspaces.folder.chmod(0o711)
     landlocked.require()
-    return await _proven(LocalExecutor(settings, landlocked, workspaces, groups))
+    return await _proven(LocalExecutor(settings, landlocked, workspaces, groups, packages))
 
 
 async def _proven(executor: LocalExecutor) -> LocalExecutor:
