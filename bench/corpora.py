@@ -123,10 +123,11 @@ def _programs(folder: Path, name: str) -> dict[str, str]:
         rows: Sequence[dict[str, str]] = [json.loads(line) for line in lines]
     if name in _TAKEN and _TAKEN[name] < len(rows):
         rows = random.Random(name).sample(rows, _TAKEN[name])
-    return {row["id"]: _complete(row["code"], name) for row in rows}
+    return {row["id"]: complete(row["code"], name) for row in rows}
 
 
-def _complete(code: str, name: str) -> str:
+def complete(code: str, name: str) -> str:
+    """A program of the corpus `name` with what its model had been told that there is."""
     wants_algebra = name == WRITTEN_BY_MODELS and ("Symbol" in code or "solve_it" in code)
     return _ALGEBRA + code if wants_algebra else code
 

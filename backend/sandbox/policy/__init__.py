@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from backend.errors import RequestError
 from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.sandbox.policy.findings import Finding, Surroundings
 from backend.sandbox.policy.imports import BLOCKED_IMPORTS, SAFE_PACKAGES
-from backend.sandbox.policy.python import check_tree
+from backend.sandbox.policy.packages import Imports, imports_of, installed_in
+from backend.sandbox.policy.python import judge_tree
 from backend.sandbox.policy.shell import check_shell
 from backend.types import Issue, Language
 
-__all__ = ["BLOCKED_IMPORTS", "SAFE_PACKAGES", "blocking", "check"]
+__all__ = [
+    "BLOCKED_IMPORTS",
+    "SAFE_PACKAGES",
+    "Imports",
+    "blocking",
+    "check",
+    "examine",
+    "imports_of",
+    "installed_in",
+]
 
 _COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "utf-8-sig", "u8", "ascii", "us-ascii"})
@@ -37,17 +48,48 @@ def check(
     *,
     allow_network: bool = False,
     known_modules: Collection[str] = (),
+    files: Collection[str] | None = None,
+    columns: Mapping[str, Collection[str]] | None = None,
+    installed: Collection[str] | None = None,
+    names: Collection[str] | None = None,
+    foresee: bool = False,
 ) -> list[Issue]:
     """What there is to say about a program before it runs, by line; nothing is executed.
+
+    What is not known of the program's surroundings (None) is not judged.
 
     Args:
         code: the whole program; any text at all is answered, never raised at.
         language: "python" is parsed, "bash" is searched for plain harm.
         allow_network: programs do have a network; then only raw sockets are refused.
         known_modules: import names that lie beside the program (uploaded ``.py`` files).
+        files: every name that lies in the working directory when the program starts.
+        columns: name of a file -> all columns of its table, or of all of its sheets.
+        installed: what can be imported beside the standard library; see ``installed_in``.
+        names: variables that the program finds defined; () when there are none.
+        foresee: what is certain to fail is an ``error``: a name that nothing defines, a file,
+            column or package that is not there, input(), a loop without end. Else it is advice.
 
     Returns:
         Issues of severity ``security`` (never run), ``error`` (blocking) or ``advice``.
+
+    Raises:
+        RequestError: `language` is neither "python" nor "bash".
+    """
+    around = Surroundings(
+        allow_network=allow_network,
+        known_modules=known_modules,
+        files=files,
+        columns=columns,
+        installed=installed,
+        names=names,
+        foresee=foresee,
+    )
+    return [found.issue for found in examine(code, language, around)]
+
+
+def examine(code: str, language: Language, around: Surroundings) -> list[Finding]:
+    """The same as ``check``, each issue with what mends it where that is certain.
 
     Raises:
         RequestError: `language` is neither "python" nor "bash".
@@ -57,12 +99,13 @@ def check(
             f"There is no language {language!r}.", "Use python or bash.", param="language"
         )
     if len(code) > MAX_CODE_CHARS:
-        return [_too_large(len(code))]
+        return [Finding(issue=_too_large(len(code)))]
     if "\0" in code:
-        return [_null_byte(code)]
+        return [Finding(issue=_null_byte(code))]
     if language == "bash":
-        return check_shell(code, allow_network=allow_network)
-    return _check_python(code, allow_network, known_modules)
+        found = check_shell(code, allow_network=around.allow_network)
+        return [Finding(issue=issue) for issue in found]
+    return _examine_python(code, around)
 
 
 def blocking(issues: Iterable[Issue]) -> list[Issue]:
@@ -70,12 +113,13 @@ def blocking(issues: Iterable[Issue]) -> list[Issue]:
     return [issue for issue in issues if issue.severity != "advice"]
 
 
-def _check_python(code: str, allow_network: bool, known_modules: Collection[str]) -> list[Issue]:
+def _examine_python(code: str, around: Surroundings) -> list[Finding]:
     parsed = _parse(code)
     if isinstance(parsed, Issue):
-        return [parsed]
-    issues = [] if (cookie := _foreign_encoding(code)) is None else [cookie]
-    return issues + check_tree(parsed, allow_network=allow_network, known_modules=known_modules)
+        return [Finding(issue=parsed)]
+    cookie = _foreign_encoding(code)
+    found = [] if cookie is None else [Finding(issue=cookie)]
+    return found + judge_tree(parsed, around)
 
 
 def _parse(code: str) -> ast.Module | Issue:

@@ -141,10 +141,9 @@ IMPORT_INSTEAD = {
     "igraph": "networkx", "igraph_python": "networkx", "ta": "pandas", "magic": "mimetypes",
 }  # fmt: skip
 
-NO_SUCH_PACKAGE = (
-    "Write what is needed in the program itself, or use the standard library, numpy, pandas, "
-    "scipy, sklearn, statsmodels, matplotlib, seaborn, sympy or networkx."
-)
+USUAL_PACKAGES = (
+    "numpy", "pandas", "scipy", "sklearn", "statsmodels", "matplotlib", "seaborn", "sympy", "networkx",
+)  # fmt: skip
 ABSENCE_ERRORS = words("ImportError ModuleNotFoundError OSError URLError Exception BaseException")
 
 

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import ast
-import difflib
 from collections.abc import Callable, Collection
 from typing import Final
 
 from backend.sandbox.policy import imports as packages
 from backend.sandbox.policy import tables
 from backend.sandbox.policy.bans import Ban
+from backend.sandbox.policy.columns import missing_columns
+from backend.sandbox.policy.findings import Finding, Mending, Surroundings, finding
 from backend.sandbox.policy.literals import folded
+from backend.sandbox.policy.loops import endless_loops
+from backend.sandbox.policy.missing import missing_package, misspelt_package, what_there_is
+from backend.sandbox.policy.paths import missing_files
+from backend.sandbox.policy.undefined import undefined_names
 from backend.sandbox.policy.walk import Imported, Program
-from backend.types import Issue, Severity
+from backend.types import Severity
 
 MAX_ISSUES = 40
 """More findings than that help nobody who has to rewrite the program."""
 
 
-def check_tree(
-    tree: ast.Module, *, allow_network: bool, known_modules: Collection[str]
-) -> list[Issue]:
+def judge_tree(tree: ast.Module, around: Surroundings) -> list[Finding]:
     """The findings about a parsed program, by line; see `backend.sandbox.policy.check`."""
-    return _Findings(Program(tree), allow_network, known_modules).judge()
+    return _Findings(Program(tree), around).judge()
 
 
 class _Findings:
-    def __init__(
-        self, program: Program, allow_network: bool, known_modules: Collection[str]
-    ) -> None:
+    def __init__(self, program: Program, around: Surroundings) -> None:
         self._program = program
-        self._allow_network = allow_network
-        self._known_modules = known_modules
-        self._found: dict[tuple[str, str, int], Issue] = {}
+        self._around = around
+        self._found: dict[tuple[str, str, int], Finding] = {}
 
-    def judge(self) -> list[Issue]:
+    def judge(self) -> list[Finding]:
+        self._judge_all()
+        found: list[Finding] = []
+        for look in (missing_files, undefined_names, missing_columns, endless_loops):
+            found += look(self._program, self._around)
+        lost = {each.issue.line for each in found if each.issue.kind == "missing_file"}
+        found += [each for each in self._found.values() if not _is_said_better(each, lost)]
+        # What keeps a program from running is not cut off by advice.
+        found.sort(key=lambda each: each.issue.severity == "advice")
+        return sorted(found[:MAX_ISSUES], key=lambda each: each.issue.line or 0)
+
+    def _judge_all(self) -> None:
         program = self._program
         for imported in program.imports:
             self._judge_import(imported)
@@ -50,9 +61,7 @@ class _Findings:
             if id(text) not in program.harmless:
                 self._judge_text(text)
         for call, name in program.calls:
-            _CALL_RULES[name](self, call, name)
-        by_line = sorted(self._found.values(), key=lambda issue: issue.line or 0)
-        return by_line[:MAX_ISSUES]
+            _CALL_RULES.get(name, _Findings._judge_files)(self, call, name)
 
     # --- imports -----------------------------------------------------------------------------
 
@@ -71,8 +80,15 @@ class _Findings:
                 return
         if member is not None:
             self._judge_member(module, member, line)
-        if reached[0] not in packages.SAFE_PACKAGES and reached[0] not in self._known_modules:
-            self._unknown_import(reached[0], line)
+        if not self._is_known(reached[0]):
+            self._unknown_import(imported)
+        elif (found := missing_package(imported, self._program, self._around)) is not None:
+            self._found.setdefault((found.issue.kind, found.issue.message, line), found)
+
+    def _is_known(self, top: str) -> bool:
+        """A package that is commonly used, one that is installed, or a file beside the program."""
+        known = top in packages.SAFE_PACKAGES or top in self._around.known_modules
+        return known or top in (self._around.installed or ())
 
     def _judge_member(self, module: str, member: str, line: int) -> None:
         if member == "*" and module in ("os", "sys"):
@@ -81,26 +97,25 @@ class _Findings:
         elif ban := self._ban_in(module, member) or tables.BANNED_ATTRIBUTES.get(member):
             self._refuse("blocked_call", f"{module}.{member}", ban, line)
 
-    def _unknown_import(self, top: str, line: int) -> None:
-        plain = top.lower()
-        nearest = difflib.get_close_matches(plain, packages.SAFE_PACKAGES, n=3, cutoff=0.75)
-        if plain in packages.IMPORT_INSTEAD:
-            instead = f"Import {packages.IMPORT_INSTEAD[plain]} instead."
-        elif nearest:
-            instead = f"Did you mean {' or '.join(nearest)}?"
-        else:
-            instead = packages.NO_SUCH_PACKAGE
+    def _unknown_import(self, imported: Imported) -> None:
+        top = imported.module.partition(".")[0]
+        instead, edit = misspelt_package(imported, self._around)
         what = f"{top} is not among the packages that programs can import here."
-        guarded = self._program.guarded(line)
-        self._add("unknown_import", what, instead, line, "advice" if guarded else "error")
+        severity: Severity = "advice" if self._program.guarded(imported.line) else "error"
+        instead = instead or what_there_is(self._around.installed)
+        self._add("unknown_import", what, instead, imported.line, severity, edit)
 
     # --- names, attributes, texts ------------------------------------------------------------
 
     def _judge_name(self, node: ast.Name) -> None:
         ban = tables.BANNED_NAMES[node.id]
         kind = "escape" if ban is tables.ESCAPE else "blocked_call"
-        kind = "input" if ban.severity == "advice" else kind
-        self._refuse(kind, node.id, ban, node.lineno)
+        if ban.severity == "advice":
+            certain = self._around.foresee and id(node) in self._program.certain
+            severity: Severity = "error" if certain else "advice"
+            self._add_ban("input", node.id, ban, node.lineno, severity)
+        else:
+            self._refuse(kind, node.id, ban, node.lineno)
 
     def _judge_attribute(self, node: ast.Attribute) -> None:
         name, base = node.attr, node.value
@@ -222,7 +237,7 @@ class _Findings:
 
     def _refuse(self, kind: str, subject: str, ban: Ban, line: int) -> None:
         """Add a finding, unless it is about a network that there is; mild where it is caught."""
-        if ban.network and self._allow_network:
+        if ban.network and self._around.allow_network:
             return
         mild = ban.severity == "error" and self._program.guarded(line)
         self._add_ban(kind, subject, ban, line, "advice" if mild else ban.severity)
@@ -231,10 +246,22 @@ class _Findings:
         self._add(kind, f"{subject} {ban.why}.", ban.instead, line, severity)
 
     def _add(
-        self, kind: str, what: str, instead: str, line: int, severity: Severity = "error"
+        self,
+        kind: str,
+        what: str,
+        instead: str,
+        line: int,
+        severity: Severity = "error",
+        mending: Mending | None = None,
     ) -> None:
-        issue = Issue(kind=kind, message=f"{what} {instead}", line=line, severity=severity)
-        self._found.setdefault((kind, what, line), issue)
+        found = finding(kind, f"{what} {instead}", line, severity=severity, mending=mending)
+        self._found.setdefault((kind, what, line), found)
+
+
+def _is_said_better(found: Finding, lost: Collection[int | None]) -> bool:
+    """That a path lies outside, where it is said which file was meant."""
+    issue = found.issue
+    return issue.kind == "path" and issue.severity == "advice" and issue.line in lost
 
 
 def _is_class(node: ast.expr) -> bool:
@@ -263,7 +290,6 @@ def _opens_to_write(node: ast.Call) -> bool:
 
 
 _CALL_RULES: Final[dict[str, Callable[[_Findings, ast.Call, str], None]]] = {
-    **dict.fromkeys(tables.FILE_CALLS | tables.ADDRESS_CALLS, _Findings._judge_files),
     **dict.fromkeys(tables.DOWNLOADS, _Findings._judge_download),
     **dict.fromkeys(tables.GETATTR_CALLS, _Findings._judge_getattr),
     **dict.fromkeys(tables.GETTER_CALLS, _Findings._judge_getter),

@@ -161,6 +161,20 @@ DOWNLOADS = words("""
     fetch_covtype fetch_lfw_people fetch_kddcup99 fetch_rcv1 get_rdataset
     """)
 
+# Calls that read the file which their first argument names.
+READING_CALLS = words("""
+    open read_csv read_table read_excel read_json read_parquet read_feather read_html read_xml
+    read_fwf read_hdf read_sas read_stata read_spss read_orc imread load loadtxt genfromtxt
+    fromfile load_workbook ExcelFile Document Presentation PdfReader
+    """)
+READERS = words("""
+    pandas numpy polars matplotlib PIL cv2 skimage imageio openpyxl docx pptx pypdf PyPDF2
+    pdfplumber io gzip bz2 lzma codecs
+    """)
+"""Packages whose calls these are; in any other they may mean something else."""
+USUAL_ALIASES = {"pd": "pandas", "np": "numpy", "plt": "matplotlib.pyplot"}
+ENDLESS_CALLS = frozenset({"count", "cycle", "repeat"})
+
 ADDRESSES = ("http://", "https://", "ftp://", "s3://", "gs://")
 GETATTR_CALLS = frozenset({"getattr", "setattr", "delattr", "__getattribute__"})
 GETTER_CALLS = frozenset({"attrgetter", "methodcaller"})
@@ -176,7 +190,7 @@ SCREEN_BACKENDS = words("""
     tkcairo qtcairo wx ipympl notebook
     """)
 WATCHED_CALLS = (
-    FILE_CALLS | ADDRESS_CALLS | DOWNLOADS | GETATTR_CALLS | GETTER_CALLS | LOAD_CALLS
+    FILE_CALLS | READING_CALLS | ADDRESS_CALLS | DOWNLOADS | GETATTR_CALLS | GETTER_CALLS | LOAD_CALLS
     | CODE_TYPES | QUERY_CALLS | BACKEND_CALLS
 )  # fmt: skip
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from backend.sandbox.policy import tables
 from backend.sandbox.policy.bans import words
 from backend.sandbox.policy.imports import ABSENCE_ERRORS
 from backend.sandbox.policy.literals import folded
+from backend.sandbox.policy.reach import certain_nodes
 
 _LEAF_FIELDS = words(
     "ctx op ops id attr n s kind type_comment name asname names level module lineno"
@@ -64,6 +66,7 @@ class Imported:
 
     module: str
     line: int
+    node: ast.Import | ast.ImportFrom
     member: str | None = None
     level: int = 0
 
@@ -79,11 +82,18 @@ class Program:
         self.calls: list[tuple[ast.Call, str]] = []
         self.lookups: list[ast.Subscript] = []
         self.texts: list[ast.Constant] = []
+        self.loops: list[ast.While | ast.For] = []
+        """Those that could be without end."""
+        self.loaded: set[str] = set()
+        """Names that are used anywhere."""
+        self.bound: dict[str, int] = {}
+        """Name -> how often it is given a meaning, anywhere."""
+        self.tree = tree
         self.harmless: set[int] = set()
         """``id()`` of nodes whose use is known to be harmless."""
         self._paths: dict[str, str] = {}
         self._values: dict[str, ast.expr] = {}
-        self._named_texts: dict[str, str] = {}
+        self._named_texts: dict[str, ast.Constant] = {}
         self._guarded: list[tuple[int, int]] = []
         self._pending: list[tuple[ast.AST, Scope]] = []
         self._walk(tree)
@@ -110,16 +120,33 @@ class Program:
             root = self._paths.get(node.id, "")
             if not root and node.id in self._values and depth < 8:
                 root = self.path(self._values[node.id], depth + 1)
-            parts.append(root or node.id)
+            parts.append(root or self._usual_path(node.id))
         return ".".join(reversed(parts))
+
+    def _usual_path(self, name: str) -> str:
+        """What a name that nothing defines is usually short for."""
+        return name if name in self.bound else tables.USUAL_ALIASES.get(name, name)
 
     def text(self, node: ast.expr) -> str | None:
         """A literal text, also one that a name stands for or that ``Path()`` and friends wrap."""
+        literal = self.literal(node)
+        return None if literal is None else folded(literal)
+
+    def literal(self, node: ast.expr) -> ast.expr | None:
+        """The expression that gives the text which `text` finds, where there is one."""
         if isinstance(node, ast.Call) and len(node.args) == 1:
             node = node.args[0]
-        if isinstance(node, ast.Name):
-            return self._named_texts.get(node.id)
-        return folded(node)
+        return self._named_texts.get(node.id) if isinstance(node, ast.Name) else node
+
+    @cached_property
+    def certain(self) -> set[int]:
+        """``id()`` of the nodes that every run comes to; see `certain_nodes`."""
+        return certain_nodes(self.tree)
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """Names of modules and of what is imported from them: ``pandas``, ``os.path.join``."""
+        return frozenset(self._paths.values())
 
     # --- the walk ----------------------------------------------------------------------------
 
@@ -144,23 +171,37 @@ class Program:
             top = alias.name.partition(".")[0]
             self._paths[alias.asname or top] = alias.name if alias.asname else top
             scope.always.add(alias.asname or top)
-            self.imports.append(Imported(module=alias.name, line=node.lineno))
+            self._bind(alias.asname or top)
+            self.imports.append(Imported(module=alias.name, line=node.lineno, node=node))
 
     def _on_import_from(self, node: ast.ImportFrom, scope: Scope) -> None:
         module = node.module or ""
         for alias in node.names:
             self._paths[alias.asname or alias.name] = f"{module}.{alias.name}"
             scope.always.add(alias.asname or alias.name)
+            self._bind(alias.asname or alias.name)
             if alias.name == "*" and module == "re":
                 scope.always.add("compile")
             self.imports.append(
-                Imported(module=module, line=node.lineno, member=alias.name, level=node.level)
+                Imported(
+                    module=module,
+                    line=node.lineno,
+                    node=node,
+                    member=alias.name,
+                    level=node.level,
+                )
             )
 
     def _on_name(self, node: ast.Name, scope: Scope) -> None:
-        if node.id not in tables.BANNED_NAMES:
+        name = node.id
+        is_load = node.ctx.__class__ is ast.Load
+        if is_load:
+            self.loaded.add(name)
+        else:
+            self.bound[name] = self.bound.get(name, 0) + 1
+        if name not in tables.BANNED_NAMES:
             return
-        if node.ctx.__class__ is ast.Load:
+        if is_load:
             self.names.append((node, scope))
         else:
             line = scope.assigned.get(node.id, node.lineno)
@@ -210,7 +251,7 @@ class Program:
         if isinstance(value, ast.Name | ast.Attribute):
             self._values.setdefault(target.id, value)
         elif isinstance(value, ast.Constant) and isinstance(value.value, str):
-            self._named_texts.setdefault(target.id, value.value)
+            self._named_texts.setdefault(target.id, value)
 
     def _enter(self, node: Any, scope: Scope) -> Scope:
         """A definition: what it evaluates outside stays outside, the rest is its own scope."""
@@ -222,12 +263,34 @@ class Program:
             outside = [*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)]
         if not isinstance(node, ast.Lambda):
             scope.always.add(node.name)
+            self._bind(node.name)
             outside += node.decorator_list
+            for parameter in getattr(node, "type_params", ()):
+                self._bind(parameter.name)
         self._pending.extend((child, scope) for child in outside)
         return Scope(scope)
 
     def _on_argument(self, node: ast.arg, scope: Scope) -> None:
         scope.always.add(node.arg)
+        self._bind(node.arg)
+
+    def _on_naming(self, node: Any, scope: Scope) -> None:
+        """``except E as name``, ``case [*name]`` and the like, and ``type name = ...``."""
+        name = getattr(node, "name", None) or getattr(node, "rest", None)
+        if name is not None:
+            self._bind(getattr(name, "id", name))
+
+    def _bind(self, name: str) -> None:
+        self.bound[name] = self.bound.get(name, 0) + 1
+
+    def _on_while(self, node: ast.While, scope: Scope) -> None:
+        self.loops.append(node)
+
+    def _on_for(self, node: ast.For, scope: Scope) -> None:
+        if isinstance(node.iter, ast.Call):
+            called: Any = node.iter.func
+            if getattr(called, "attr", getattr(called, "id", "")) in tables.ENDLESS_CALLS:
+                self.loops.append(node)
 
     def _on_try(self, node: ast.Try, scope: Scope) -> None:
         if any(map(_catches_absence, node.handlers)):
@@ -268,4 +331,12 @@ _COLLECTORS: Final[dict[type[ast.AST], _Collector]] = {
     ast.arg: Program._on_argument,
     ast.Try: Program._on_try,
     ast.If: Program._on_if,
+    ast.While: Program._on_while,
+    ast.For: Program._on_for,
+    ast.ExceptHandler: Program._on_naming,
+    ast.MatchAs: Program._on_naming,
+    ast.MatchStar: Program._on_naming,
+    ast.MatchMapping: Program._on_naming,
 }
+if hasattr(ast, "TypeAlias"):  # from Python 3.12 on
+    _COLLECTORS[ast.TypeAlias] = Program._on_naming

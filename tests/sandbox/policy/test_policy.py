@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 import warnings
 from pathlib import Path
@@ -468,9 +469,20 @@ def test_bash_without_network_is_told_so() -> None:
 
 @pytest.mark.corpora
 def test_benign_programs_are_hardly_ever_stopped(corpora: Path) -> None:
-    counts = [bench.measure(corpora / f"{name}.jsonl") for name in bench.BENIGN]
-    stopped = sum(len(c.stopped) for c in counts)
-    assert stopped <= 0.005 * sum(c.programs for c in counts)
+    counts = [bench.measure(corpora / f"{name}.jsonl", run=True) for name in bench.BENIGN]
+    false = sum(len(c.false_alarms) for c in counts)
+    assert false <= 0.005 * sum(c.programs for c in counts)
+
+
+@pytest.mark.corpora
+def test_without_surroundings_next_to_nothing_benign_is_stopped(corpora: Path) -> None:
+    stopped, programs = 0, 0
+    for name in bench.BENIGN:
+        for line in (corpora / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+            against = blocking(json.loads(line)["code"])
+            stopped += bool(against) and "syntax" not in against
+            programs += 1
+    assert stopped <= 0.005 * programs
 
 
 @pytest.mark.corpora

@@ -1,0 +1,149 @@
+"""Packages by import name: which there are, which take another's place, how to install them."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.sandbox.policy.bans import words
+from backend.sandbox.policy.imports import SAFE_PACKAGES
+
+_WITH_SUBMODULES = words("""
+    sklearn scipy matplotlib statsmodels pandas numpy mpl_toolkits seaborn sympy networkx skimage
+    openpyxl plotly bs4
+    """)
+"""Packages whose direct submodules are known as well, because they are often misspelt."""
+_MAX_ENTRIES: Final = 20_000
+
+DISTRIBUTIONS: Final = {
+    "PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn",
+    "skimage": "scikit-image", "bs4": "beautifulsoup4", "docx": "python-docx",
+    "pptx": "python-pptx", "yaml": "PyYAML", "dateutil": "python-dateutil", "fitz": "PyMuPDF",
+    "odf": "odfpy", "Levenshtein": "python-Levenshtein", "attr": "attrs",
+    "mpl_toolkits": "matplotlib", "pylab": "matplotlib", "jwt": "PyJWT", "dotenv": "python-dotenv",
+    "serial": "pyserial", "Crypto": "pycryptodome", "OpenSSL": "pyOpenSSL", "magic": "python-magic",
+    "usb": "pyusb", "MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "git": "GitPython",
+    "community": "python-louvain", "Bio": "biopython", "nacl": "PyNaCl", "faiss": "faiss-cpu",
+    "umap": "umap-learn", "imblearn": "imbalanced-learn", "wx": "wxPython", "gi": "PyGObject",
+    "pkg_resources": "setuptools", "tables": "tables", "netCDF4": "netCDF4", "faker": "Faker",
+    "igraph": "igraph", "sentence_transformers": "sentence-transformers", "unidecode": "Unidecode",
+    "jose": "python-jose", "markdown": "Markdown", "prophet": "prophet", "talib": "TA-Lib",
+    "google": "google-api-python-client", "win32com": "pywin32", "win32api": "pywin32",
+    "more_itertools": "more-itertools", "charset_normalizer": "charset-normalizer",
+    "typing_extensions": "typing-extensions", "fontTools": "fonttools",
+}  # fmt: skip
+"""Import name -> what to install, where the two differ by more than nothing."""
+
+_IN_PLACE_OF: Final = {
+    "polars": "pandas", "duckdb": "pandas", "dask": "pandas", "modin": "pandas", "vaex": "pandas",
+    "fastparquet": "pyarrow pandas", "xarray": "numpy pandas", "geopandas": "pandas",
+    "plotly": "matplotlib", "altair": "matplotlib", "bokeh": "matplotlib", "seaborn": "matplotlib",
+    "folium": "matplotlib", "wordcloud": "matplotlib", "squarify": "matplotlib",
+    "graphviz": "networkx matplotlib",
+    "tensorflow": "sklearn numpy", "keras": "sklearn numpy", "torch": "sklearn numpy",
+    "torchvision": "sklearn PIL", "jax": "numpy", "cupy": "numpy", "numba": "numpy",
+    "xgboost": "sklearn", "lightgbm": "sklearn", "catboost": "sklearn",
+    "prophet": "statsmodels", "pmdarima": "statsmodels", "arch": "statsmodels",
+    "lifelines": "statsmodels scipy", "cvxpy": "scipy", "pulp": "scipy",
+    "numpy_financial": "numpy", "cv2": "skimage PIL", "skimage": "PIL scipy", "imageio": "PIL",
+    "tifffile": "PIL", "nltk": "re", "spacy": "re", "textblob": "re", "gensim": "sklearn",
+    "jieba": "re", "rapidfuzz": "difflib", "Levenshtein": "difflib", "fitz": "pypdf",
+    "PyPDF2": "pypdf", "pdfplumber": "pypdf", "pyxlsb": "openpyxl", "xlsxwriter": "openpyxl",
+    "xlrd": "openpyxl", "orjson": "json", "simplejson": "json", "toml": "tomllib", "tomli": "tomllib",
+    "pendulum": "datetime", "arrow": "datetime", "pytz": "zoneinfo", "regex": "re",
+    "tabulate": "pandas", "prettytable": "pandas", "rich": "pprint", "lxml": "xml",
+    "statsmodels": "scipy", "sklearn": "scipy numpy", "sympy": "fractions math", "bs4": "html",
+    "tables": "h5py", "netCDF4": "xarray h5py", "sqlalchemy": "sqlite3", "mpmath": "decimal",
+    "faker": "random", "pydantic": "dataclasses", "attr": "dataclasses", "chardet": "charset_normalizer",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imports:
+    """The packages that a program imports, by their top names, sorted."""
+
+    third_party: tuple[str, ...]
+    """Import names that are not the standard library's."""
+    standard: tuple[str, ...]
+    distributions: tuple[str, ...]
+    """What to install for `third_party`, in the same order: ``pillow`` for ``PIL``."""
+
+
+def imports_of(code: str) -> Imports:
+    """The packages that a Python program imports; none if it is no Python.
+
+    Relative imports and ``__future__`` are left out.
+    """
+    tops: set[str] = set()
+    if len(code) <= MAX_CODE_CHARS:
+        with quiet_compiler():
+            try:
+                tree = ast.parse(code)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                tree = ast.Module(body=[], type_ignores=[])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                tops |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                tops.add(node.module.partition(".")[0])
+    tops.discard("__future__")
+    third_party = tuple(sorted(tops - sys.stdlib_module_names))
+    return Imports(
+        third_party=third_party,
+        standard=tuple(sorted(tops & sys.stdlib_module_names)),
+        distributions=tuple(DISTRIBUTIONS.get(name, name) for name in third_party),
+    )
+
+
+def installed_in(folders: Iterable[str]) -> frozenset[str]:
+    """What can be imported from folders of packages, by listing them; nothing is imported.
+
+    Top names, and for some large packages their submodules as dotted names (``sklearn.ensemble``).
+    """
+    found: set[str] = set()
+    for folder in folders:
+        for name in _modules_in(folder):
+            found.add(name)
+            if name in _WITH_SUBMODULES:
+                found |= {f"{name}.{each}" for each in _modules_in(os.path.join(folder, name))}
+    return frozenset(found)
+
+
+def _modules_in(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            for _, entry in zip(range(_MAX_ENTRIES), entries, strict=False):
+                name, dot, suffix = entry.name.partition(".")
+                is_module = suffix == "py" or suffix.endswith((".so", ".pyd")) or suffix == "so"
+                if name.isidentifier() and (is_module if dot else entry.is_dir()):
+                    yield name
+    except OSError:
+        return
+
+
+def is_installed(top: str, installed: Collection[str]) -> bool:
+    """Whether a top name can be imported, the standard library included."""
+    return top in installed or top in sys.stdlib_module_names
+
+
+def alternatives(top: str, installed: Collection[str]) -> list[str]:
+    """Packages that are there and can do the work of one that is not."""
+    return [name for name in _IN_PLACE_OF.get(top, "").split() if is_installed(name, installed)]
+
+
+def importable(installed: Collection[str]) -> frozenset[str]:
+    """Top names that programs may import and that are there."""
+    return frozenset(name for name in SAFE_PACKAGES if is_installed(name, installed))
+
+
+def submodules(top: str, installed: Collection[str]) -> frozenset[str]:
+    """The known submodules of a package; none where they are not known."""
+    if top not in _WITH_SUBMODULES:
+        return frozenset()
+    start = f"{top}."
+    return frozenset(name[len(start) :] for name in installed if name.startswith(start))
