@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who answers; auto lets the router choose.",
 )
+@click.option("--no-cache", is_flag=True, help="Ask anew, even if the same was answered before.")
 @click.option("-m", "--model", metavar="MODEL", help="provider:model, or a name of Ollama's.")
 @output_options
 @quiet_option
@@ -49,6 +50,7 @@ def command(
     more_files: tuple[str, ...],
     files: tuple[str, ...],
     agent: AgentType,
+    no_cache: bool,
     model: str | None,
     folder: Path | None,
     overwrite: bool,
@@ -76,6 +78,7 @@ def command(
         agent_type=agent,
         files=place_files([*files, *more_files], settings),
         model=None if model is None or names_provider(model) else model,
+        use_cache=settings.cache and not no_cache,
     )
     answer, written = run_async(_answer(settings, request, target, quiet=quiet or as_json))
     if as_json:

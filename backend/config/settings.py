@@ -29,7 +29,9 @@ from pydantic_settings import (
 
 from backend.config.install_list import read_install_list
 from backend.config.names import refuse_unknown
+from backend.config.stages import StageOptions, parse_stages
 from backend.errors import SettingsError
+from backend.types import Stage
 
 
 def _without_unit(*units: str) -> BeforeValidator:
@@ -51,6 +53,11 @@ def _provider_and_model(value: str) -> str:
     provider, colon, model = value.partition(":")
     if not (colon and provider.strip() and model.strip()):
         raise ValueError("write it as provider:model, for instance ollama:qwen3:8b")
+    return value
+
+
+def _stage_list(value: str) -> str:
+    parse_stages(value)
     return value
 
 
@@ -183,6 +190,10 @@ class Settings(BaseSettings):
     """Tokens one reply may have."""
     temperature: float = Field(0.1, alias="PYTHON_CODER_TEMPERATURE", ge=0, le=2)
     """Low, because code should be the same twice."""
+    stages: Annotated[str, AfterValidator(_stage_list)] = Field("", alias="PYTHON_CODER_STAGES")
+    """A stage's own model and options: ``review model=ollama:qwen3:4b temperature=0; repair
+    temperature=0.4``. Options: ``model temperature top_p max_tokens seed``; they beat what a
+    request asks for, and that beats the settings for all stages."""
     keep_alive: str = Field("30m", alias="PYTHON_CODER_KEEP_ALIVE", pattern=r"^(-1|\d+[smh]?)$")
     """How long Ollama keeps the model loaded; a cold load can take minutes."""
     model_timeout_s: Seconds = Field(300, alias="PYTHON_CODER_MODEL_TIMEOUT", gt=0, le=86_400)
@@ -191,6 +202,15 @@ class Settings(BaseSettings):
     """Seconds to reach the model server."""
 
     # --- agents
+    max_calls: int = Field(60, alias="PYTHON_CODER_MAX_CALLS", ge=0, le=100_000)
+    """Model calls of one request, all its steps and second attempts together; 0: no limit."""
+    max_total_tokens: int = Field(
+        400_000, alias="PYTHON_CODER_MAX_TOTAL_TOKENS", ge=0, le=1_000_000_000
+    )
+    """Tokens of one request, prompts and replies together; 0: no limit."""
+    max_seconds: Seconds = Field(1800, alias="PYTHON_CODER_MAX_SECONDS", ge=0, le=604_800)
+    """Seconds from a request's begin after which no model is asked any more, and a call under way
+    is ended; 0: no limit."""
     max_steps: int = Field(5, alias="PYTHON_CODER_MAX_STEPS", ge=1, le=50)
     """Actions of one ReAct request; then the answer is made from what is known."""
     max_plans: int = Field(3, alias="PYTHON_CODER_MAX_PLANS", ge=1, le=10)
@@ -209,6 +229,8 @@ class Settings(BaseSettings):
     """Address the server binds."""
     port: int = Field(8000, alias="PYTHON_CODER_PORT", ge=0, le=65_535)
     """Port the server binds; 0 lets the system choose."""
+    cache: bool = Field(True, alias="PYTHON_CODER_CACHE")
+    """Answer an identical request from what is kept of the first; not where a chat client asks."""
     public_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, alias="PUBLIC_BASE_URL"
     )
@@ -230,6 +252,11 @@ class Settings(BaseSettings):
         """The names in ``preimport``; the word ``none`` stands for none."""
         names = (name.strip() for name in self.preimport.split(","))
         return tuple(name for name in names if name and name != "none")
+
+    @property
+    def stage_options(self) -> dict[Stage, StageOptions]:
+        """``stages``, read."""
+        return parse_stages(self.stages)
 
     @property
     def ollama_url(self) -> str:

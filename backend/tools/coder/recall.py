@@ -26,7 +26,7 @@ _IRRELEVANT = frozenset(
         *("public_base_url", "stream_keep_alive_s", "pool_size", "preimport", "max_sessions"),
         *("session_idle_s", "max_parallel_runs", "keep_alive", "connect_timeout_s"),
         *("model_timeout_s", "ollama_host", "openai_api_key", "max_question_chars"),
-        *("max_file_size_mb", "model"),
+        *("max_file_size_mb", "model", "cache"),
     }
 )
 """Settings that do not change what comes of a request. All others do, those to come as well: a
@@ -48,6 +48,9 @@ class Identity:
 
     key: str
     files: Mapping[str, FileMark]
+    script: str
+    """Of a scripted model, the digest of its file; else ''. It does not count for going on with
+    what was interrupted, whose replies so far are known; it does for giving a result again."""
 
 
 async def identify(
@@ -72,7 +75,7 @@ async def identify(
         key = request_key(
             kind=kind,
             request=request,
-            model=model_identity(model, settings),
+            model=f"{model.provider}:{model.name}",
             templates=templates_digest(),
             settings=relevant_settings(settings),
             background=background,
@@ -80,7 +83,8 @@ async def identify(
             files=marks,
             options=options,
         )
-        return Identity(key=key, files=marks)
+        script = _script_digest(settings) if model.provider == "scripted" else ""
+        return Identity(key=key, files=marks, script=script)
 
     return await asyncio.to_thread(work)
 
@@ -120,7 +124,7 @@ def request_key(
     Args:
         kind: who serves it.
         request: the question.
-        model: ``model_identity`` of the model that is asked.
+        model: provider and name of the model that is asked.
         templates: ``templates_digest``.
         settings: ``relevant_settings``.
         background: what else the caller told.
@@ -152,15 +156,12 @@ def relevant_settings(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude=set(_IRRELEVANT))
 
 
-def model_identity(model: LanguageModel, settings: Settings) -> str:
-    """What tells a model from every other one; of a scripted one, what its file holds."""
-    if model.provider != "scripted":
-        return f"{model.provider}:{model.name}"
+def _script_digest(settings: Settings) -> str:
     try:
         content = Path(settings.model.partition(":")[2]).expanduser().read_bytes()
     except OSError:
         content = b""  # it was there when it was opened; its words are in memory
-    return f"scripted:{hashlib.sha256(content).hexdigest()}"
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -172,10 +173,12 @@ def templates_digest() -> str:
     return digest.hexdigest()
 
 
-async def recall(runs: RunStore, blobs: BlobStore, *, owner: str, key: str) -> Run | None:
+async def recall(
+    runs: RunStore, blobs: BlobStore, identity: Identity, *, owner: str
+) -> Run | None:
     """The newest success of an identical request, if every file that it made is still kept."""
-    run = await runs.find_completed(owner=owner, key=key)
-    if run is None or run.result is None:
+    run = await runs.find_completed(owner=owner, key=identity.key)
+    if run is None or run.result is None or run.spec.get("script", "") != identity.script:
         return None
     made = _artifacts(run.result)
     try:
@@ -202,11 +205,15 @@ def _columns(facts: Any) -> list[str]:
     if not isinstance(facts, Mapping):
         return []
     own = facts.get("columns")
-    named = own if isinstance(own, list) else []
-    names = [
-        column["name"]
-        for column in named
-        if isinstance(column, Mapping) and isinstance(column.get("name"), str)
+    described = [
+        column.get("name") if isinstance(column, Mapping) else None
+        for column in (own if isinstance(own, list) else [])
     ]
-    below = [value for key, value in facts.items() if key != "columns"]
-    return [*names, *(name for value in below for name in _columns(value))]
+    # Of a table with very many columns, some are told by name only.
+    named = facts.get("column_names")
+    names = [*described, *(named if isinstance(named, list) else [])]
+    below = [value for key, value in facts.items() if key not in ("columns", "column_names")]
+    return [
+        *(name for name in names if isinstance(name, str)),
+        *(name for value in below for name in _columns(value)),
+    ]

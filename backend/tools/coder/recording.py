@@ -98,7 +98,7 @@ class Recorder:
             options=entry.options,
         )
         if entry.recall:
-            known = await recall(self.runs, self._blobs, owner=entry.owner, key=identity.key)
+            known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
             if known is not None and known.result is not None:
                 return _recalled(known.id, known.result, time.monotonic() - started)
         job = await self._resume(entry, identity.key) if entry.resume else None
@@ -111,6 +111,7 @@ class Recorder:
                 model=entry.model.name,
                 spec={
                     "background": entry.background,
+                    "script": identity.script,
                     "files": {name: dict(mark) for name, mark in identity.files.items()},
                     "options": dict(entry.options),
                 },

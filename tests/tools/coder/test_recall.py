@@ -99,11 +99,16 @@ async def test_files_are_known_by_what_is_in_them(tmp_path: Path) -> None:
 async def test_a_scripted_model_is_known_by_its_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keys = []
+    found = []
     for place, lines in (("a", [ASSESS]), ("b", [ASSESS]), ("c", [ASSESS, ASSESS])):
         use_script(monkeypatch, tmp_path / f"{place}.jsonl", *lines)
-        keys.append((await key_of(load_settings())).key)
-    assert keys[0] == keys[1] != keys[2]
+        found.append(await key_of(load_settings()))
+    assert len({identity.key for identity in found}) == 1, "a crash is gone on from"
+    assert found[0].script == found[1].script != found[2].script
+
+
+def known(key: str, script: str = "") -> Identity:
+    return Identity(key=key, files={}, script=script)
 
 
 @pytest.fixture
@@ -121,13 +126,14 @@ async def test_a_result_is_recalled_while_its_files_are_kept(
     for key, result in (("task", use), ("ask", {"success": True, "python_coder_results": [use]})):
         run_id = await runs.begin(owner="me", kind="task", key=key, request="Q", model="m")
         await runs.finish(run_id, result, owner="me")
-        found = await recall(runs, blobs, owner="me", key=key)
+        found = await recall(runs, blobs, known(key), owner="me")
         assert found is not None
         assert found.result == result
-    assert await recall(runs, blobs, owner="you", key="task") is None
+    assert await recall(runs, blobs, known("task"), owner="you") is None
+    assert await recall(runs, blobs, known("task", "another"), owner="me") is None
     await blobs.delete(digest)
-    assert await recall(runs, blobs, owner="me", key="task") is None
-    assert await recall(runs, blobs, owner="me", key="ask") is None
+    assert await recall(runs, blobs, known("task"), owner="me") is None
+    assert await recall(runs, blobs, known("ask"), owner="me") is None
 
 
 def test_columns_of_tables_sheets_and_what_has_none() -> None:
@@ -137,5 +143,10 @@ def test_columns_of_tables_sheets_and_what_has_none() -> None:
         {"name": "b.xlsx", "sheets": [{"name": "s", "columns": table}, {"columns": table[:1]}]},
         {"name": "c.txt", "preview": ["x"]},
         {"name": "d.json", "columns": 3},
+        {"name": "wide.csv", "columns": table[:1], "column_names": ["x", "y", "z"]},
     ]
-    assert columns_of(facts) == {"a.csv": ["x", "y"], "b.xlsx": ["x", "y"]}
+    assert columns_of(facts) == {
+        "a.csv": ["x", "y"],
+        "b.xlsx": ["x", "y"],
+        "wide.csv": ["x", "y", "z"],
+    }
