@@ -143,3 +143,24 @@ class BudgetExceeded(PythonCoderError):
 
     error_kind = "budget"
     http_status = 429
+    calls: tuple[ModelCall, ...] = ()
+    """What the call that was ended, or the step it belonged to, used up all the same."""
+
+    def __init__(
+        self,
+        what: str,
+        remedy: str = "",
+        *,
+        budget: str = "",
+        value: float = 0,
+        limit: float = 0,
+        setting: str = "",
+    ) -> None:
+        super().__init__(what, remedy)
+        self.budget = budget
+        """``calls``, ``tokens`` or ``seconds``."""
+        self.value = value
+        """How much of it was used."""
+        self.limit = limit
+        self.setting = setting
+        """The variable that allows more."""

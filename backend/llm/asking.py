@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from backend.errors import BadReply
-from backend.llm.models import LanguageModel
+from backend.errors import BadReply, BudgetExceeded, ModelError, ModelUnavailable
+from backend.llm.calling import LanguageModel
+from backend.llm.fitting import Fitted, fit
 from backend.llm.replies import extract_json
 from backend.prompts import render
 from backend.types import Message, ModelCall, Stage
@@ -43,8 +44,14 @@ async def ask(
     schema: Mapping[str, Any] | None = None,
     temperature: float | None = None,
     max_tokens: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
 ) -> Asked[T]:
-    """Render the stage's prompt, call the model, read its reply.
+    """Render the stage's prompt so that it fits, call the model, read its reply.
+
+    A prompt that is too long for the context is shortened by the rule of ``fitting``; what was
+    cut stands in the calls' ``shortened``. A reply that is still cut off with twice its limit is
+    not asked for again.
 
     Args:
         model: whom to ask.
@@ -54,33 +61,57 @@ async def ask(
         schema: a JSON schema for the reply, where it is JSON.
         temperature: None for the setting.
         max_tokens: None for the setting.
+        top_p: None for what the server does by itself.
+        seed: None for what the server does by itself.
 
     Raises:
         ModelError, ModelUnavailable: the model could not be asked at all.
+        BudgetExceeded: the request may not spend more. Each has ``calls``, what the asking used.
     """
     calls: list[ModelCall] = []
     text = reason = ""
     for _ in range(ASKS):
-        message = Message(role="user", content=render(stage, **values, reason=reason))
+        prompt = _fitted(model, stage, {**values, "reason": reason}, max_tokens)
         try:
             reply = await model.call(
-                [message],
+                [Message(role="user", content=prompt.text)],
                 stage=stage,
                 schema=schema,
                 temperature=temperature,
                 max_tokens=max_tokens,
+                top_p=top_p,
+                seed=seed,
+                shortened=prompt.shortened,
             )
             calls.append(reply.call)
             text = reply.text
             return Asked(value=read(text), text=text, calls=calls)
+        except Unreadable as error:
+            reason = str(error)
         except BadReply as error:
             if error.reason == "context":
+                error.calls = (*calls, *error.calls)
                 raise  # the same question does not fit the second time either
             calls += error.calls
             text, reason = error.partial, error.what
-        except Unreadable as error:
-            reason = str(error)
+            if error.reason == "length":
+                reason = str(error)
+                break  # it was given twice the room already, or there is none
+        except (BudgetExceeded, ModelError, ModelUnavailable) as error:
+            error.calls = (*calls, *error.calls)
+            raise
     return Asked(value=None, text=text, reason=reason, calls=calls)
+
+
+def _fitted(
+    model: LanguageModel, stage: Stage, values: Mapping[str, Any], max_tokens: int | None
+) -> Fitted:
+    return fit(
+        stage,
+        values,
+        lambda cut: render(stage, **cut),
+        lambda prompt: model.excess(stage, prompt, max_tokens=max_tokens),
+    )
 
 
 def read_object(reply: str, *required: str) -> dict[str, Any]:

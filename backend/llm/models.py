@@ -7,139 +7,21 @@ call streams, sets thoughts apart, counts tokens, and gives only a reply that en
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from backend.config.settings import Settings
-from backend.errors import (
-    BadReply,
-    ModelError,
-    ModelNotFound,
-    ModelUnavailable,
-    NotFound,
-    PythonCoderError,
-    RequestError,
-    SettingsError,
-)
-from backend.llm.failures import ServerFailure, translate
-from backend.llm.receiving import Received, Watcher, refuse_too_long
-from backend.llm.wire import Piece, Provider, Question
-from backend.types import Message, ModelCall, Stage
+from backend.errors import ModelNotFound, NotFound, RequestError, SettingsError
+from backend.llm.attempts import Reply, Target
+from backend.llm.calling import LanguageModel
+from backend.llm.counting import PromptCounts
+from backend.llm.failures import translate
+from backend.llm.wire import Provider
+from backend.types import Stage
+
+__all__ = ["LanguageModel", "Models", "Reply", "open_models"]
 
 PROVIDERS = ("ollama", "openai", "scripted")
-ATTEMPTS = 2
-"""For what a second try mends: a dropped stream, a reply the server's own parser choked on, and
-an answer that was only "the model is loaded now". Everything else is raised at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """A reply that ended by itself."""
-
-    text: str
-    """The words, without thoughts; never empty."""
-    call: ModelCall
-    """What it took, a failed first attempt included."""
-    done_reason: str
-    thinking: str = ""
-
-
-class LanguageModel:
-    """One model of one provider. Get it from ``Models.get``."""
-
-    def __init__(self, name: str, provider: Provider, settings: Settings) -> None:
-        self.name = name
-        """As shown to people: ``gpt-oss:20b``, or ``scripted``."""
-        self.provider = provider.server.provider
-        self._wire = provider
-        self._settings = settings
-
-    async def call(
-        self,
-        messages: Sequence[Message],
-        *,
-        stage: Stage,
-        schema: Mapping[str, Any] | None = None,
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> Reply:
-        """Ask once, and again where a second attempt can do better (see ``ATTEMPTS``).
-
-        Args:
-            messages: the conversation, oldest first.
-            stage: what the call is for; it is accounted under this name.
-            schema: JSON schema of the reply. Servers may ignore it: read the reply tolerantly.
-            temperature: None for the setting.
-            max_tokens: tokens the reply may have; None for the setting.
-            on_text: gets the words as they come, without thoughts. After a second attempt that
-                differs from the first it has both, the second after an empty line.
-
-        Raises:
-            ModelUnavailable: nobody answers there, in time.
-            ModelNotFound: the server does not have the model.
-            BadReply: empty, cut off, or to a question that was cut; ``partial`` is what came.
-            ModelError: the server refused or failed. Each has ``calls``, what was used up.
-        """
-        question = Question(
-            messages=tuple(messages),
-            stage=stage,
-            schema=schema,
-            temperature=self._settings.temperature if temperature is None else temperature,
-            max_tokens=self._settings.max_tokens if max_tokens is None else max_tokens,
-        )
-        started = time.perf_counter()
-        watcher = Watcher(on_text)
-        attempts: list[Received] = []
-        while True:
-            received = Received(
-                model=self.name, server=self._wire.server, question=question, watcher=watcher
-            )
-            attempts.append(received)
-            try:
-                refuse_too_long(self.name, self._wire.server, question)
-                async with aclosing(self._pieces(question)) as pieces:
-                    await received.read(pieces)
-            except ServerFailure as failure:
-                if failure.retry and len(attempts) < ATTEMPTS:
-                    continue
-                call = self._account(stage, attempts, started)
-                raise _with_account(failure.error, received, call) from failure.__cause__
-            return Reply(
-                text=received.text,
-                call=self._account(stage, attempts, started),
-                done_reason=received.done_reason or "stop",
-                thinking=received.thoughts,
-            )
-
-    async def _pieces(self, question: Question) -> AsyncGenerator[Piece, None]:
-        # Only what the provider raises is translated; what `on_text` raises is its owner's.
-        try:
-            async with aclosing(self._wire.stream(self.name, question)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except Exception as error:
-            raise translate(error, model=self.name, server=self._wire.server) from error
-
-    def _account(self, stage: Stage, attempts: list[Received], started: float) -> ModelCall:
-        return {
-            "stage": stage,
-            "model": self.name,
-            "input_tokens": sum(attempt.input_tokens for attempt in attempts),
-            "output_tokens": sum(attempt.output_tokens for attempt in attempts),
-            "duration_s": time.perf_counter() - started,
-        }
-
-
-def _with_account(error: PythonCoderError, received: Received, call: ModelCall) -> PythonCoderError:
-    if isinstance(error, ModelError | ModelUnavailable) and received.pieces + received.input_tokens:
-        error.calls = (call,)
-    if isinstance(error, BadReply):
-        error.partial = received.text
-    return error
 
 
 class Models:
@@ -147,11 +29,16 @@ class Models:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._options = settings.stage_options
         self._providers: dict[str, Provider] = {}
+        self._counts: dict[str, PromptCounts] = {}
         self._provider_name, self._configured = _parse_configured(settings.model)
 
     def get(self, name: str | None = None) -> LanguageModel:
         """A model by name. Whether the server has it is learned at the call, or by ``names``.
+
+        The name stands for the configured model. Stages that have a model of their own
+        (``PYTHON_CODER_STAGES``) keep it: who runs this chose it for what they do.
 
         Args:
             name: ``provider:model``, or a bare name of the configured provider's
@@ -162,9 +49,12 @@ class Models:
             RequestError: the name is empty, or a script that is not the configured one: which
                 files are read is not for a request to say.
         """
-        provider, model = self._resolve(self._settings.model if name is None else name.strip())
-        shown = "scripted" if provider == "scripted" else model
-        return LanguageModel(shown, self._provider(provider), self._settings)
+        return LanguageModel(
+            self._target(self._settings.model if name is None else name.strip()),
+            self._settings,
+            stages=self._stage_targets(),
+            options=self._options,
+        )
 
     async def names(self) -> list[str]:
         """The models that the configured provider's server lists; ``["scripted"]`` of a script.
@@ -172,36 +62,73 @@ class Models:
         Raises:
             ModelUnavailable, ModelError: the server cannot be asked.
         """
-        provider = self._provider(self._provider_name)
-        try:
-            return await provider.names()
-        except Exception as error:
-            failure = translate(error, model=self._configured, server=provider.server)
-            raise failure.error from error
+        return await self._names(self._provider_name)
 
     async def check(self) -> None:
-        """See that the configured model can be asked, without asking it.
+        """See that the configured models, stages' own among them, can be asked, without asking.
 
         Raises:
             ModelUnavailable, ModelError: the server cannot be asked.
             ModelNotFound: it can, but does not have the model.
         """
-        if self._provider_name == "scripted":
+        wanted = {"PYTHON_CODER_MODEL": (self._provider_name, self._configured)}
+        for stage, options in self._options.items():
+            if options.model is not None:
+                wanted[f"PYTHON_CODER_STAGES ({stage})"] = self._resolve(options.model)
+        listed: dict[str, list[str]] = {}
+        for setting, (provider, model) in wanted.items():
+            if provider == "scripted":
+                continue
+            if provider not in listed:
+                listed[provider] = await self._names(provider)
+            self._require(provider, model, listed[provider], setting)
+
+    def _require(self, provider: str, model: str, names: list[str], setting: str) -> None:
+        if {model, f"{model}:latest"}.intersection(names):
             return
-        names = await self.names()
-        if not {self._configured, f"{self._configured}:latest"}.intersection(names):
-            pull = f"Run `ollama pull {self._configured}`, or set"
-            raise ModelNotFound(
-                f"The model server at {self._provider(self._provider_name).server.address} does "
-                f"not have the model {self._configured!r}; it has {', '.join(names) or 'none'}.",
-                f"{pull if self._provider_name == 'ollama' else 'Set'} PYTHON_CODER_MODEL.",
-            )
+        pull = f"Run `ollama pull {model}`, or set"
+        raise ModelNotFound(
+            f"The model server at {self._provider(provider).server.address} does "
+            f"not have the model {model!r}; it has {', '.join(names) or 'none'}.",
+            f"{pull if provider == 'ollama' else 'Set'} {setting}.",
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
         providers, self._providers = self._providers, {}
         for provider in providers.values():
             await provider.aclose()
+
+    async def _names(self, provider_name: str) -> list[str]:
+        provider = self._provider(provider_name)
+        try:
+            return await provider.names()
+        except Exception as error:
+            failure = translate(error, model=self._configured, server=provider.server)
+            raise failure.error from error
+
+    def _stage_targets(self) -> dict[Stage, Target]:
+        targets: dict[Stage, Target] = {}
+        for stage, options in self._options.items():
+            if options.model is None:
+                continue
+            try:
+                targets[stage] = self._target(options.model)
+            except RequestError as error:
+                raise SettingsError(
+                    f"PYTHON_CODER_STAGES gives {stage!r} the model {options.model!r}: "
+                    f"{error.what}",
+                    error.remedy,
+                ) from error
+        return targets
+
+    def _target(self, name: str) -> Target:
+        provider, model = self._resolve(name)
+        return Target(
+            name="scripted" if provider == "scripted" else model,
+            provider=self._provider(provider),
+            counts=self._counts.setdefault(provider, PromptCounts()),
+        )
 
     def _resolve(self, name: str) -> tuple[str, str]:
         provider, _, model = name.partition(":")
@@ -266,7 +193,7 @@ def _open_provider(name: str, settings: Settings, configured: str) -> Provider:
         return OpenAIProvider(settings)
     from backend.llm.scripted import ScriptedProvider
 
-    return ScriptedProvider(configured, settings.model_timeout_s)
+    return ScriptedProvider(configured, settings)
 
 
 @asynccontextmanager

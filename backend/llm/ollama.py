@@ -60,7 +60,7 @@ class OllamaProvider:
             "options": {
                 "num_ctx": self.server.num_ctx,
                 "num_predict": question.max_tokens,
-                "temperature": question.temperature,
+                **question.sampling,
             },
         }
         if question.schema is not None:

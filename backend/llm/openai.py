@@ -86,7 +86,7 @@ class OpenAIProvider:
             }
         config = cast(RunnableConfig, question.run_config)
         chunks = chat.astream(
-            as_turns(question.messages), config, temperature=question.temperature, extra_body=body
+            as_turns(question.messages), config, extra_body=body, **question.sampling
         )
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], chunks)):
             async for chunk in chunks:

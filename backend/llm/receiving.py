@@ -11,13 +11,6 @@ from backend.llm.letters import whole_letters
 from backend.llm.thinking import Thinking
 from backend.llm.wire import Piece, Question, Server
 
-CHARS_PER_TOKEN = 8
-"""No tokenizer makes tokens longer than this on average out of prose, code or tables (English
-prose has about 4). More characters a token than this means that the server cut the prompt."""
-CERTAIN_CHARS = 8_000
-"""Shorter prompts are not compared: a few long runs of one character would tip the average."""
-
-
 MAX_CHARS_PER_TOKEN = 64
 """The longest tokens are long runs of blanks. A reply with more characters than this for each token
 that was allowed comes from a server that does not stop."""
@@ -125,8 +118,8 @@ class Received:
         if self.done_reason == "load":
             loaded = ValueError("no data received")
             return translate(loaded, model=self.model, server=self.server)
-        if self._prompt_was_cut():
-            return self._bad("context", "read only a part of the question", self._context_remedy())
+        if self._context_is_full():
+            return self.cut_prompt()
         if self.done_reason == "length":
             return self._bad("length", "did not come to an end", self._length_remedy())
         if self.done_reason != "stop":
@@ -143,14 +136,20 @@ class Received:
         )
         return ServerFailure(BadReply(what, remedy, reason=reason, partial=self.text))
 
-    def _prompt_was_cut(self) -> bool:
-        if self.server.num_ctx is None or not self.input_tokens:
-            return False
-        chars = len(self.question.text)
-        too_few = chars >= CERTAIN_CHARS and self.input_tokens * CHARS_PER_TOKEN < chars
-        return too_few or self.input_tokens >= self.server.num_ctx
+    def _context_is_full(self) -> bool:
+        num_ctx = self.server.num_ctx
+        return self.server.counts and num_ctx is not None and self.input_tokens >= num_ctx
+
+    def cut_prompt(self) -> ServerFailure:
+        """The failure for a prompt of which the server read only a part."""
+        return self._bad("context", "read only a part of the question", self._context_remedy())
 
     def _context_remedy(self) -> str:
+        if self.server.num_ctx is None:
+            return (
+                "Give the server a larger context, or ask it as ollama:NAME if it is Ollama's: "
+                "only there PYTHON_CODER_NUM_CTX is sent."
+            )
         return (
             f"Raise PYTHON_CODER_NUM_CTX (now {self.server.num_ctx}) as far as the model and the "
             "memory allow, or ask with less text."
@@ -161,24 +160,6 @@ class Received:
         if num_ctx is not None and self.input_tokens + self.output_tokens >= num_ctx:
             return self._context_remedy()
         return (
-            f"Allow more than {self.question.max_tokens} tokens with PYTHON_CODER_MAX_TOKENS, "
+            f"Allow more than {self.question.max_tokens} tokens with {self.question.limit_name}, "
             "or ask for less at once."
-        )
-
-
-def refuse_too_long(model: str, server: Server, question: Question) -> None:
-    """Stop a prompt that is certain not to fit, before the server cuts it silently.
-
-    Raises:
-        ServerFailure: names the setting.
-    """
-    tokens = len(question.text) // CHARS_PER_TOKEN
-    if server.num_ctx is not None and tokens > server.num_ctx:
-        raise ServerFailure(
-            BadReply(
-                f"The question to {model!r} has at least {tokens} tokens (stage "
-                f"{question.stage}), the context holds {server.num_ctx}.",
-                "Raise PYTHON_CODER_NUM_CTX, or ask with less text.",
-                reason="context",
-            )
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from backend.config.settings import Settings
 from backend.errors import ModelError, SettingsError
 from backend.llm.failures import SaidError
 from backend.llm.wire import Piece, Question, Server
@@ -202,10 +203,14 @@ def _delay(data: dict[str, Any]) -> float:
 class ScriptedProvider:
     """A script as if a server read it out."""
 
-    def __init__(self, file: str, timeout_s: float) -> None:
+    def __init__(self, file: str, settings: Settings) -> None:
         self._script = open_script(file)
         self.server = Server(
-            provider="scripted", address=str(self._script.path), timeout_s=timeout_s
+            provider="scripted",
+            address=str(self._script.path),
+            timeout_s=settings.model_timeout_s,
+            num_ctx=settings.num_ctx,
+            counts=False,
         )
 
     async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:

@@ -21,11 +21,22 @@ class Question:
     """JSON schema of the reply; None for free text."""
     temperature: float
     max_tokens: int
+    top_p: float | None = None
+    """None: what the server does by itself; so for ``seed``."""
+    seed: int | None = None
+    limit_name: str = "PYTHON_CODER_MAX_TOKENS"
+    """Where ``max_tokens`` comes from, for whoever is to allow more."""
 
     @property
     def text(self) -> str:
         """All messages joined by newlines."""
         return "\n".join(message.content for message in self.messages)
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """How tokens are chosen, by the names that all servers know; only what was set."""
+        chosen = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
+        return {name: value for name, value in chosen.items() if value is not None}
 
     @property
     def run_config(self) -> dict[str, Any]:
@@ -56,6 +67,8 @@ class Server:
     """Seconds without a token before the server counts as gone."""
     num_ctx: int | None = None
     """Tokens of context that were asked for; None where the server decides alone."""
+    counts: bool = True
+    """It counts a prompt's tokens itself; a script's counts are made up."""
 
 
 class Provider(Protocol):

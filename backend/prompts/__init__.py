@@ -29,11 +29,20 @@ def render(name: str, /, **values: object) -> str:
     return render_from(_FOLDER, name, values)
 
 
+def variables(name: str) -> frozenset[str]:
+    """What a prompt's template names.
+
+    Raises:
+        LookupError: there is no such prompt.
+    """
+    return _load(_FOLDER, name)[1]
+
+
 def render_from(folder: Path, name: str, values: dict[str, object]) -> str:
     """``render``, for templates of another folder."""
-    template, variables = _load(folder, name)
-    missing = variables - values.keys()
-    unused = values.keys() - variables
+    template, named = _load(folder, name)
+    missing = named - values.keys()
+    unused = values.keys() - named
     if missing or unused:
         faults = [
             f"{what} {', '.join(sorted(names))}"

@@ -422,15 +422,50 @@ async def test_what_no_second_attempt_mends_is_told_at_once(
 
 
 @both
-async def test_a_reply_that_was_cut_is_not_given_as_one(
+async def test_a_reply_that_was_cut_is_asked_for_with_twice_the_room(
     ollama_server: OllamaServer, model: str
 ) -> None:
-    ollama_server.add({"reply": "```python\nprint(", "done_reason": "length", "tokens": (9, 64)})
+    ollama_server.add(
+        {"reply": "It is", "done_reason": "length", "tokens": (9, 64)},
+        {"reply": "It is 42.", "tokens": (9, 3)},
+    )
+    words: list[str] = []
+    async with opened(model, max_tokens=64) as language_model:
+        reply = await ask(language_model, on_text=words.append)
+    assert reply.text == "".join(words) == "It is 42."
+    assert (reply.call["input_tokens"], reply.call["output_tokens"]) == (18, 67)
+    assert [_limit(request.body) for request in ollama_server.chats] == [64, 128]
+
+
+def _limit(body: dict[str, Any]) -> Any:
+    limits = body.get("options", body)
+    return limits.get("num_predict", limits.get("max_tokens"))
+
+
+@both
+async def test_a_reply_that_was_cut_twice_is_not_given_as_one(
+    ollama_server: OllamaServer, model: str
+) -> None:
+    ollama_server.add(
+        {"reply": "```python\nprint(", "done_reason": "length", "tokens": (9, 64)},
+        {"reply": "```python\nprint(1", "done_reason": "length", "tokens": (9, 128)},
+        {"reply": "Too late."},
+    )
     error = await failing(model, max_tokens=64)
     assert isinstance(error, BadReply)
-    assert (error.reason, error.partial) == ("length", "```python\nprint(")
-    assert "PYTHON_CODER_MAX_TOKENS" in error.remedy
-    assert (error.calls[0]["input_tokens"], error.calls[0]["output_tokens"]) == (9, 64)
+    assert (error.reason, error.partial) == ("length", "```python\nprint(1")
+    assert "more than 128 tokens with PYTHON_CODER_MAX_TOKENS" in error.remedy
+    assert (error.calls[0]["input_tokens"], error.calls[0]["output_tokens"]) == (18, 192)
+    assert len(ollama_server.chats) == 2
+
+
+async def test_a_limit_that_a_request_set_is_kept(ollama_server: OllamaServer) -> None:
+    ollama_server.add({"reply": "It", "done_reason": "length"}, {"reply": "Too late."})
+    async with opened() as model:
+        with pytest.raises(BadReply, match="the request's max_tokens") as caught:
+            await model.call([Message(role="user", content="Hi")], stage="answer", max_tokens=1)
+    assert caught.value.reason == "length"
+    assert len(ollama_server.chats) == 1
 
 
 @both
@@ -474,31 +509,6 @@ async def test_another_end_than_stop_is_told(ollama_server: OllamaServer) -> Non
     error = await failing(OPENAI)
     assert isinstance(error, BadReply)
     assert "'content_filter'" in error.what
-
-
-@pytest.mark.parametrize(
-    ("chars", "counted", "cut"),
-    [(60_000, 2051, True), (60_000, 16_384, True), (60_000, 14_000, False), (500, 3, False)],
-    ids=["far too few tokens", "the context is full", "as many as there should be", "short"],
-)
-async def test_a_question_that_the_server_cut_silently_is_noticed(
-    ollama_server: OllamaServer, chars: int, counted: int, cut: bool
-) -> None:
-    ollama_server.add({"reply": "Sure.", "tokens": (counted, 2)})
-    question = ("word " * chars)[:chars]
-    if not cut:
-        assert (await call(question=question)).text == "Sure."
-        return
-    with pytest.raises(BadReply, match="PYTHON_CODER_NUM_CTX") as caught:
-        await call(question=question)
-    assert caught.value.reason == "context"
-
-
-async def test_a_question_that_cannot_fit_is_not_sent(ollama_server: OllamaServer) -> None:
-    with pytest.raises(BadReply, match="PYTHON_CODER_NUM_CTX") as caught:
-        await call(question="word " * 10_000, num_ctx=2048)
-    assert caught.value.reason == "context"
-    assert ollama_server.requests == []
 
 
 # --- names -----------------------------------------------------------------------------------
