@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pandas as pd
 import pytest
 import pytest_asyncio
 
@@ -365,3 +366,12 @@ os.write(3, b"o" + len(payload).to_bytes(4, "little") + payload)
 """
     result = await executor.run(ExecutionRequest(code=code, outputs=("a",)))
     assert result.outputs == {"a": 1}
+
+
+async def test_periods_and_intervals_that_go_in_are_periods_and_intervals(
+    executor: Executor,
+) -> None:
+    index = pd.period_range("2024-01", periods=2, freq="M")
+    frame = pd.DataFrame({"n": [1, 2], "i": pd.interval_range(0, 2)}, index=index)
+    result = await executor.run(ExecutionRequest(code="it", variables={"it": frame}))
+    assert result.value == repr(frame)

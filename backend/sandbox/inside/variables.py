@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _SERIES = b"python_coder_series"
+_EXTENSION = b"ARROW:extension:name"
 
 
 class VariableError(Exception):
@@ -51,6 +52,9 @@ def _from_arrow(data: bytes) -> Any:
 
     # Threads would count as the program's, and outlive what they are needed for.
     options = pyarrow.ipc.IpcReadOptions(use_threads=False)
+    if any(_EXTENSION in (field.metadata or {}) for field in pyarrow.ipc.read_schema(data)):
+        # Else periods and intervals would come back as the numbers that they are stored as.
+        import pandas.core.arrays.arrow.extension_types  # noqa: F401
     with pyarrow.ipc.open_stream(data, options=options) as stream:
         table = stream.read_all()
     frame = table.to_pandas(use_threads=False)
