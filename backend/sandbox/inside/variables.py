@@ -52,7 +52,7 @@ def _from_arrow(data: bytes) -> Any:
 
     # Threads would count as the program's, and outlive what they are needed for.
     options = pyarrow.ipc.IpcReadOptions(use_threads=False)
-    if any(_EXTENSION in (field.metadata or {}) for field in pyarrow.ipc.read_schema(data)):
+    if any(_EXTENSION in (field.metadata or {}) for field in pyarrow.ipc.open_stream(data).schema):
         # Else periods and intervals would come back as the numbers that they are stored as.
         import pandas.core.arrays.arrow.extension_types  # noqa: F401
     with pyarrow.ipc.open_stream(data, options=options) as stream:
