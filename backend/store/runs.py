@@ -350,7 +350,7 @@ def _of_key(owner: str, key: str) -> Select[RunRow]:
     return mine.order_by(RunRow.position.desc())
 
 
-def _lean(query: Select[RunRow]) -> Select[tuple[RunRow]]:
+def _lean(query: Select[RunRow]) -> Select[RunRow]:
     """Without the columns that can be large."""
     return query.options(defer(RunRow.result), defer(RunRow.spec), defer(RunRow.code))
 

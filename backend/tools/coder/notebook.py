@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,14 +77,12 @@ async def build_notebook(
 def _validate(notebook: Mapping[str, Any]) -> None:
     import nbformat
 
-    nbformat.validate(nbformat.from_dict(notebook))
+    nbformat.validate(dict(notebook))
 
 
 def notebook_text(notebook: Mapping[str, Any]) -> str:
     """A notebook as the text of its ``.ipynb`` file."""
-    import nbformat
-
-    return str(nbformat.writes(nbformat.from_dict(notebook))) + "\n"
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def _words(identity: str, text: str) -> dict[str, Any]:

@@ -173,9 +173,7 @@ def templates_digest() -> str:
     return digest.hexdigest()
 
 
-async def recall(
-    runs: RunStore, blobs: BlobStore, identity: Identity, *, owner: str
-) -> Run | None:
+async def recall(runs: RunStore, blobs: BlobStore, identity: Identity, *, owner: str) -> Run | None:
     """The newest success of an identical request, if every file that it made is still kept."""
     run = await runs.find_completed(owner=owner, key=identity.key)
     if run is None or run.result is None or run.spec.get("script", "") != identity.script:

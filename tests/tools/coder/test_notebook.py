@@ -187,9 +187,9 @@ async def test_a_notebook_is_valid_whatever_is_in_it(
     place.write_text(notebook_text(notebook), encoding="utf-8")
     opened = nbformat.read(place, as_version=4)
     nbformat.validate(opened)
-    assert json.loads(place.read_text(encoding="utf-8"))["cells"][0]["source"] == [
-        *("# Request\n", "\n", "    # Do ```\n", "    it\\udc80")
-    ]
+    assert json.loads(place.read_text(encoding="utf-8"))["cells"][0]["source"] == (
+        "# Request\n\n    # Do ```\n    it\\udc80"
+    )
 
 
 async def test_a_picture_that_is_gone_is_named(play: Play, blobs: BlobStore) -> None:
