@@ -62,8 +62,18 @@ def parse_stages(text: str) -> dict[Stage, StageOptions]:
             raise ValueError(f"the stage {name!r} stands there twice")
         if not options:
             raise ValueError(f"the stage {name!r} has no option; write {name} temperature=0")
-        found[stage] = StageOptions(**dict(_option(name, option) for option in options))
+        found[stage] = StageOptions(**_read_options(name, options))
     return found
+
+
+def _read_options(stage: str, options: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for option in options:
+        name, value = _option(stage, option)
+        if name in values:
+            raise ValueError(f"{name} of the stage {stage!r} stands there twice")
+        values[name] = value
+    return values
 
 
 def _option(stage: str, text: str) -> tuple[str, Any]:

@@ -113,7 +113,7 @@ async def test_calls_side_by_side_do_not_use_more_than_there_is(
 async def test_a_call_under_way_ends_with_the_time(ollama_server: OllamaServer) -> None:
     ollama_server.add({"reply": "one two", "fault": "hold_midway"})
     async with opened(Budget(max_seconds=0.5)) as model:
-        with pytest.raises(BudgetExceeded, match="of the 0.5 seconds") as caught:
+        with pytest.raises(BudgetExceeded, match=r"of the 0\.5 seconds") as caught:
             await say(model)
         with pytest.raises(BudgetExceeded):
             await say(model)
