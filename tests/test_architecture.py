@@ -21,6 +21,7 @@ LAYERS = [
     ["backend.tools.python_coder_tool", "backend.tools.registry"],
     ["backend.tools.coder"],
     ["backend.tools.python_executor_engine", "backend.tools.question"],
+    ["backend.tools.input_files"],
     ["backend.sandbox", "backend.store", "backend.llm"],
     ["backend.prompts"],
     ["backend.config"],

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
-from typing import Any
 
 from backend.config.settings import Settings
-from backend.errors import Disabled, NotFound, RequestError, SandboxUnavailable, TooLarge
+from backend.errors import Disabled
 from backend.sandbox import Executor, open_executor
 from backend.sandbox.executors.base import Session
-from backend.sandbox.file_types import SUPPORTED_FILE_TYPES, require_supported
+from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
+from backend.sandbox.fixes import Fixed, KnownFiles, fix
 from backend.sandbox.packages import PackageInstaller
 from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
+from backend.tools.input_files import describe_files, place_files
 from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
 
 __all__ = [
@@ -29,17 +28,6 @@ __all__ = [
     "place_files",
     "require_enabled",
 ]
-
-_INSPECTION_SECONDS = 60.0
-"""A large spreadsheet takes seconds to open; a program's own limit does not apply to it."""
-_INSPECTION_MEMORY_MB = 1024
-_INSPECTION = """\
-import os, sys
-sys.path[:] = [place for place in sys.path if place != os.getcwd()]
-from inside.inspection import main
-main({room})
-"""
-"""An input lies in the working directory: one named csv.py is not what ``import csv`` means."""
 
 
 def require_enabled(settings: Settings) -> None:
@@ -61,9 +49,16 @@ class PythonExecutor:
     The check is advice to whoever wrote the program; the executor's walls are what protects.
     """
 
-    def __init__(self, executor: Executor, settings: Settings) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        settings: Settings,
+        *,
+        installed: Collection[str] | None = None,
+    ) -> None:
         self._executor = executor
         self._settings = settings
+        self._installed = installed
 
     @property
     def isolation(self) -> Isolation:
@@ -80,8 +75,24 @@ class PythonExecutor:
         """Bytes that are kept of what a program prints."""
         return self._settings.max_output_kb * 1024
 
+    @property
+    def installed(self) -> Collection[str] | None:
+        """What programs can import beside the standard library; see ``policy.installed_in``.
+
+        None where it is not known, or where what lacks may be installed.
+        """
+        may_grow = self.packages is not None and self.packages.folder is not None
+        return None if may_grow else self._installed
+
     def check(
-        self, code: str, language: Language = "python", files: Iterable[str] = ()
+        self,
+        code: str,
+        language: Language = "python",
+        files: Iterable[str] = (),
+        *,
+        known: KnownFiles | None = None,
+        names: Collection[str] | None = None,
+        foresee: bool = False,
     ) -> list[Issue]:
         """What the static check has to say; nothing is run.
 
@@ -89,11 +100,40 @@ class PythonExecutor:
             code: the program.
             language: what it is written in.
             files: names of its input files; Python files among them can be imported.
+            known: the same files with what is known of them; None: which there are is not judged.
+            names: variables that the program finds defined; None: not known.
+            foresee: what is certain to fail keeps a program from running, too.
         """
-        modules = [name.removesuffix(".py") for name in files if name.endswith(".py")]
         return check(
-            code, language, allow_network=self._settings.allow_network, known_modules=modules
+            code,
+            language,
+            allow_network=self._settings.allow_network,
+            known_modules=_modules(files),
+            files=None if known is None else known.files,
+            columns=None if known is None else known.columns,
+            installed=self.installed,
+            names=names,
+            foresee=foresee,
         )
+
+    def fix(
+        self,
+        code: str,
+        wrong: Iterable[Issue] | Failure | str,
+        files: Iterable[str] = (),
+        *,
+        known: KnownFiles | None = None,
+    ) -> Fixed | None:
+        """Mend a Python program without a model, where that is certain; see ``fixes.fix``.
+
+        Args:
+            code: the program.
+            wrong: what ``check`` found, or how a run failed.
+            files: names of its input files.
+            known: the same files with what is known of them.
+        """
+        modules = _modules(files)
+        return fix(code, wrong, known=known, installed=self.installed, known_modules=modules)
 
     async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
         """Run a program, unless the check refuses it; then ``issues`` says why.
@@ -186,6 +226,10 @@ class EngineSession:
         await self.aclose()
 
 
+def _modules(files: Iterable[str]) -> list[str]:
+    return [name.removesuffix(".py") for name in files if name.endswith(".py")]
+
+
 def _importable(names: Iterable[str]) -> set[str]:
     """Names of Python files; a package counts by its folder, as if that were a file."""
     tops = (name.partition("/")[0].removesuffix(".py") for name in names if name.endswith(".py"))
@@ -203,99 +247,10 @@ async def open_engine(
         SandboxUnavailable: it cannot isolate programs on this machine.
     """
     async with open_executor(executor or settings.executor, settings) as opened:
-        yield PythonExecutor(opened, settings)
+        yield PythonExecutor(opened, settings, installed=await _installed(opened))
 
 
-def place_files(paths: Sequence[str | Path], settings: Settings) -> dict[str, Path]:
-    """Give every input file its name in the working directory: its own basename.
-
-    Of two files with one basename the second lies in a subfolder of its own, named after the
-    folder it comes from where that is free. A path given twice is placed once.
-
-    Raises:
-        NotFound: a file is not there.
-        TooLarge: a file is over ``PYTHON_CODE_MAX_FILE_SIZE``.
-        RequestError: a folder, an empty file, or a type that is not supported.
-    """
-    placed: dict[str, Path] = {}
-    for given in paths:
-        path = Path(given)
-        _refuse_unusable(path, settings)
-        if any(path.samefile(known) for known in placed.values()):
-            continue
-        placed[_free_name(path, placed)] = path
-    return placed
-
-
-def _refuse_unusable(path: Path, settings: Settings) -> None:
-    shown = str(path)
-    if "\0" in shown or not path.exists():
-        raise NotFound(f"The file {shown!r} does not exist.", "Check the path.")
-    if not path.is_file():
-        raise RequestError(f"{shown!r} is not a file.", "Name the files one by one.")
-    size = path.stat().st_size
-    require_supported(shown, size)
-    if size > settings.max_file_bytes:
-        raise TooLarge(
-            f"{shown!r} has {size / 2**20:.1f} MB, the limit is {settings.max_file_size_mb} MB.",
-            "Send less, or raise PYTHON_CODE_MAX_FILE_SIZE.",
-        )
-
-
-def _free_name(path: Path, placed: Mapping[str, Path]) -> str:
-    if path.name not in placed:
-        return path.name
-    folder = path.resolve().parent.name or "file"
-    candidates = [folder, *(f"{folder}_{number}" for number in range(2, len(placed) + 3))]
-    names = (str(PurePosixPath(candidate) / path.name) for candidate in candidates)
-    taken_files = set(placed)
-    return next(
-        name for name in names if name not in taken_files and name.split("/")[0] not in taken_files
-    )
-
-
-async def describe_files(engine: PythonExecutor, files: Mapping[str, Path]) -> list[dict[str, Any]]:
-    """Look into the files, inside the sandbox: names, types, columns, dtypes, sample rows.
-
-    Returns:
-        One mapping of facts a file; a file that cannot be read has ``error`` among them.
-
-    Raises:
-        SandboxUnavailable: the inspection itself did not work.
-    """
-    if not files:
-        return []
-    request = ExecutionRequest(
-        code=_INSPECTION.format(room=engine.output_bytes),
-        files=files,
-        argv=tuple(files),
-        timeout_s=_INSPECTION_SECONDS,
-        memory_mb=_INSPECTION_MEMORY_MB,
-    )
-    result = await engine.execute(request, check=False)
-    facts = _read_facts(result.stdout, list(files))
-    if facts is not None:
-        return facts
-    why = result.stopped_by or ("output" if "stdout" in result.truncated else None)
-    if why is not None:
-        crashed = "a library crashed on one of the files"
-        reason = crashed if why == "killed" else f"stopped by the {why} limit"
-        return [{"name": name, "note": f"not looked into: {reason}"} for name in files]
-    tail = result.stderr.strip().splitlines()[-1:] or ["no message"]
-    raise SandboxUnavailable(
-        f"The input files could not be inspected inside the sandbox: {tail[0]}",
-        "Run `python-coder doctor`.",
-    )
-
-
-def _read_facts(printed: str, names: Sequence[str]) -> list[dict[str, Any]] | None:
-    """One entry a file, in their order; None if that is not what was printed."""
-    try:
-        entries = json.loads(printed)
-    except (ValueError, RecursionError):
+async def _installed(executor: Executor) -> Collection[str] | None:
+    if executor.packages is None:
         return None
-    if not isinstance(entries, list) or len(entries) != len(names):
-        return None
-    if not all(isinstance(entry, dict) for entry in entries):
-        return None
-    return [{**entry, "name": name} for name, entry in zip(names, entries, strict=True)]
+    return await asyncio.to_thread(installed_in, executor.packages.folders)

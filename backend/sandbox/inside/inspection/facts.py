@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 Facts = dict[str, Any]
+"""``read_with`` among them is one line of Python that works beside the file as it is. Its last
+statement is an expression, what is read; ``pd`` and ``np`` are pandas and numpy, and every other
+name is imported in the line itself."""
 
 TABLE_ROWS = 100_000
 """Rows of a table that facts are taken from."""
+TABLE_BYTES = 4_000_000
+"""A delimited file up to this size is read whole, and what is said of it is exact."""
 SHEET_ROWS = 5_000
 """The same for a sheet or a table of a database, whose rows take longer to read."""
 TEXT_BYTES = 4_000_000
 """Bytes of a text that are looked at."""
 COLUMNS = 150
+"""Columns of a table that are described; the others are named."""
 PREVIEW_ROWS = 5
 PREVIEW_LINES = 20
 ENTRIES = 60
 """Members, paths, tables and the like that are named."""
 NAMES = 500
 """Names alone, of sheets or tables."""
+COLUMN_NAMES = 5_000
+"""Names alone, of columns."""
 NAME_CHARS = 1_000
 """Names have to be exact; beyond this length they are not names any more."""
 
@@ -47,3 +56,13 @@ def short(text: str, limit: int = 80) -> str:
 def head(lines: list[str]) -> list[str]:
     """The first lines of a text as a preview."""
     return [short(line, 200) for line in lines[:PREVIEW_LINES]]
+
+
+def literal(key: Any) -> str:
+    """A key as Python is told it."""
+    return json.dumps(key, ensure_ascii=False) if isinstance(key, str) else repr(key)
+
+
+def opened(name: str, encoding: str) -> str:
+    """How a text file is opened."""
+    return f"open({name!r}, encoding={encoding!r})"

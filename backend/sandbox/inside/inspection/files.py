@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from . import (
     archives,
@@ -14,20 +17,26 @@ from . import (
     documents,
     markup,
     pictures,
+    sources,
     spreadsheets,
     texts,
     trees,
 )
 from .facts import Facts, short
 
+_SECONDS = 10.0
+"""That one file may take, so that the others are told all the same."""
+
 _READERS: dict[str, Callable[[str], Facts]] = {
     **dict.fromkeys(("csv", "tsv"), delimited.inspect),
-    **dict.fromkeys(("txt", "log"), delimited.inspect_text),
-    **dict.fromkeys(("md", "py"), texts.inspect),
     **dict.fromkeys(("yaml", "yml"), trees.inspect_yaml),
     **dict.fromkeys(("xlsx", "xls", "ods"), spreadsheets.inspect),
     **dict.fromkeys(("sqlite", "db"), databases.inspect),
     **dict.fromkeys(("png", "jpg", "jpeg", "gif", "webp", "bmp", "tiff"), pictures.inspect),
+    "txt": delimited.inspect_text,
+    "log": delimited.inspect_log,
+    "md": texts.inspect_markdown,
+    "py": sources.inspect,
     "json": trees.inspect_json,
     "jsonl": trees.inspect_json_lines,
     "toml": trees.inspect_toml,
@@ -47,7 +56,11 @@ _READERS: dict[str, Callable[[str], Facts]] = {
 }
 
 
-def inspect(name: str) -> Facts:
+class _TookTooLong(BaseException):
+    """Of no kind that a library would catch and carry on."""
+
+
+def inspect(name: str, seconds: float = _SECONDS) -> Facts:
     """All there is to say about one file; its own trouble is told, never raised."""
     kind = name.rpartition(".")[2].lower() if "." in os.path.basename(name) else ""
     facts: Facts = {"name": name, "type": short(kind, 20)}
@@ -55,13 +68,32 @@ def inspect(name: str) -> Facts:
         facts["size"] = os.path.getsize(name)
         if not facts["size"]:
             raise ValueError("the file is empty (0 bytes)")
-        facts.update(_READERS.get(kind, _size_only)(name))
+        with _at_most(seconds):
+            facts.update(_READERS.get(kind, _size_only)(name))
     except MemoryError:
         facts["note"] = "size only: looking into it takes more memory than there is"
+    except _TookTooLong:
+        facts["note"] = f"size only: looking into it took more than {seconds:g} seconds"
+    except ImportError as error:
+        facts["note"] = f"size only: {short(str(error))}"
     except Exception as error:
         said = short(" ".join(str(error).split()), 300)
         facts["error"] = f"{type(error).__name__}: {said}" if said else type(error).__name__
     return facts
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    def stop(_: int, __: FrameType | None) -> None:
+        raise _TookTooLong
+
+    former = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def _size_only(name: str) -> Facts:

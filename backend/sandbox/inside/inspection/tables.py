@@ -3,65 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from numbers import Integral
 from typing import Any
 
-from .facts import COLUMNS, NAME_CHARS, PREVIEW_ROWS, Facts, plain, short
+from . import values
+from .facts import COLUMN_NAMES, COLUMNS, NAME_CHARS, PREVIEW_ROWS, Facts, plain, short
 
-_DATE = re.compile(
-    r"\s*(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2} \w{3,9} \d{4}"
-    r"|\w{3,9} \d{1,2}, ?\d{4}|\d{4}\ub144 ?\d{1,2}\uc6d4 ?\d{1,2}\uc77c)(?:[T ].*)?\s*"
-)
-_DECORATED = re.compile(
-    r"\s*[-+(]?[$\u20ac\u00a3\u00a5\u20a9]?\s*\d{1,3}(?:,?\d{3})*(?:\.\d+)?\s*[%)]?\s*"
-)
+_CATEGORIES = 20
+"""A column with no more values than these tells all of them."""
 
 
-def describe(frame: Any, *, rows: int | None = None, exact: bool = True) -> Facts:
-    """How many rows; columns, first rows and doubles.
+def describe(frame: Any, *, rows: int | None = None, exact: bool = True, spread: int = 0) -> Facts:
+    """How many rows; columns, first rows, doubles and what tells the rows apart.
 
     Args:
         frame: a pandas table, the beginning of what is described.
         rows: how many rows there are in all; None: these.
         exact: whether they were counted, not estimated.
+        spread: how many rows at the frame's end come from all over the rest.
     """
     rows = len(frame) if rows is None else rows
-    facts: Facts = {"rows": rows, "rows_exact": exact}
-    if rows > len(frame) or not exact:
-        facts["facts_from_first_rows"] = len(frame)
+    whole = exact and rows <= len(frame) and not spread
+    facts: Facts = {"rows": rows, "rows_exact": exact, "facts_exact": whole}
+    if not whole:
+        facts["facts_from_first_rows"] = len(frame) - spread
+    if spread:
+        facts["facts_from_other_rows"] = spread
     width = len(frame.columns)
-    facts["columns"] = [_column(frame, place) for place in range(min(COLUMNS, width))]
+    facts["columns"] = [_column(frame, place, whole) for place in range(min(COLUMNS, width))]
     if width > COLUMNS:
         facts["columns_in_all"] = width
-    with contextlib.suppress(TypeError):
-        facts["duplicate_rows"] = int(frame.duplicated().sum())
-    head = frame.head(PREVIEW_ROWS).iloc[:, :COLUMNS]
+        facts["dtypes"] = {str(dtype): int(n) for dtype, n in frame.dtypes.value_counts().items()}
+        facts["column_names"] = [_name(label) for label in frame.columns[:COLUMN_NAMES]]
+    facts.update(_doubles(frame, facts["columns"]))
+    head = frame.iloc[:PREVIEW_ROWS, :COLUMNS]
     facts["preview"] = [[plain(cell) for cell in row] for row in head.itertuples(index=False)]
     return facts
 
 
-def _column(frame: Any, place: int) -> Facts:
+def _column(frame: Any, place: int, whole: bool) -> Facts:
     series = frame.iloc[:, place]
     known = series.dropna()
     facts: Facts = {
         "name": _name(frame.columns[place]),
         "dtype": str(series.dtype),
-        "nulls": int(series.isna().sum()),
+        "nulls": len(series) - len(known),
     }
     if known.empty:
         return facts
-    kind = series.dtype.kind if hasattr(series.dtype, "kind") else "O"
+    kind = getattr(series.dtype, "kind", "O")
     if kind in "iufmM":
         facts["min"], facts["max"] = plain(known.min()), plain(known.max())
         if kind in "iuf":
             facts["mean"] = plain(float(known.mean()))
-    with contextlib.suppress(TypeError):
-        facts.update(_values(known, kind))
+    held = values.held(known) if kind == "O" else ""
+    if held not in values.UNCOUNTABLE:
+        with contextlib.suppress(TypeError):
+            facts.update(_counts(known, kind, len(series), whole))
     if "categories" not in facts:
         facts["samples"] = [plain(value) for value in known.iloc[:3]]
-    if kind == "O" and all(isinstance(value, str) for value in known.iloc[:200]):
-        facts.update(_text_column(known))
+    if held == "string":
+        facts.update(values.of_texts(known))
+    elif kind == "O":
+        facts["holds"] = values.describe_objects(known)
     return facts
 
 
@@ -71,28 +75,29 @@ def _name(label: Any) -> str | int:
     return short(str(label), NAME_CHARS)
 
 
-def _values(known: Any, kind: str) -> Facts:
+def _counts(known: Any, kind: str, rows: int, whole: bool) -> Facts:
     """How many values, and which, when they are few and repeat."""
-    counts = known.value_counts()
-    facts: Facts = {"unique": len(counts)}
-    if kind not in "fmM" and len(counts) <= 12 and len(counts) < len(known):
-        facts["categories"] = [plain(value) for value in counts.index]
+    import numpy as np
+
+    codes, distinct = known.factorize()
+    facts: Facts = {"unique": len(distinct)}
+    if kind not in "fmM" and len(distinct) <= _CATEGORIES and len(distinct) < len(known):
+        often = np.argsort(-np.bincount(codes), kind="stable")
+        facts["categories"] = [plain(distinct[place]) for place in often]
+    if whole and rows > 1 and kind in "iuO" and len(distinct) == rows:
+        facts["likely_key"] = True
     return facts
 
 
-def _text_column(known: Any) -> Facts:
-    """Dates and numbers that pandas left as text."""
-    some = list(known.iloc[:200])
-    if all(_DATE.fullmatch(value) for value in some):
-        facts: Facts = {"looks_like": "date"}
-        with contextlib.suppress(Exception):
-            import pandas as pd
-
-            dates = pd.to_datetime(known)
-            facts["min"], facts["max"] = plain(dates.min()), plain(dates.max())
-        return facts
-    if all(_DECORATED.fullmatch(value) for value in some):
-        return {"looks_like": "number written with signs or separators"}
-    if any(value != value.strip() for value in some):
-        return {"note": "values have spaces around them"}
+def _doubles(frame: Any, columns: list[Facts]) -> Facts:
+    """Rows that were there before. Where one column has no value twice, no row is there twice."""
+    if any(column.get("unique") == len(frame) for column in columns):
+        return {"duplicate_rows": 0}
+    # Values without a hash all land in one place of a table of hashes: that never ends.
+    objects = [place for place, dtype in enumerate(frame.dtypes) if dtype.kind == "O"]
+    held = (values.held(frame.iloc[:, place].dropna()) for place in objects)
+    if len(frame.columns) > COLUMNS or any(kind in values.UNCOUNTABLE for kind in held):
+        return {}
+    with contextlib.suppress(TypeError):
+        return {"duplicate_rows": int(frame.duplicated().sum())}
     return {}

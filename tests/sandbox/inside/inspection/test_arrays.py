@@ -1,16 +1,34 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sandbox.inside.inspection.program import look, look_at
 
 
-def test_pickled_arrays_are_not_loaded(tmp_path: Path) -> None:
+class Trap:
+    """Unpickling it leaves a file behind."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("sprung",)
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_pickled_arrays_are_told_but_not_loaded(tmp_path: Path, ending: str) -> None:
     np = pytest.importorskip("numpy")
-    np.save(tmp_path / "t.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "error" in look(tmp_path, "t.npy")[0]
+    array = np.array([Trap()], dtype=object)
+    if ending == "npy":
+        np.save(tmp_path / "t.npy", array, allow_pickle=True)
+    else:
+        np.savez(tmp_path / "t.npz", a=array)
+    facts = look(tmp_path, f"t.{ending}")[0]
+    told = facts if ending == "npy" else facts["arrays"][0]
+    assert (told["shape"], told["dtype"]) == ([1], "object")
+    assert "allow_pickle=True" in facts["read_with"]
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_a_broken_array_is_an_error_in_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.sandbox.inside.inspection.facts import TABLE_ROWS
+from backend.sandbox.inside.inspection.facts import TABLE_BYTES
 from tests.sandbox.inside.inspection.program import Facts, column, look_at
 
 
@@ -41,11 +41,43 @@ def test_decimal_commas_become_numbers_and_the_way_to_read_them_is_told(tmp_path
     assert facts["read_with"] == "pd.read_csv('t.csv', sep=';', decimal=',')"
 
 
-def test_a_long_table_is_counted_but_read_in_part(tmp_path: Path) -> None:
-    rows = TABLE_ROWS + 10
-    facts = look_at(tmp_path, "t.csv", "a,b\n" + "1,2\n" * rows)
-    assert (facts["rows"], facts["rows_exact"]) == (rows, False)
-    assert facts["facts_from_first_rows"] == TABLE_ROWS
+def test_a_table_is_exact_up_to_a_size_whatever_its_rows(tmp_path: Path) -> None:
+    rows = TABLE_BYTES // len("1,2\n") - 10
+    facts = look_at(tmp_path, "t.csv", "a,b\n" + "1,2\n" * (rows - 1) + "9,2\n")
+    assert (facts["rows"], facts["rows_exact"], facts["facts_exact"]) == (rows, True, True)
+    assert column(facts, "a")["max"] == 9
+
+
+def test_a_larger_table_is_told_from_its_beginning_and_pieces_of_the_rest(tmp_path: Path) -> None:
+    lines = [f"{number},{'first' if number < 300_000 else 'last'}\n" for number in range(600_000)]
+    facts = look_at(tmp_path, "t.csv", "n,part\n" + "".join(lines))
+    assert (facts["rows"], facts["rows_exact"], facts["facts_exact"]) == (600_000, False, False)
+    assert facts["facts_from_first_rows"] > 100_000
+    assert facts["facts_from_other_rows"] > 10_000
+    # The last piece ends with the file; what a line could not begin with is no row.
+    number = column(facts, "n")
+    assert (number["dtype"], number["min"], number["max"]) == ("int64", 0, 599_999)
+    assert set(column(facts, "part")["categories"]) == {"first", "last"}
+
+
+def test_where_fields_hold_line_breaks_only_the_beginning_is_told(tmp_path: Path) -> None:
+    facts = look_at(tmp_path, "t.csv", "n,text\n" + '1,"a\nb"\n' * 600_000)
+    assert "facts_from_other_rows" not in facts
+    assert column(facts, "text")["categories"] == ["a\nb"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp949"])
+def test_a_large_table_in_another_encoding_is_told(tmp_path: Path, encoding: str) -> None:
+    facts = look_at(
+        tmp_path, "t.csv", ("\uc774\ub984,n\n" + "\ucca0\uc218,1\n" * 700_000).encode(encoding)
+    )
+    assert facts["encoding"] == encoding
+    assert column(facts, "\uc774\ub984")["categories"] == ["\ucca0\uc218"]
+
+
+def test_a_line_longer_than_what_is_looked_at_does_not_hide_the_columns(tmp_path: Path) -> None:
+    facts = look_at(tmp_path, "t.csv", "a,b\n" + "x" * (3 * TABLE_BYTES) + ",1\n")
+    assert [c["name"] for c in facts["columns"]] == ["a", "b"]
 
 
 def test_a_line_too_long_does_not_make_a_long_table_short(tmp_path: Path) -> None:

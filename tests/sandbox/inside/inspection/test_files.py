@@ -57,7 +57,7 @@ def test_workbooks_tell_each_sheet(ending: str, samples: dict[str, Facts]) -> No
 def test_other_kinds_tell_what_matters(samples: dict[str, Facts]) -> None:
     assert samples["sqlite"]["tables"][0]["name"] == "prices"
     assert samples["db"]["tables"][0]["rows"] == 3
-    assert samples["json"]["structure"][:2] == ["$: list of 2", "$[]: object with 2 keys"]
+    assert samples["json"]["structure"][:2] == ["data: list of 2", "data[0]: object with 2 keys"]
     assert column(samples["jsonl"], "n")["max"] == 2
     assert samples["h5"]["datasets"] == [
         {"path": "group/data", "shape": [4, 2], "dtype": "float64"}
@@ -70,9 +70,9 @@ def test_other_kinds_tell_what_matters(samples: dict[str, Facts]) -> None:
     assert samples["pptx"]["titles"] == ["Welcome"]
     assert (samples["png"]["width"], samples["png"]["height"]) == (8, 6)
     assert [m["name"] for m in samples["zip"]["members"]] == ["a.txt", "b/c.txt"]
-    assert samples["xml"]["elements"] == {"item": 2, "shop": 1}
+    assert samples["xml"]["elements"] == ["shop (1)", "shop/item (2), such as '1'"]
     assert samples["html"]["title"] == "Prices"
-    assert "$.a.b: list of 2" in samples["yaml"]["structure"]
+    assert 'data["a"]["b"]: list of 2' in samples["yaml"]["structure"]
     assert samples["txt"]["lines"] == 2
 
 

@@ -20,9 +20,40 @@ def test_a_long_sheet_is_read_in_part_and_counted_where_the_file_tells(
     assert sheet["facts_from_first_rows"] == SHEET_ROWS
 
 
-def test_names_that_are_not_in_the_first_row_are_suspected(tmp_path: Path) -> None:
+def test_a_header_below_titles_is_found_and_the_way_to_read_it_is_told(tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame([["Sales of 2024", None, None], ["city", "price", "n"], ["Seoul", 1, 2]])
-    frame.to_excel(tmp_path / "t.xlsx", index=False, header=False)
+    lines = [["Sales of 2024", None, None], [None] * 3, ["city", "price", "n"], ["Seoul", 1, 2]]
+    path = tmp_path / "t.xlsx"
+    pd.DataFrame(lines).to_excel(path, index=False, header=False)
     sheet = look(tmp_path, "t.xlsx")[0]["sheets"][0]
-    assert sheet["note"] == "the column names are probably not in the first row"
+    assert (sheet["header_row"], sheet["above_the_header"]) == (2, ["Sales of 2024"])
+    assert [c["name"] for c in sheet["columns"]] == ["city", "price", "n"]
+    assert sheet["read_with"] == "pd.read_excel('t.xlsx', sheet_name='Sheet1', header=2)"
+
+
+def test_a_sheet_without_a_header_has_numbered_columns(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    pd.DataFrame([[1, 2], [3, 4]]).to_excel(tmp_path / "t.xlsx", index=False, header=False)
+    sheet = look(tmp_path, "t.xlsx")[0]["sheets"][0]
+    assert sheet["rows"] == 2
+    assert sheet["read_with"].endswith("header=None)")
+
+
+def test_hidden_sheets_and_sheets_of_charts_are_named(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["a", "b"])
+    book.active.append([1, 2])
+    hidden = book.create_sheet("rates")
+    hidden.append(["rate", "name"])
+    hidden.append([3, "x"])
+    hidden.sheet_state = "hidden"
+    book.create_sheet("empty")
+    book.create_chartsheet("chart").add_chart(pytest.importorskip("openpyxl.chart").BarChart())
+    book.save(tmp_path / "t.xlsx")
+    facts = look(tmp_path, "t.xlsx")[0]
+    assert facts["sheet_names"][:3] == ["Sheet", "rates", "empty"]
+    sheets = {sheet["name"]: sheet for sheet in facts["sheets"]}
+    assert sheets["rates"]["hidden"] is True
+    assert "hidden" not in sheets["Sheet"]
+    assert sheets["empty"]["rows"] == 0
