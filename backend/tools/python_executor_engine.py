@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -13,9 +14,22 @@ from backend.sandbox.executors.base import Session
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
 from backend.sandbox.fixes import Fixed, KnownFiles, fix
 from backend.sandbox.packages import PackageInstaller
-from backend.sandbox.policy import BLOCKED_IMPORTS, SAFE_PACKAGES, blocking, check
+from backend.sandbox.policy import (
+    BLOCKED_IMPORTS,
+    SAFE_PACKAGES,
+    blocking,
+    check,
+    installed_in,
+)
 from backend.tools.input_files import describe_files, place_files
-from backend.types import ExecutionRequest, ExecutionResult, Isolation, Issue, Language
+from backend.types import (
+    ExecutionRequest,
+    ExecutionResult,
+    Failure,
+    Isolation,
+    Issue,
+    Language,
+)
 
 __all__ = [
     "BLOCKED_IMPORTS",

@@ -87,6 +87,11 @@ class PackageInstaller:
         """What programs are to be shown; None where nothing may be installed."""
         return self._overlay.shown if self._overlay is not None else None
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders of packages that the programs' interpreter has itself."""
+        return self._interpreter.packages
+
     def overlay_names(self) -> frozenset[str]:
         """Import names of what has been installed; reads a folder."""
         return self._overlay.names() if self._overlay is not None else frozenset()

@@ -14,10 +14,11 @@ from typing import Final
 
 from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 
-_DISTRIBUTIONS: Final[dict[str, tuple[str, ...]]] = {
+DISTRIBUTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Bio": ("biopython",),
     "Crypto": ("pycryptodome",),
     "Levenshtein": ("Levenshtein", "python-Levenshtein"),
+    "MySQLdb": ("mysqlclient",),
     "OpenSSL": ("pyOpenSSL",),
     "PIL": ("pillow",),
     "attr": ("attrs",),
@@ -39,6 +40,7 @@ _DISTRIBUTIONS: Final[dict[str, tuple[str, ...]]] = {
     "magic": ("python-magic",),
     "markdown": ("Markdown",),
     "mpl_toolkits": ("matplotlib",),
+    "nacl": ("PyNaCl",),
     "odf": ("odfpy",),
     "osgeo": ("GDAL",),
     "pdfminer": ("pdfminer.six",),
@@ -81,7 +83,7 @@ def is_import_name(name: str) -> bool:
 
 def distributions_for(import_name: str) -> tuple[str, ...]:
     """The distributions that bring a module, as the index writes them, the best first."""
-    return _DISTRIBUTIONS.get(import_name) or (import_name.replace("_", "-"),)
+    return DISTRIBUTIONS.get(import_name) or (import_name.replace("_", "-"),)
 
 
 def missing_module(message: str) -> str | None:

@@ -79,7 +79,7 @@ class _Tables:
     def asked(self) -> Iterator[tuple[ast.Constant, str, frozenset[str]]]:
         """Literal names of columns that are not there: the node, the name, what is there."""
         for node in self._nodes:
-            for base, literal in _literals(node):
+            for base, literal in asked_literals(node):
                 columns = self._columns_of(base)
                 if columns is None or not isinstance(literal.value, str):
                     continue
@@ -207,7 +207,7 @@ def _is_no_table(value: ast.expr) -> bool:
     return isinstance(value, ast.Dict | ast.List | ast.DictComp | ast.ListComp | ast.BinOp)
 
 
-def _literals(node: ast.AST) -> Iterator[tuple[ast.expr, ast.Constant]]:
+def asked_literals(node: ast.AST) -> Iterator[tuple[ast.expr, ast.Constant]]:
     """Literal names of columns that `node` asks a table for, with the table's expression."""
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         for literal in _constants(node.slice):

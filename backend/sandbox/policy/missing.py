@@ -64,7 +64,8 @@ def _missing_submodule(
         return None
     if is_member and difflib.SequenceMatcher(None, name, near[0]).ratio() < _SURE:
         return None
-    edit = None if is_member else renamed(imported, f"{top}.{name}", f"{top}.{near[0]}")
+    move = _other_member if is_member else renamed
+    edit = move(imported, f"{top}.{name}", f"{top}.{near[0]}")
     return finding(
         "missing_package",
         f"There is no module {top}.{name}. Did you mean {top}.{near[0]}?",
@@ -117,6 +118,17 @@ def renamed(imported: Imported, old: str, new: str) -> Edit | None:
                         return None
                     alias.asname = old
                 alias.name = _moved(alias.name, old, new)
+    return replace(statement, ast.unparse(statement), f"imported `{new}` instead of `{old}`")
+
+
+def _other_member(imported: Imported, old: str, new: str) -> Edit | None:
+    """``from matplotlib import pyplot as pyplt`` for ``from matplotlib import pyplt``."""
+    statement = copy.deepcopy(imported.node)
+    member = old.rpartition(".")[2]
+    for alias in statement.names:
+        if alias.name == member:
+            alias.asname = alias.asname or member
+            alias.name = new.rpartition(".")[2]
     return replace(statement, ast.unparse(statement), f"imported `{new}` instead of `{old}`")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.sandbox.packages import names
 from backend.sandbox.policy.bans import words
 from backend.sandbox.policy.imports import SAFE_PACKAGES
 
@@ -20,24 +21,8 @@ _WITH_SUBMODULES = words("""
 """Packages whose direct submodules are known as well, because they are often misspelt."""
 _MAX_ENTRIES: Final = 20_000
 
-DISTRIBUTIONS: Final = {
-    "PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn",
-    "skimage": "scikit-image", "bs4": "beautifulsoup4", "docx": "python-docx",
-    "pptx": "python-pptx", "yaml": "PyYAML", "dateutil": "python-dateutil", "fitz": "PyMuPDF",
-    "odf": "odfpy", "Levenshtein": "python-Levenshtein", "attr": "attrs",
-    "mpl_toolkits": "matplotlib", "pylab": "matplotlib", "jwt": "PyJWT", "dotenv": "python-dotenv",
-    "serial": "pyserial", "Crypto": "pycryptodome", "OpenSSL": "pyOpenSSL", "magic": "python-magic",
-    "usb": "pyusb", "MySQLdb": "mysqlclient", "psycopg2": "psycopg2-binary", "git": "GitPython",
-    "community": "python-louvain", "Bio": "biopython", "nacl": "PyNaCl", "faiss": "faiss-cpu",
-    "umap": "umap-learn", "imblearn": "imbalanced-learn", "wx": "wxPython", "gi": "PyGObject",
-    "pkg_resources": "setuptools", "tables": "tables", "netCDF4": "netCDF4", "faker": "Faker",
-    "igraph": "igraph", "sentence_transformers": "sentence-transformers", "unidecode": "Unidecode",
-    "jose": "python-jose", "markdown": "Markdown", "prophet": "prophet", "talib": "TA-Lib",
-    "google": "google-api-python-client", "win32com": "pywin32", "win32api": "pywin32",
-    "more_itertools": "more-itertools", "charset_normalizer": "charset-normalizer",
-    "typing_extensions": "typing-extensions", "fontTools": "fonttools",
-}  # fmt: skip
-"""Import name -> what to install, where the two differ by more than nothing."""
+DISTRIBUTIONS: Final = {name: brought_by[0] for name, brought_by in names.DISTRIBUTIONS.items()}
+"""Import name -> what to install, where it is not called as it is imported."""
 
 _IN_PLACE_OF: Final = {
     "polars": "pandas", "duckdb": "pandas", "dask": "pandas", "modin": "pandas", "vaex": "pandas",
@@ -96,7 +81,7 @@ def imports_of(code: str) -> Imports:
     return Imports(
         third_party=third_party,
         standard=tuple(sorted(tops & sys.stdlib_module_names)),
-        distributions=tuple(DISTRIBUTIONS.get(name, name) for name in third_party),
+        distributions=tuple(names.distributions_for(name)[0] for name in third_party),
     )
 
 

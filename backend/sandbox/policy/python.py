@@ -10,7 +10,7 @@ from backend.sandbox.policy import imports as packages
 from backend.sandbox.policy import tables
 from backend.sandbox.policy.bans import Ban
 from backend.sandbox.policy.columns import missing_columns
-from backend.sandbox.policy.findings import Finding, Mending, Surroundings, finding
+from backend.sandbox.policy.findings import Finding, Mending, Surroundings, finding, replace
 from backend.sandbox.policy.literals import folded
 from backend.sandbox.policy.loops import endless_loops
 from backend.sandbox.policy.missing import missing_package, misspelt_package, what_there_is
@@ -217,7 +217,10 @@ class _Findings:
         of_matplotlib = self._program.path(node.func) in tables.BACKEND_PATHS
         backend = folded(node.args[0]) if node.args and of_matplotlib else None
         if backend and backend.lower() in tables.SCREEN_BACKENDS:
-            self._refuse("display", f"The backend {backend}", tables.NO_SCREEN, node.lineno)
+            says = f"drew with the backend 'Agg' instead of {backend!r}"
+            edit = replace(node.args[0], "'Agg'", says)
+            what = f"The backend {backend} {tables.NO_SCREEN.why}."
+            self._add("display", what, tables.NO_SCREEN.instead, node.lineno, "advice", edit)
 
     def _judge_files(self, node: ast.Call, name: str) -> None:
         changing = name in tables.CHANGING_CALLS or (name == "open" and _opens_to_write(node))
