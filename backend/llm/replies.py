@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from backend.llm.code.blocks import PYTHON_TAGS, CodeBlock, extract_blocks, find_blocks
+from backend.llm.code.blocks import PYTHON_TAGS, CodeBlock, find_blocks
 from backend.llm.code.choice import Candidate, choose
 from backend.llm.code.in_text import candidates_in, whole_text, without_prose
 from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
 from backend.llm.code.recognition import (
+    argument_that_is_code,
     does_something,
     is_foreign,
     is_fragment,
@@ -23,22 +24,28 @@ from backend.llm.code.shell import extract_other
 from backend.llm.loose_json import NotAnObject, parse_object
 from backend.llm.thinking import strip_thinking
 
-__all__ = ["CodeBlock", "extract_blocks", "extract_code", "extract_json", "strip_thinking"]
+__all__ = ["CodeBlock", "code_blocks", "extract_code", "extract_json", "strip_thinking"]
 
 _CODE_KEYS: Final = (
     "code", "python_code", "python", "program", "script", "source", "source_code", "fixed_code",
-    "final_code", "solution", "snippet",
+    "final_code", "solution", "snippet", "python_script", "script_code", "code_block", "code_string",
 )  # fmt: skip
 _HOLDER_KEYS: Final = (
     "arguments", "parameters", "args", "kwargs", "input", "action_input", "function", "tool_input",
-    "tool_calls", "tool_call", "result", "answer", "response", "content", "output",
+    "tool_calls", "tool_call", "result", "answer", "response", "content", "output", "params",
+    "payload", "data",
 )  # fmt: skip
 _TAGGED: Final = re.compile(
     r"<\|python_tag\|>(?P<a>.*?)(?=<\||\Z)"
     r"|<(?P<tag>code|python|py|tool_code|execute|execute_python|python_code|code_interpreter|program)>"
-    r"(?P<b>.*?)(?:</(?P=tag)>|\Z)"
+    r"(?P<b>.*?)(?:</(?P=tag)>?|\Z)"
     r"|<parameter(?:=|\s+name=[\"'])(?:code|python_code|script|source)[\"']?>(?P<c>.*?)(?:</parameter>|\Z)",
     re.DOTALL | re.IGNORECASE,
+)
+_ACTION_INPUT: Final = re.compile(
+    r"^[ \t>*#]*(?:Action[ _]Input|Tool[ _]Input)\**[ \t]*:\**[ \t]*"
+    r"(?P<input>.*?)(?=^[ \t>*#]*(?:Observation|Thought|Action|Final Answer)\**[ \t]*:|\Z)",
+    re.DOTALL | re.IGNORECASE | re.MULTILINE,
 )
 _WRITTEN: Final = re.compile(
     r"^[ \t]*(?:(?:def|class|import|from|for|while|if|with|try|return|async|lambda|raise|print)\b"
@@ -48,9 +55,7 @@ _WRITTEN: Final = re.compile(
 _BLOCKS_READ: Final = 500
 _OBJECTS_TRIED: Final = 200
 _OBJECT_CHARS: Final = 4_000_000
-_NOT_PROGRAMS: Final = frozenset(
-    {"json", "diff", "patch", "output", "text", "txt", "plaintext", "console", "stdout"}
-)
+_NOT_PROGRAMS: Final = frozenset({"diff", "patch", "output", "console", "stdout"})
 
 
 def extract_code(reply: str, language: str = "python") -> str | None:
@@ -70,7 +75,8 @@ def extract_code(reply: str, language: str = "python") -> str | None:
     if not text:
         return None
     if language != "python":
-        return extract_other(text, language.lower())
+        said = next(_objects(text), None) if text.startswith(("{", "[", "<")) else None
+        return extract_other(text, language.lower(), said)
     return _Python().program(text)
 
 
@@ -90,6 +96,7 @@ class _Python:
         return (
             self._in_blocks(blocks, depth)
             or self._in_tags(text, depth)
+            or self._in_action(text)
             or self._in_json(text, depth)
             or self._in_bare_text(text, lines, blocks)
             or self._broken(blocks)
@@ -122,16 +129,21 @@ class _Python:
 
     def _mislabelled(self, block: CodeBlock) -> Candidate | None:
         """A block under another language's name that can only be Python."""
-        if block.language in _NOT_PROGRAMS:
+        prompted = ">>>" in block.code
+        if block.language in _NOT_PROGRAMS and not prompted:
             return None
         one = self._judged(mend(block.code, self._parser), tagged=False)
-        return one if one is not None and is_unmistakable(one.tree) else None
+        return one if one is not None and (prompted or is_unmistakable(one.tree)) else None
 
     def _judged(self, code: str | None, *, tagged: bool) -> Candidate | None:
         tree = self._parser.tree(code) if code else None
         if code is None or tree is None or not does_something(tree, tagged=tagged):
             return None
-        return None if is_fragment(code, tree) else Candidate(code, tree)
+        if is_fragment(code, tree):
+            return None
+        if (inner := argument_that_is_code(tree)) and (inner_tree := self._parser.tree(inner)):
+            return Candidate(inner, inner_tree)
+        return Candidate(code, tree)
 
     def _broken(self, blocks: list[CodeBlock]) -> str | None:
         """The last closed Python block as it is, so that somebody is told its syntax error."""
@@ -153,7 +165,7 @@ class _Python:
 
     def _in_tags(self, text: str, depth: int) -> str | None:
         found = []
-        for match in _TAGGED.finditer(text):
+        for match in islice(_TAGGED.finditer(text), _BLOCKS_READ):
             inner = (match["a"] or match["b"] or match["c"] or "").strip("\n")
             if "```" in inner and (code := self.program(inner.strip(), depth + 1)):
                 return code
@@ -161,11 +173,22 @@ class _Python:
                 found.append(one)
         return choose(found)
 
+    def _in_action(self, text: str) -> str | None:
+        """The input of the first action: what stands after it was made up."""
+        found = _ACTION_INPUT.search(text)
+        code = mend(found["input"], self._parser) if found else None
+        one = self._judged(code, tagged=False)
+        return one.code if one is not None else None
+
     def _in_json(self, text: str, depth: int) -> str | None:
         for value in _objects(text):
             for code in _code_fields(value):
                 if found := self._field(code, depth):
                     return found
+            for code in _texts(value):
+                one = self._judged(mend(code, self._parser), tagged=False)
+                if one is not None and is_unmistakable(one.tree):
+                    return one.code
         return None
 
     def _field(self, code: str, depth: int) -> str | None:
@@ -205,6 +228,16 @@ def _code_fields(value: Any, depth: int = 0) -> Iterator[str]:
             yield from _code_fields(value.get(key), depth + 1)
 
 
+def _texts(value: Any, depth: int = 0) -> Iterator[str]:
+    """All texts in `value` that have a line or a call: a program can stand under any name."""
+    if isinstance(value, str):
+        if "\n" in value or "(" in value:
+            yield value
+    elif isinstance(value, list | Mapping) and depth <= 6:
+        for item in islice(value.values() if isinstance(value, Mapping) else value, 50):
+            yield from _texts(item, depth + 1)
+
+
 def _said_to_be_code(field: Any, depth: int) -> Iterator[str]:
     if isinstance(field, str):
         yield field
@@ -214,11 +247,25 @@ def _said_to_be_code(field: Any, depth: int) -> Iterator[str]:
         yield from _code_fields(field, depth + 1)
 
 
+def code_blocks(reply: str) -> tuple[CodeBlock, ...]:
+    """Every fenced block of a reply in order, each with its language as the fence names it.
+
+    A fence inside a block (Markdown within Markdown, a program that writes Markdown) belongs to
+    the block. A block that is not closed reaches to the end and says so. Blocks in thoughts are
+    passed over; nothing is mended or judged.
+    """
+    return tuple(find_blocks(strip_thinking(reply).split("\n"), Parser()))
+
+
 def extract_json(reply: str) -> dict[str, Any] | None:
     """The first JSON object of a reply, or None when there is none or it was cut off.
 
     Thoughts, fences and prose around it are passed over. Trailing commas, single quotes,
-    Python literals, bare keys, comments and raw line breaks inside texts are understood.
+    Python literals, bare keys, comments and raw line breaks inside texts are understood; so are
+    forgotten closing brackets, unless more than those may be missing (`parse_object`).
+
+    Of several objects the first one that is not empty wins: a model that writes on after its
+    object makes up what comes next. An object inside another one is never taken for it.
     """
     return next(_objects(strip_thinking(reply)), None)
 

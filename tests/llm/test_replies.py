@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.llm.replies import extract_blocks, extract_code, extract_json, strip_thinking
+from backend.llm.replies import code_blocks, extract_code, extract_json, strip_thinking
 from bench import replies as bench
 
 CASES = sorted((Path(__file__).parent.parent / "data" / "replies").glob("*.txt"))
@@ -60,6 +60,14 @@ def test_names_that_comprehensions_and_parameters_bind_are_not_needed() -> None:
         ("```python\nprint(1)\n```", None),
         ("You can list the files.", None),
         ("```bash\n# nothing\n```", None),
+        ("```console\n$ wc -l a.txt\n3 a.txt\n$ head -1 a.txt\nx,y\n```", "wc -l a.txt\nhead -1 a.txt"),
+        ("```bash\nme@host:~/data$ ls\na.txt\n```", "ls"),
+        ("```bash\n# count\nwc -l a.txt\n# ... rest of the script\n```", None),
+        ("```python\nprint(1)\n```\n```bash\npython a.py\n```", "python a.py"),
+        ("```bash\nls\n```\nor\n```bash\nls -la\n```", "ls -la"),
+        ("$ ls\n$ wc -l a.txt", "ls\nwc -l a.txt"),
+        ('{"language": "bash", "code": "ls -la"}', "ls -la"),
+        ('<tool_call>{"name": "bash", "arguments": {"command": "ls | wc -l"}}</tool_call>', "ls | wc -l"),
         ("```bash\nls", None),
         ("<think>```bash\nls\n```</think>", None),
     ],
@@ -86,7 +94,7 @@ def test_blocks_come_in_order_with_their_languages() -> None:
         "a\n```python\nx = 1\n```\nb\n```\nplain\n```\n~~~SQL\nSELECT 1\n~~~\n"
         "- item\n  ```{.js}\n  f()\n  ```\n````md\n```python\ny\n```\n````\n```bash\nls"
     )
-    assert [(b.language, b.code, b.closed) for b in extract_blocks(markdown)] == [
+    assert [(b.language, b.code, b.closed) for b in code_blocks(markdown)] == [
         ("python", "x = 1", True),
         ("", "plain", True),
         ("sql", "SELECT 1", True),
@@ -97,7 +105,17 @@ def test_blocks_come_in_order_with_their_languages() -> None:
 
 
 def test_text_without_fences_has_no_blocks() -> None:
-    assert extract_blocks("a `b` ``c``\n    d") == []
+    assert code_blocks("a `b` ``c``\n    d") == ()
+
+
+def test_blocks_in_thoughts_and_marks_of_templates_are_passed_over() -> None:
+    reply = "<think>\n```python\ndraft\n```\n</think>\n```py\nx\n```<|im_end|>"
+    assert [(b.language, b.code) for b in code_blocks(reply)] == [("py", "x")]
+
+
+def test_a_block_that_is_not_closed_before_the_next_one_ends_there() -> None:
+    blocks = code_blocks("```python\nx = 1\n\n```bash\nls\n```")
+    assert [(b.language, b.code.strip()) for b in blocks] == [("python", "x = 1"), ("bash", "ls")]
 
 
 # --- thoughts --------------------------------------------------------------------------------
@@ -118,6 +136,14 @@ def test_text_without_fences_has_no_blocks() -> None:
         ('{"thought": "<think> is a tag"}', '{"thought": "<think> is a tag"}'),
         ("<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>b", "b"),
         ("<|im_start|>assistant\nb<|im_end|>", "b"),
+        ("a</think></think>b", "b"),
+        ("<think>a</think>b</think>c", "c"),
+        ("<think>```\n</think>\n```\n<think>x\n```", "```\n<think>x\n```"),
+        ("analysisHm.assistantfinalb", "b"),
+        ("analysis of variance", "analysis of variance"),
+        ("<|channel|>final<|message|>b", "b"),
+        ("<|channel|>commentary to=f <|constrain|>json<|message|>{}<|call|>", "{}"),
+        ("<|channel|>analysis to=python<|message|>f()<|call|>", "<code>\nf()\n</code>"),
         ("plain", "plain"),
     ],
 )  # fmt: skip
@@ -153,6 +179,25 @@ READABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "stray-brace": ('Use {x} or { y. {"a": 1}', {"a": 1}),
     "numbers": ("{'a': -1.5e3, 'b': .5, 'c': 1_000}", {"a": -1500.0, "b": 0.5, "c": 1000}),
     "in-list": ('[{"a": 1}]', {"a": 1}),
+    "several-the-first-wins": (
+        '{"action": "run"}\nObservation: 4\n{"action": "finish"}',
+        {"action": "run"},
+    ),
+    "empty-ones-are-passed-over": ('{} {"a": 1}', {"a": 1}),
+    "the-outer-one-counts": ('{"a": {"b": 1}}', {"a": {"b": 1}}),
+    "last-brace-forgotten": ('{"a": [1], "b": "x"', {"a": [1], "b": "x"}),
+    "last-brackets-forgotten": ('{"steps": [{"id": "s1"}', {"steps": [{"id": "s1"}]}),
+    "forgotten-in-a-fence": ('```json\n{"a": {"b": 1}\n```\nDone.', {"a": {"b": 1}}),
+    "forgotten-in-a-tag": ('<tool_call>{"a": {"b": 1}</tool_call>', {"a": {"b": 1}}),
+    "inner-bracket-forgotten": (
+        '{"steps": [{"id": "s1"}, {"id": "s2"}}',
+        {"steps": [{"id": "s1"}, {"id": "s2"}]},
+    ),
+    "code-with-quotes": (
+        '{"code": "print("a", x)\nf({"b": 1})", "n": 1}',
+        {"code": 'print("a", x)\nf({"b": 1})', "n": 1},
+    ),
+    "comma-in-a-text": ('{"a": "one, "two", three", "b": 2,}', {"a": 'one, "two", three', "b": 2}),
     "python-tuple": ("{'a': (1, 2)}", {"a": [1, 2]}),
 }
 
@@ -174,6 +219,10 @@ def test_json_is_read_as_models_write_it(reply: str, wanted: dict[str, Any]) -> 
         '"text"',
         "{a, b}",
         '<think>{"a": 1}',
+        '{"steps": [{"id": "s1"}, {"id": "s2"}, ',
+        '{"answer": {"text": "the sum is"',
+        '{"n": 12',
+        '{"a": ["x", "y"',
         "{" * 5000,
         '{"a":' * 500,
         '{"a": ' + "9" * 5000 + "}",
@@ -225,6 +274,24 @@ HOSTILE = {
     "comments": "# rest of\n" * 100_000,
     "hashes": "#" * MEGABYTE,
     "words": "Word " * 200_000,
+    "channel-and-a-long-word": "<|channel|>" + "x" * MEGABYTE,
+    "closings-on-one-line": "</think>" * 100_000,
+    "thoughts-on-one-line": "<think></think>" * 60_000,
+    "quoted-closings-on-one-line": '"' + "</think>" * 100_000,
+    "closings-in-a-block": "```\nx " + "</think>" * 100_000,
+    "comment-about-the-rest": "```python\n# rest of " + "code " * 100_000 + "\nx = 1\n```",
+    "blank-lines-before-a-comment": "```python\nx = 1\n" + "\n" * 500_000 + "# a\ny = 1\n```",
+    "a-deep-line": "```python\nif x:\n" + "\t" * 200_000 + "y(\n```",
+    "blanks-in-a-line": "```python\nx = 1" + " " * 200_000 + "y\n```",
+    "comments-in-a-line": "```python\nx = (1" + " # a" * 100_000 + "'\n    + 2\n```",
+    "bodies-without-indent": "```python\n" + "def f():\n" * 50_000 + "return 1\n```",
+    "torn-statements": "```python\nx = 1\n" + "  + 1\n" * 80_000 + "```",
+    "joined-texts": '{"a": ' + '"b" ' * 200_000,
+    "comments-in-json": '{"a": 1 /* ' * 90_000,
+    "quotes-in-json": '{"a": "' + '" ' * 400_000,
+    "actions": "Action Input: x\n" * 60_000,
+    "action-without-end": "Action Input:" + " >*#" * 200_000,
+    "nested-tags": "<code>```</code>" * 60_000,
 }
 
 
@@ -234,7 +301,7 @@ def test_hostile_replies_are_answered(reply: str) -> None:
     extract_code(reply, "bash")
     extract_json(reply)
     strip_thinking(reply)
-    extract_blocks(reply)
+    code_blocks(reply)
 
 
 # --- real replies ----------------------------------------------------------------------------

@@ -60,15 +60,6 @@ class _Mark:
         return self.fence[0] == opening.fence[0] and len(self.fence) >= len(opening.fence)
 
 
-def extract_blocks(markdown: str) -> list[CodeBlock]:
-    """Every fenced block with its language, in order.
-
-    A fence inside a block (Markdown within Markdown, a program that writes Markdown) belongs to
-    the block. A block that is not closed reaches to the end and says so.
-    """
-    return list(find_blocks(markdown.split("\n"), Parser()))
-
-
 def find_blocks(lines: Sequence[str], parser: Parser) -> Iterator[CodeBlock]:
     """The blocks of a text given as lines, in order."""
     place = 0

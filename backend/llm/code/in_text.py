@@ -4,21 +4,48 @@ from __future__ import annotations
 
 import ast
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from backend.llm.code.choice import Candidate
+from backend.llm.code.lines import dedent
 from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
 from backend.llm.code.recognition import does_something, is_fragment, is_unmistakable
 
-_PROSE: Final = re.compile(
-    r"[ \t]*(?:[-*\u2022>|]|\d+[.)])?[ \t]*\**[A-Z][\w'\u2019-]*,?(?: [\w'\u2019`\"(),;/-]+){3,}[.:!?,]?\**[ \t]*$"
+_BULLET: Final = re.compile(r"[ \t]*(?:[-*+\u2022>|]|\d{1,3}[.)]|#{1,6})?[ \t]+")
+_WORD: Final = re.compile(
+    r"[*_\"'(\[`]*[^\W\d_]+(?:['\u2019/-][^\W\d_]+)*[*_\"')\]`]*[.,:;!?]?[*_\"']*"
 )
+_CODE_AHEAD: Final = re.compile(
+    r"[ \t]*(?:#|@|(?:def|class|import|return|yield|raise|assert|del|global|pass|break|continue)\b"
+    r"|(?:for|while|if|elif|with|except)\b.*:(?:[ \t]*(?:#.*)?$|[ \t]+\w+[.(=])|from[ \t]+[\w.]+[ \t]+import\b"
+    r"|\w+(?:[.\[]\S*)?[ \t]*[-+*/%|&]?=[^=]|[\w.]+\([^)]*\)[ \t]*(?:#.*)?$|[\w.]+\([\"'])"
+)
+_KEYWORD: Final = re.compile(
+    r"[ \t]*(?:def|class|if|for|while|return|import|from|elif|else|try)\b(?!.*[.!?]$)"
+)
+_OPENS: Final = re.compile(
+    r"[ \t]*(?:async |def |class |if |elif |else|for |while |with |try|except|finally).*:[ \t]*$"
+)
+_PROSE_CHARS: Final = 400
+"""What is looked at of a line to tell whether it is prose."""
 _NOT_CODE = (ast.Constant, ast.Name, ast.Tuple, ast.BinOp, ast.Compare, ast.UnaryOp, ast.BoolOp)
+_LONG_TEXTS: Final = ('"""', "'''")
 _TRIES: Final = 8
 _REGION_LINES: Final = 2000
+
+
+def is_prose(line: str) -> bool:
+    """Whether a line is of plain language: four words or more, and hardly anything else."""
+    start = line[:_PROSE_CHARS].partition("  #")[0].partition(" # ")[0]
+    if _CODE_AHEAD.match(start) or any(mark in start for mark in _LONG_TEXTS):
+        return False
+    bullet = _BULLET.match(start)
+    words = start[bullet.end() if bullet else 0 :].split()
+    plain = [_WORD.fullmatch(word) is not None for word in words]
+    sentence = line.rstrip().endswith((".", ":", "!", "?")) and len(words) > 5 and all(plain[:4])
+    return sum(plain) >= 4 and (sentence or sum(plain) * 4 >= len(words) * 3)
 
 
 def whole_text(text: str, parser: Parser) -> Candidate | None:
@@ -55,7 +82,7 @@ def candidates_in(lines: Sequence[str], parser: Parser) -> list[Candidate]:
     found = []
     for first, last, code in _runs(lines, parser):
         tree = parser.tree(code)
-        if tree is None or is_fragment(code, tree) or _goes_on(lines, last):
+        if tree is None or is_fragment(code, tree) or _is_part(lines, first, last):
             continue
         height = sum(1 for line in code.split("\n") if line.strip())
         indented = lines[first][:4] in ("    ", "\t") or lines[first].startswith("\t")
@@ -67,9 +94,14 @@ def candidates_in(lines: Sequence[str], parser: Parser) -> list[Candidate]:
     return found
 
 
-def _goes_on(lines: Sequence[str], place: int) -> bool:
-    """Whether code follows that does not parse: then what was found is only a part."""
-    follows = next((line for line in lines[place:] if line.strip()), "")
+def _is_part(lines: Sequence[str], first: int, last: int) -> bool:
+    """Whether code stands around it that does not parse."""
+    before = next(
+        (line for line in reversed(lines[max(0, first - 20) : first]) if line.strip()), ""
+    )
+    if _OPENS.match(before) and _indent(before) < _indent(lines[first]):
+        return True
+    follows = next((line for line in lines[last:] if line.strip()), "")
     return bool(follows) and not _is_left_over(follows)
 
 
@@ -77,11 +109,12 @@ def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, str]
     place = 0
     while place < len(lines) and not parser.spent:
         line = lines[place]
-        if not line.strip() or _PROSE.match(line):
+        if not line.strip() or is_prose(line):
             place += 1
             continue
         end = _region_end(lines, place)
-        region = textwrap.dedent("\n".join(lines[place:end]))
+        region = "\n".join(lines[place:end])
+        region = dedent(region) if _indent(line) else region
         parser.charge(len(region) // 2)
         height = _longest_prefix(region, parser)
         code = _without_edges("\n".join(region.split("\n")[:height]), parser) if height else ""
@@ -91,13 +124,17 @@ def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, str]
 
 
 def _region_end(lines: Sequence[str], start: int) -> int:
-    """Where lines become less indented than the first, or prose begins."""
-    width = _indent(lines[start])
-    for place in range(start + 1, min(len(lines), start + _REGION_LINES)):
+    """Where lines become less indented than the first, or prose begins that is in no long text."""
+    width, last = _indent(lines[start]), min(len(lines), start + _REGION_LINES)
+    in_text, opened = False, last
+    for place in range(start, last):
         line = lines[place]
-        if line.strip() and (_indent(line) < width or _PROSE.match(line)):
+        outside = line.strip() and not in_text and place > start
+        if outside and (_indent(line) < width or is_prose(line)):
             return place
-    return min(len(lines), start + _REGION_LINES)
+        if sum(line.count(mark) for mark in _LONG_TEXTS) % 2:
+            in_text, opened = not in_text, place
+    return opened + 1 if in_text else last
 
 
 def _indent(line: str) -> int:
@@ -134,7 +171,7 @@ def _without_edges(code: str, parser: Parser) -> str:
     lines = code.split("\n")
     first = 0 if body[0] is tree.body[0] else body[0].lineno - 1
     last = len(lines) if body[-1] is tree.body[-1] else body[-1].end_lineno
-    return "\n".join(lines[first:last]).strip("\n")
+    return "\n".join(lines[first:last]).strip("\n").rstrip()
 
 
 def _is_word(node: ast.stmt) -> bool:
@@ -145,7 +182,7 @@ def without_prose(text: str, parser: Parser) -> str | None:
     """A fenced block's program when prose or printed output was fenced in with it."""
     lines = text.split("\n")
     runs = list(_runs(lines, parser))
-    if not runs:
+    if len({_indent(lines[first]) for first, _, _ in runs}) != 1:
         return None
     code = "\n".join(code for _, _, code in runs)
     kept = {line.strip() for line in code.split("\n")}
@@ -158,8 +195,6 @@ def without_prose(text: str, parser: Parser) -> str | None:
 
 def _is_left_over(line: str) -> bool:
     """Prose or output, not a line of code that was lost."""
-    if _PROSE.match(line):
-        return True
-    return not re.search(
-        r"[=(){}\[\]]|^\s*(?:def|class|if|for|while|return|import|from|elif|else|try)\b", line
-    )
+    if _KEYWORD.match(line):
+        return False
+    return is_prose(line) or not any(sign in line for sign in "=(){}[]")

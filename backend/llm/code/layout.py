@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from backend.llm.code.lines import indent_of
+
 _HEAD: Final = re.compile(
     r"(?:async |def |class |if |elif |else\b|for |while |with |try\b|except\b|finally\b).*:[ \t]*(?:#.*)?$"
 )
@@ -18,7 +20,7 @@ _NEXT_PART: Final = re.compile(r"(?:async )?def |class |@\w|if __name__")
 _LEAVES: Final = re.compile(r"(?:return|break|continue|raise|pass)\b")
 _GOES_ON: Final = re.compile(r"(?:\.[A-Za-z_]\w*|[-+*/%|&]|==|(?:and|or|if|else|in|not|is) )")
 _TEXT_BEGINS: Final = re.compile(r"[rbfuRBFU]{0,2}[\"']")
-_COMMENT: Final = re.compile(r"[ \t]+#[^\"']*$")
+_COMMENT: Final = re.compile(r"(?<![ \t])[ \t]+#[^\"'#]*$")
 _WAITS: Final = re.compile(r"(?:\b(?:and|or|not|in|is)|[-+*/%|&=])$")
 _ESCAPED: Final = re.compile(r"\\([_*\[\]#<>])")
 
@@ -38,9 +40,9 @@ def indented_bodies(text: str) -> str:
     for place, line in enumerate(lines):
         if not _HEAD.match(line.lstrip()):
             continue
-        width = _indent(line)
+        width = indent_of(line)
         first = _next_code(lines, place + 1)
-        if first is None or _indent(lines[first]) != width:
+        if first is None or indent_of(lines[first]) != width:
             continue
         last = first if _LEAVES.match(lines[first].lstrip()) else None
         if _FUNCTION.match(line.lstrip()):
@@ -65,7 +67,7 @@ def _last_return(lines: Sequence[str], start: int, width: int) -> int | None:
         line = lines[place].lstrip()
         if not line:
             continue
-        level = _indent(lines[place])
+        level = indent_of(lines[place])
         if level < width or (level == width and _NEXT_PART.match(line)):
             break
         if level == width and line.startswith("return"):
@@ -84,7 +86,7 @@ def matching_levels(text: str) -> str:
         if not bare or bare.startswith("#"):
             lines.append(line)
             continue
-        width = _indent(line)
+        width = indent_of(line)
         if opens and width > levels[-1]:
             levels.append(width)
         elif width < levels[-1]:
@@ -101,21 +103,19 @@ def matching_levels(text: str) -> str:
 def joined_statements(text: str) -> str:
     r"""Statements torn into two lines, with the ``\`` that they need."""
     lines = text.split("\n")
-    joined = []
+    joined: list[str] = []
+    width, going_on = 0, False
     for line, follows in pairwise((*lines, "")):
-        if not line.strip() or _indent(follows) <= _indent(line):
-            joined.append(line)
-            continue
+        width = width if going_on else indent_of(line)
         bare = _COMMENT.sub("", line).rstrip()
-        begins = follows.lstrip()
-        torn = (
-            _GOES_ON.match(begins)
-            or _WAITS.search(bare)
-            or (bare.endswith(('"', "'")) and _TEXT_BEGINS.match(begins))
-        )
-        joined.append(f"{bare} \\" if torn and not bare.endswith(("\\", ":")) else line)
+        going_on = indent_of(follows) > width and _is_torn(bare, follows.lstrip())
+        joined.append(f"{bare} \\" if going_on else line)
     return "\n".join(joined)
 
 
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
+def _is_torn(line: str, follows: str) -> bool:
+    """Whether `follows` can only be the rest of the statement in `line`."""
+    if not line.strip() or line.endswith(("\\", ":")):
+        return False
+    texts = line.endswith(('"', "'")) and _TEXT_BEGINS.match(follows)
+    return bool(_GOES_ON.match(follows) or _WAITS.search(line) or texts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import re
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from backend.llm.code.layout import (
     matching_levels,
     without_escapes,
 )
+from backend.llm.code.lines import dedent, indent_of
 from backend.llm.code.parsing import Parser
 
 _QUOTES: Final = str.maketrans(
@@ -68,13 +68,13 @@ def mend(text: str, parser: Parser) -> str | None:
 
 
 def _dedented(text: str) -> str:
-    return textwrap.dedent(text.expandtabs(4) if "\t" in text else text).strip("\n")
+    return dedent(text.expandtabs(4) if "\t" in text else text).strip("\n")
 
 
 def _rest_dedented(text: str) -> str:
     """All lines but the first share an indentation: the first one lost its own."""
     first, newline, rest = text.partition("\n")
-    return first.lstrip() + newline + textwrap.dedent(rest)
+    return first.lstrip() + newline + dedent(rest)
 
 
 def _without_header(text: str) -> str:
@@ -120,7 +120,7 @@ def _without_numbers(text: str) -> str:
             return text
         expected = int(found[1]) + 1
         stripped.append(line[found.end() :])
-    return textwrap.dedent("\n".join(stripped))
+    return dedent("\n".join(stripped))
 
 
 def _without_shell_lines(text: str) -> str:
@@ -149,25 +149,21 @@ def _passing_bodies(text: str) -> str:
     for place, line in enumerate(lines):
         mended.append(line)
         if _OPENS_BODY.match(line) and _only_comments_below(lines, place):
-            mended.append(" " * (_indent(line) + 4) + "pass")
+            mended.append(" " * (indent_of(line) + 4) + "pass")
     return "\n".join(mended)
 
 
 def _only_comments_below(lines: Sequence[str], place: int) -> bool:
-    width, comments = _indent(lines[place]), 0
+    width, comments = indent_of(lines[place]), 0
     for line in lines[place + 1 :]:
         if not line.strip():
             continue
-        if _indent(line) <= width:
+        if indent_of(line) <= width:
             break
         if not line.lstrip().startswith("#"):
             return False
         comments += 1
     return comments > 0
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
 
 
 def _real_line_breaks(text: str) -> str:

@@ -17,6 +17,10 @@ _DOES: Final = (
 _DISPLAYS: Final = (
     ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant, ast.Name, ast.UnaryOp, ast.JoinedStr,
 )  # fmt: skip
+_CODE_ARGUMENTS: Final = ("code", "python_code", "script", "source_code", "program")
+_CODE_TOOL: Final = re.compile(
+    r"^(?:python(?:_\w+)?|(?:run|execute|exec)_(?:python|code)\w*|code_interpreter)$"
+)
 _FOREIGN_ROOTS: Final = frozenset(
     {"console", "document", "window", "System", "fmt", "std", "puts", "echo", "library", "alert"}
 )
@@ -39,6 +43,26 @@ def does_something(tree: ast.Module, *, tagged: bool) -> bool:
     return False
 
 
+def argument_that_is_code(tree: ast.Module) -> str | None:
+    """The program in ``python(code="...")``: a tool's call written as Python, and nothing else."""
+    call: ast.AST | None = tree.body[0] if len(tree.body) == 1 else None
+    while isinstance(call, ast.Expr | ast.Await):
+        call = call.value
+    if isinstance(call, ast.Call) and _root(call) == "print" and len(call.args) == 1:
+        call = call.args[0]
+    if not isinstance(call, ast.Call):
+        return None
+    given = {one.arg: one.value for one in call.keywords}
+    named = next((given[name] for name in _CODE_ARGUMENTS if name in given), None)
+    if named is None and _CODE_TOOL.search(_last_name(call.func)) and len(call.args) == 1:
+        named = call.args[0]
+    return named.value if isinstance(named, ast.Constant) and isinstance(named.value, str) else None
+
+
+def _last_name(called: ast.expr) -> str:
+    return called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+
+
 def is_unmistakable(tree: ast.Module) -> bool:
     """Whether it is Python without anybody saying so: a definition, a block, or import and use."""
     imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
@@ -55,7 +79,7 @@ def _root(node: ast.AST) -> str:
 
 _DIFF_LINES: Final = re.compile(r"^(?:@@ .*@@|diff --git |--- \S.*\n\+\+\+ \S)", re.MULTILINE)
 _COMMENT: Final = re.compile(
-    r"^[ \t]*(?:#|//|<!--|(?:pass|\.{3})[ \t]*#)[ \t]*([^\n]{1,200})", re.MULTILINE
+    r"^[ \t]*+(?:#|//|<!--|(?:pass|\.{3})[ \t]*#|(?=\.{3} ?\S))[ \t]*([^\n]{1,200})", re.MULTILINE
 )
 _LEAD = r"[.\u2026\[(<{*\s-]*(?:(?:keep|insert|include|put|add|all|of|the|your|my) ){0,4}"
 _LEFT_OUT = r"(?:rest|remainder|remaining|existing|previous|original)\b"
@@ -75,16 +99,16 @@ _REST: Final = re.compile(
     re.IGNORECASE,
 )
 _FOREIGN_LINE: Final = re.compile(
-    r"^[ \t]*(?:(?:public|private|protected|static|local|func|function|extends|export|namespace|package"
+    r"^[ \t]*+(?:(?:public|private|protected|static|local|func|function|extends|export|namespace|package"
     r"|fn|let|const|var|val|struct|interface|enum|puts|elsif)[ \t]+[\w\"':]|end[ \t]*$|#include\b|<\?php"
     r"|</?\w+>|.*(?:;|\)[ \t]*\{)[ \t]*$)",
     re.MULTILINE,
 )
 _HEAD: Final = re.compile(
-    r"^[ \t]*(?:async )?(?:def \w+\(.*\).*|class \w+.*):[ \t]*(?:#.*)?$", re.MULTILINE
+    r"^[ \t]*+(?:async )?(?:def \w+\(.*\).*|class \w+.*):[ \t]*(?:#.*)?$", re.MULTILINE
 )
 _OWN_LINE: Final = re.compile(
-    r"^[ \t]*(?:(?:def|class|for|while|if|elif|with|except)\b.*:[ \t]*(?:#.*)?$"
+    r"^[ \t]*+(?:(?:def|class|for|while|if|elif|with|except)\b.*:[ \t]*(?:#.*)?$"
     r"|(?:import|from)[ \t]+[\w.]+|(?:else|try|finally):|print\(.*\)[ \t]*$|@\w)",
     re.MULTILINE,
 )
