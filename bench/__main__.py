@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import bench.corpora
+import bench.data_context
 import bench.hostile
 import bench.policy
+import bench.prompts
 import bench.replies
 import bench.sandbox
 from bench.machine import describe
@@ -17,12 +19,14 @@ from bench.machine import describe
 PARTS = {
     "sandbox": "how fast the sandbox is, beside others",
     "corpora": "harmless programs in the sandbox; those that fail also in plain Python",
+    "prompts": "how many tokens each stage's prompt has",
     "policy": "what the static check stops",
     "replies": "programs out of replies",
     "all-corpora": "the same with 5,000 more programs and all plots; takes long",
+    "context": "what looking into files costs and tells",
     "hostile": "harmful programs, and what they left outside",
 }
-USUAL = ("sandbox", "corpora", "policy", "replies")
+USUAL = ("sandbox", "prompts", "corpora", "policy", "replies")
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,8 +53,8 @@ def main() -> int:
     """Print the parts that were asked for; those on corpora only where the corpora are.
 
     Returns:
-        1 when the sandbox lost a harmless program or let a harmful one out, else 0. Speed is told
-        and not judged: it is the machine's as well.
+        1 when the sandbox lost a harmless program or let a harmful one out, or a prompt is over its
+        ceiling, else 0. Speed is told and not judged: it is the machine's as well.
     """
     arguments = _arguments()
     parts = arguments.part or USUAL
@@ -58,13 +62,19 @@ def main() -> int:
     if "sandbox" in parts:
         print("\n== Speed", flush=True)
         asyncio.run(bench.sandbox.main(write_readme=arguments.write_readme, share=arguments.share))
-    on_corpora = [part for part in parts if part != "sandbox"]
+    all_well = True
+    if "prompts" in parts:
+        print(f"\n== {PARTS['prompts'].capitalize()}", flush=True)
+        all_well &= bench.prompts.main()
     corpora = bench.corpora.corpora_folder()
+    if "context" in parts:
+        print(f"\n== {PARTS['context'].capitalize()}", flush=True)
+        asyncio.run(bench.data_context.main(corpora, share=arguments.share))
+    on_corpora = [part for part in parts if part not in ("sandbox", "prompts", "context")]
     if corpora is None:
         if on_corpora:
             print("\nSet PYTHON_CODER_CORPORA to a folder of corpora to measure on them.")
-        return 0
-    all_well = True
+        return 0 if all_well else 1
     for part in on_corpora:
         print(f"\n== {PARTS[part].capitalize()}", flush=True)
         all_well &= _is_well(part, corpora)

@@ -1,9 +1,10 @@
 """Prompts that fit into a context: which parts are cut, in which order, and how far.
 
 The rule: former attempts go first, then the conversation and the context, then samples of files,
-then outputs; a program only where it is judged, not where it is rewritten. Each is cut to its
-share; if that is not enough, in the same order, to its least. What a stage asks for, its rules
-and the names of columns are never cut. Every cut says in its place how much is missing.
+then outputs; a program only where it is judged, not where it is rewritten. In this order each is
+cut to a third of the room, so that one that is huge takes nothing from the others; if that is not
+enough, to its share; then to its least. What a stage asks for, its rules and the names of columns
+are never cut. Every cut says in its place how much is missing.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def keep_end(text: str, limit: int) -> str:
     return marker + text[len(text) - limit :]
 
 
-_SAMPLES = re.compile(r"^(\s*)(first rows|preview|samples?)\b.*:$")
-_NAMES = re.compile(r"^- |\b(column|sheet|table|key)s?\b", re.IGNORECASE)
+_SAMPLES = re.compile(r"^(\s*)first (rows|lines):$")
+_NAMES = re.compile(r"^- |\b(column|sheet|table|key|name)s?\b|^ *(read with|error|note):")
 _DETAILS = re.compile(r"""^(\s*column (?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")[^:]*):.*""")
 
 
@@ -65,10 +66,11 @@ def cut_facts(text: str, limit: int) -> str:
         if over > 0:
             gone.add(at)
             over -= len(lines[at]) + 1
-    if over > 0:
-        shorter = [_DETAILS.sub(r"\1", line) for line in lines]
-        over -= sum(map(len, lines)) - sum(map(len, shorter))
-        lines = shorter
+    for at in range(len(lines) - 1, -1, -1):
+        if over > 0 and at not in gone:
+            bare = _DETAILS.sub(r"\1", lines[at])
+            over -= len(lines[at]) - len(bare)
+            lines[at] = bare
     for at in reversed(others):
         if over > 0:
             gone.add(at)
@@ -105,6 +107,7 @@ PARTS: Mapping[str, Part] = {
     "results": Part(share=6000, least=2000),
     "output": Part(share=3000, least=1000),
     "problem": Part(share=3000, least=1000),
+    "error": Part(share=3000, least=1000),
     "plan": Part(share=1000, least=300),
     "why": Part(share=1000, least=300),
     "reason": Part(share=500, least=200),
@@ -159,12 +162,17 @@ def fit(
         return text
 
     text = render(now)
-    for least in (False, True):
+    third = int(len(text) * (1 - excess(text))) // 3
+    for level in ("third", "share", "least"):
         for name, part in PARTS.items():
             if excess(text) <= 0:
                 break
-            if isinstance(now.get(name), str) and not (name == "code" and stage in WRITING):
-                text = put(name, part, part.least if least else part.share)
+            if not isinstance(now.get(name), str) or (name == "code" and stage in WRITING):
+                continue
+            floor = part.least if level == "least" else part.share
+            if level == "third":
+                floor = len(now[name]) if name == "code" else max(floor, third)
+            text = put(name, part, floor)
     cut = tuple(name for name in PARTS if name in now and now[name] != values[name])
     return Fitted(text=text, shortened=cut)
 

@@ -6,13 +6,42 @@ raised as such: a prompt with a hole in it would be answered all the same, only 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import jinja2
 from jinja2 import meta
 
+from backend.types import Stage
+
 _FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceiling:
+    """The most tokens a stage's prompt may have, as ``llm.tokens`` estimates them."""
+
+    rules: int
+    """Of the template alone: what every call of the stage pays for."""
+    whole: int
+    """Of the prompt with the longest values it is ever given, with the default context."""
+
+
+CEILINGS: Mapping[Stage, Ceiling] = {
+    "plan": Ceiling(rules=250, whole=12_288),
+    "act": Ceiling(rules=250, whole=12_288),
+    "generate": Ceiling(rules=300, whole=12_288),
+    "review": Ceiling(rules=350, whole=12_288),
+    "repair": Ceiling(rules=300, whole=12_288),
+    "diagnose": Ceiling(rules=250, whole=12_288),
+    "assess": Ceiling(rules=200, whole=12_288),
+    "answer": Ceiling(rules=250, whole=12_288),
+    "chat": Ceiling(rules=60, whole=60),
+}
+"""12,288 is what the default context of 16,384 leaves beside a reply of 4,096; what would be longer
+is cut (``llm.fitting``)."""
 
 
 def render(name: str, /, **values: object) -> str:

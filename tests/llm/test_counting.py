@@ -127,8 +127,22 @@ async def test_the_second_call_is_estimated_by_what_the_first_was_told(
     question = "0123456789 " * 700
     ollama_server.add({"reply": "Sure.", "tokens": (3000, 2), "repeat": True})
     async with opened(num_ctx=8192, max_tokens=4000) as model:
-        await say(model, question)
-        await say(model, question)
-    first, second = (request.body["options"]["num_predict"] for request in ollama_server.chats)
-    assert first < 1200  # one token a digit, to be safe
-    assert second == 4000
+        for _ in range(4):
+            await say(model, question)
+    limits = [request.body["options"]["num_predict"] for request in ollama_server.chats]
+    assert limits[0] < 1200  # one token a digit, to be safe
+    assert limits[1] > 2 * limits[0] - 200
+    assert limits == sorted(limits)
+
+
+async def test_a_model_with_more_tokens_than_estimated_gets_shorter_replies_at_once(
+    ollama_server: OllamaServer,
+) -> None:
+    question = "word " * 3000
+    ollama_server.add({"reply": "Sure.", "tokens": (5000, 2), "repeat": True})
+    async with opened(num_ctx=8192, max_tokens=4000) as model:
+        for _ in range(2):
+            await say(model, question)
+    limits = [request.body["options"]["num_predict"] for request in ollama_server.chats]
+    assert limits[0] == 4000
+    assert 2500 < limits[1] <= 8192 - 5000

@@ -11,7 +11,7 @@ from backend.errors import BadReply
 from backend.llm.asking import Asked, ask
 from backend.llm.fitting import KEPT, LEAST_REPLY_TOKENS, PARTS, cut_facts, drop_oldest
 from backend.llm.models import LanguageModel, open_models
-from backend.prompts import variables
+from backend.prompts import CEILINGS, variables
 from backend.prompts.texts import list_facts
 from backend.types import Message, Stage
 from tests.ollama_server import OllamaServer
@@ -194,10 +194,7 @@ def test_samples_of_files_go_before_details_and_names_stay() -> None:
     assert cut_facts(text, len(text)) == text
 
 
-STAGES = ("plan", "act", "generate", "review", "repair", "assess", "answer")
-
-
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted(CEILINGS))
 def test_every_value_of_a_prompt_is_either_cut_by_the_rule_or_never(stage: str) -> None:
     unknown = variables(stage) - PARTS.keys() - KEPT
     assert not unknown, f"say in backend/llm/fitting.py how far to cut {unknown}, if at all"
