@@ -20,7 +20,7 @@ from . import (
     places,
     rehearsal,
     script,
-    source,
+    shell,
     speed,
     wire,
 )
@@ -30,8 +30,6 @@ _KEEPER = 4
 """The descriptor of the line to the keeper, as long as it is not known whose the program is."""
 _NICENESS = 5
 """Of programs: among a hundred that do nothing but fork, their keeper has to get its turns."""
-_CANNOT_EXECUTE = 126
-"""What shells exit with when a program cannot be started."""
 
 # The program may put something else in their places.
 _leave = os._exit
@@ -96,7 +94,7 @@ def _become() -> int:
         return 1
     kernel.set_rlimits(header["rlimits"])
     if header["language"] == "bash":
-        _become_bash(header)
+        shell.become(header)
     if header["language"] == "session":
         notebook.serve(header, out)
     main = script.Main(header, out)
@@ -164,17 +162,3 @@ def _use_all_processors(number: int, setters: Sequence[SetThreads]) -> None:
     if number > 1:
         for set_threads in setters:
             set_threads(number)
-
-
-def _become_bash(header: Mapping[str, Any]) -> NoReturn:
-    path = source.write(f"{places.temporary()}/main.sh", header["code"])
-    environment = dict(os.environ)
-    environment.update(header["environment"])
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    try:
-        os.execve(header["shell"], ["bash", path, *header["argv"]], environment)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        _write(2, f"bash could not be started: {reason}\n".encode("utf-8", "backslashreplace"))
-        _leave(_CANNOT_EXECUTE)
