@@ -22,6 +22,7 @@ PROGRAM = "python-coder"
 _COMMANDS = {
     "ask": "Ask a question in plain words, about your files too.",
     "run": "Run a program in the sandbox; no model is involved.",
+    "runs": "Look at what was asked before; run its programs again without a model.",
     "check": "Say what the static check has against a program.",
     "route": "Show which agent a question would go to, and why.",
     "doctor": "Look for what is missing on this machine, with the command that mends it.",

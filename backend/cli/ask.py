@@ -11,6 +11,8 @@ import click
 
 from backend.cli.account import answer_line, files_line
 from backend.cli.folder import OutputFolder
+from backend.cli.formatting import format_options, read_telling, tell
+from backend.cli.notebook_file import NotebookFile
 from backend.cli.options import (
     files_option,
     json_option,
@@ -26,6 +28,7 @@ from backend.cli.signals import run_async
 if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.core.requests import Answer, Ask
+    from backend.tools.coder.formats import Form
     from backend.types import AgentType, ArtifactRef
 
 
@@ -42,6 +45,14 @@ if TYPE_CHECKING:
 )
 @click.option("--no-cache", is_flag=True, help="Ask anew, even if the same was answered before.")
 @click.option("-m", "--model", metavar="MODEL", help="provider:model, or a name of Ollama's.")
+@format_options
+@click.option(
+    "--notebook",
+    "notebook",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a notebook with the programs and what they printed and drew.",
+)
 @output_options
 @quiet_option
 @json_option
@@ -52,6 +63,10 @@ def command(
     agent: AgentType,
     no_cache: bool,
     model: str | None,
+    form: Form | None,
+    with_: tuple[str, ...],
+    without: tuple[str, ...],
+    notebook: Path | None,
     folder: Path | None,
     overwrite: bool,
     quiet: bool,
@@ -66,9 +81,11 @@ def command(
             f"Unexpected {absent[0]!r}: put the question in quotes, and -f before each file.",
             click.get_current_context(),
         )
+    telling = read_telling(form, with_, without, as_json=as_json)
     settings = read_settings(model=model if model and names_provider(model) else None)
     asked = read_question(question, settings)
     target = OutputFolder(folder, overwrite=overwrite) if folder else None
+    pages = NotebookFile(notebook, overwrite=overwrite) if notebook else None
 
     from backend.core.requests import Ask
     from backend.tools.python_executor_engine import place_files
@@ -80,11 +97,15 @@ def command(
         model=None if model is None or names_provider(model) else model,
         use_cache=settings.cache and not no_cache,
     )
-    answer, written = run_async(_answer(settings, request, target, quiet=quiet or as_json))
+    answer, written = run_async(_answer(settings, request, target, pages, quiet=quiet or as_json))
+    document = answer_document(answer, written)
     if as_json:
-        print_json(answer_document(answer, written))
+        print_json(document | ({"notebook": str(pages.path)} if pages else {}))
     else:
-        show_answer(answer.text)
+        if telling is None:
+            show_answer(answer.text)
+        else:
+            tell(document, telling)
         if not quiet:
             names = [made["name"] for made in newest(answer.artifacts)]
             for line in (
@@ -97,7 +118,12 @@ def command(
 
 
 async def _answer(
-    settings: Settings, request: Ask, target: OutputFolder | None, *, quiet: bool
+    settings: Settings,
+    request: Ask,
+    target: OutputFolder | None,
+    pages: NotebookFile | None,
+    *,
+    quiet: bool,
 ) -> tuple[Answer, list[Path]]:
     from backend.cli.progress import open_progress
     from backend.core.assistant import open_assistant
@@ -110,6 +136,13 @@ async def _answer(
             for made in newest(answer.artifacts):
                 content = await assistant.blobs.get(made["sha256"])
                 written.append(target.write(made["name"], content))
+        if pages is not None:
+            from backend.tools.coder.notebook import build_notebook, notebook_text
+
+            built = await build_notebook(
+                answer.as_dict(), assistant.blobs, request=request.question, files=[*request.files]
+            )
+            pages.write(notebook_text(built))
         return answer, written
 
 

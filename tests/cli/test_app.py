@@ -13,7 +13,7 @@ import pytest
 from tests.commands import run
 from tests.ollama_server import OllamaServer
 
-COMMANDS = ["ask", "run", "check", "route", "doctor", "serve", "demo"]
+COMMANDS = ["ask", "run", "runs", "check", "route", "doctor", "serve", "demo"]
 
 
 def test_help_lists_every_command_and_imports_none_of_them() -> None:
@@ -55,6 +55,8 @@ MISTAKES = {
     "folder as program": (["run", "."], 2, "directory"),
     "unknown executor": (["run", __file__, "--executor", "mars"], 2, "mars"),
     "time-out no number": (["run", __file__, "--timeout", "soon"], 2, "soon"),
+    "unknown run": (["runs", "show", "nobody"], 2, "no run 'nobody'"),
+    "unknown command of runs": (["runs", "frobnicate"], 2, "frobnicate"),
     "missing program to check": (["check", "absent.py"], 2, "absent.py"),
     "unknown language": (["check", "x", "--language", "cobol"], 2, "cobol"),
     "empty question to route": (["route", ""], 2, "The question is empty"),
@@ -93,6 +95,7 @@ BAD_SETTINGS = {
 EVERY_COMMAND = {
     "ask": ["ask", "hi"],
     "run": ["run", "-"],
+    "runs": ["runs", "list"],
     "check": ["check", "-"],
     "route": ["route", "hi"],
     "doctor": ["doctor", "--no-run"],

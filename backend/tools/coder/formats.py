@@ -25,9 +25,9 @@ _LIST_MARK = re.compile(r"^(\d*)(?=[-+=]|(?<=\d)[.)])")
 _URL = re.compile(r"https?://")
 _PROBE = "end of the answer"
 _KEYS: dict[Section, frozenset[str]] = {
-    "answer": frozenset({"answer", "output", "value", "outputs", "notes"}),
-    "code": frozenset({"code", "plan", "tests"}),
-    "files": frozenset({"artifacts"}),
+    "answer": frozenset({"answer", "text", "output", "value", "outputs", "notes"}),
+    "code": frozenset({"code", "plan", "tests", "packages"}),
+    "files": frozenset({"artifacts", "facts"}),
     "steps": frozenset({"steps", "scores", "matched_terms"}),
     "history": frozenset({"modifications", "attempts", "improvement", "installed"}),
     "verification": frozenset({"verification_history", "assessment", "test_report"}),

@@ -15,7 +15,7 @@ from backend.errors import NotFound
 from backend.store.blobs import BlobStore
 from backend.tools.coder.formats import closed
 from backend.tools.coder.plain_text import visible
-from backend.tools.coder.report import uses_of
+from backend.tools.coder.report import uses_of, words_of_answer
 
 _PICTURES = frozenset({"image/png", "image/jpeg"})
 _START_AFRESH = "%reset -f"
@@ -58,9 +58,8 @@ async def build_notebook(
         cells.append(await _last_program(use, number, blobs))
         if made := _other_files(use):
             cells.append(_words(f"files-{number}", made))
-    if "answer" in result:
-        words = closed(_text(str(result["answer"])))
-        cells.append(_words("answer", f"# Answer\n\n{words}"))
+    if (words := words_of_answer(result)) is not None:
+        cells.append(_words("answer", f"# Answer\n\n{closed(_text(words))}"))
     notebook = {
         "nbformat": 4,
         "nbformat_minor": 5,

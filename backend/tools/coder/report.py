@@ -1,7 +1,8 @@
 """What a result has to tell, section by section, before it is written in some format.
 
-A result is the dict of ``execute_code_task``, or the document of an agent's answer, whose uses of
-the coder are under ``python_coder_results``. Keys that are missing are passed over.
+A result is the dict of ``execute_code_task``, or the document of an agent's answer: its words under
+``answer`` or ``text``, its uses of the coder under ``python_coder_results``. Keys that are missing
+are passed over.
 """
 
 from __future__ import annotations
@@ -87,13 +88,16 @@ def uses_of(result: Result) -> list[Result]:
     return [result] if uses is None else list(uses)
 
 
-def _is_answer(result: Result) -> bool:
-    return "answer" in result
+def words_of_answer(result: Result) -> str | None:
+    """An agent's own words; None of a task, which has an output instead."""
+    words = result.get("answer", result.get("text"))
+    return None if words is None else str(words)
 
 
 def _answer(result: Result) -> Iterator[Block]:
-    if _is_answer(result):
-        yield Prose(text=str(result["answer"]))
+    words = words_of_answer(result)
+    if words is not None:
+        yield Prose(text=words)
         return
     yield from _printed(result)
     if result.get("error"):
@@ -118,7 +122,7 @@ def _code(result: Result) -> Iterator[Block]:
     for number, use in enumerate(uses, 1):
         yield Title(text=f"Program {number}" if len(uses) > 1 else "Program")
         yield Verbatim(text=str(use["code"]), language=str(use.get("language") or "python"))
-        if _is_answer(result):
+        if words_of_answer(result) is not None:
             yield from _printed(use)
 
 
@@ -126,8 +130,13 @@ def _files(result: Result) -> Iterator[Block]:
     made = {entry["name"]: entry for entry in result.get("artifacts") or ()}
     if made:
         yield Title(text="Files")
+    kept = {
+        entry.get("sha256"): entry.get("path")
+        for use in uses_of(result)
+        for entry in use.get("artifacts") or ()
+    }
     for name, entry in made.items():
-        target = entry.get("url") or entry.get("path") or name
+        target = entry.get("url") or entry.get("path") or kept.get(entry.get("sha256")) or name
         is_picture = str(entry.get("media_type", "")).startswith("image/")
         yield FileLink(name=str(name), target=str(target), is_picture=is_picture)
 
@@ -148,7 +157,11 @@ def _history(result: Result) -> Iterator[Block]:
     for number, use in enumerate(uses_of(result), 1):
         changes, attempts = use.get("modifications") or (), use.get("attempts") or ()
         if changes or attempts:
-            yield Title(text=f"History of program {number}" if _is_answer(result) else "History")
+            yield Title(
+                text=f"History of program {number}"
+                if words_of_answer(result) is not None
+                else "History"
+            )
         for change in changes:
             issues = "; ".join(map(str, change.get("issues", ())))
             yield Line(
@@ -194,7 +207,9 @@ def _verification(result: Result) -> Iterator[Block]:
         checks = use.get("verification_history") or ()
         if not checks:
             continue
-        yield Title(text=f"Checks of program {number}" if _is_answer(result) else "Checks")
+        yield Title(
+            text=f"Checks of program {number}" if words_of_answer(result) is not None else "Checks"
+        )
         rows = [["version", "verdict", "findings"]]
         for entry in checks:
             found = "; ".join(str(issue.get("message", issue)) for issue in entry["issues"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -69,7 +68,7 @@ async def answer(play: Play) -> dict[str, Any]:
     )
     async with open_assistant(load_settings()) as assistant:
         done = await assistant.run(Ask(question="Run two", agent_type="react"))
-    return {"answer": done.text, **asdict(done)}
+    return done.as_dict()
 
 
 def tokens(markdown: str) -> list[Token]:
@@ -185,7 +184,7 @@ async def test_an_answer_is_told_with_its_programs(answer: dict[str, Any]) -> No
     assert "Step 1: " in steps
     assert "first" in steps
     short = json.loads(format_result(answer, "json", ["answer"]))
-    assert short["answer"] == answer["answer"]
+    assert short["text"] == answer["text"]
     assert "python_coder_results" not in short
 
 
