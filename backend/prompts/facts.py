@@ -7,13 +7,12 @@ categories, then dtypes; the names of the files and of all their columns last.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-FACTS_TOKENS = 3000
+FACTS_TOKENS = 4000
 """Tokens of all file facts in one prompt together, as ``estimate_tokens`` counts them."""
 
 Facts = Mapping[str, Any]
@@ -41,21 +40,24 @@ _EXPECTED = (
 _SAMPLES = ("samples", "preview")
 _LIST_ITEMS = (1000, 30, 12, 5, 2)
 """Of a list of facts, so many are told, from the richest form to the barest."""
+_NAMES_ONLY = 3
+"""From this form on columns are named by dtype, and then only named."""
 _ROWS = (5, 2, 0, 0, 0)
 """Sample rows, the same way."""
 _LINE = 160
 """Characters of a sample row or line of text."""
+_PIECES = re.compile(r"[A-Za-z]{1,6}|\d|\s{2,}|\n|\S")
 _NUMBERED = re.compile(r"(.*?)(0|[1-9]\d*)\Z", re.DOTALL)
 
 
 def estimate_tokens(text: str) -> int:
     """The most tokens that a text is expected to be.
 
-    Three characters of ASCII count as one token, and so does every other character. English prose
-    has four and more to a token; numbers, quotes and file names have fewer.
+    Up to six letters of a word count as one token, and so does every digit, sign, indentation, line
+    break and character of another script; a single space belongs to what follows. Large
+    vocabularies need fewer, most of all for numbers.
     """
-    plain = len(text) if text.isascii() else sum(map(str.isascii, text))
-    return math.ceil(plain / 3) + len(text) - plain
+    return len(_PIECES.findall(text))
 
 
 def list_facts(facts: Sequence[Facts], tokens: int = FACTS_TOKENS) -> str:
@@ -169,20 +171,25 @@ def _listed(key: str, items: list[Any], level: int, indent: str) -> Iterator[str
 
 def _columns(table: Facts, level: int, indent: str) -> Iterator[str]:
     columns = table.get("columns") or []
-    described = level < 3
-    if described:
+    if level < _NAMES_ONLY:
         yield from (_column(column, level, indent) for column in columns)
-    if table.get("column_names") and not (described and not columns):
-        names = table["column_names"]
-        missing = (table.get("columns_in_all") or len(names)) - len(names)
-        yield (
-            f"{indent}all {table.get('columns_in_all', len(names))} columns: "
-            + _compact(names)
-            + (f" (and {missing} more)" if missing > 0 else "")
-        )
-        return
-    if not described and columns:
-        yield f"{indent}columns: {_by_dtype(columns) if level == 3 else _compact_of(columns)}"
+    names = table.get("column_names")
+    if names:
+        in_all = table.get("columns_in_all", len(names))
+        more = f" (and {in_all - len(names)} more)" if in_all > len(names) else ""
+        yield f"{indent}all {in_all} columns: {_named(names, level)}{more}"
+    elif columns and level >= _NAMES_ONLY:
+        by_dtype = level == _NAMES_ONLY
+        names = [column.get("name") for column in columns]
+        yield f"{indent}columns: {_by_dtype(columns) if by_dtype else _named(names, level)}"
+
+
+def _named(names: Sequence[Any], level: int) -> str:
+    """All names, for the barest form without a quote around each."""
+    if level > _NAMES_ONLY and all(isinstance(one, str) and one.split() == [one] for one in names):
+        apart, together = _compact(names), f"{' '.join(names)!r}.split()"
+        return min(apart, together, key=estimate_tokens)
+    return _compact(names)
 
 
 def _column(column: Facts, level: int, indent: str) -> str:
@@ -199,11 +206,9 @@ def _column(column: Facts, level: int, indent: str) -> str:
 
 def _by_dtype(columns: Sequence[Facts]) -> str:
     runs = groupby(columns, key=lambda column: str(column.get("dtype", "")))
-    return "; ".join(f"{dtype}: {_compact_of(list(run))}" for dtype, run in runs)
-
-
-def _compact_of(columns: Sequence[Facts]) -> str:
-    return _compact([column.get("name") for column in columns])
+    return "; ".join(
+        f"{dtype}: {_compact([column.get('name') for column in run])}" for dtype, run in runs
+    )
 
 
 def _compact(names: Sequence[Any]) -> str:
@@ -262,7 +267,7 @@ def _parts(entry: Facts, tokens: int, indent: str) -> list[str]:
 def _filled(lines: list[str], entry: Facts, level: int, tokens: int, indent: str) -> list[str]:
     """Where only names had room, what there is room for besides: the first columns' facts."""
     room = tokens - estimate_tokens("\n".join(lines)) - 1
-    if level < 3:
+    if level < _NAMES_ONLY:
         return lines
     for column in entry.get("columns") or []:
         line = _column(column, 2, indent)

@@ -55,7 +55,7 @@ def _column(frame: Any, place: int, whole: bool) -> Facts:
     if kind in "iufmM":
         facts["min"], facts["max"] = plain(known.min()), plain(known.max())
         if kind in "iuf":
-            facts["mean"] = plain(float(known.mean()))
+            facts["mean"] = plain(float(f"{known.mean():.6g}"))
     held = values.held(known) if kind == "O" else ""
     if held not in values.UNCOUNTABLE:
         with contextlib.suppress(TypeError):
