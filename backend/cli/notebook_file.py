@@ -32,13 +32,13 @@ class NotebookFile:
             MachineError: the disk is full or the like.
             RequestError: somebody else has written it meanwhile.
         """
-        unfinished = self.path.with_name(f".{os.getpid()}-{self.path.name[:100]}")
         try:
-            unfinished.write_text(text, encoding="utf-8")
             if self._overwrite:
+                unfinished = self.path.with_name(f".{os.getpid()}-{self.path.name[:100]}")
+                _write_new(unfinished, text)
                 os.replace(unfinished, self.path)
             else:
-                os.link(unfinished, self.path)
+                _write_new(self.path, text)
         except FileExistsError:
             raise self._refusal("it is there already") from None
         except OSError as error:
@@ -46,8 +46,6 @@ class NotebookFile:
                 f"The notebook {str(self.path)!r} cannot be written: {error.strerror or error}.",
                 "Make room there, or name another file.",
             ) from None
-        finally:
-            unfinished.unlink(missing_ok=True)
         return self.path
 
     def _refusal(self, why: str) -> RequestError:
@@ -55,3 +53,14 @@ class NotebookFile:
             f"The notebook {str(self.path)!r} cannot be written: {why}.",
             "Name another file, or give --overwrite to replace one.",
         )
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that must not exist yet; none is left when that fails."""
+    with open(path, "x", encoding="utf-8") as file:
+        try:
+            file.write(text)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise

@@ -131,19 +131,24 @@ class RunStore:
         """
         known = result or {}
         now = time.time()
+        values: dict[str, Any] = {
+            "status": status or ("completed" if known.get("success") else "failed"),
+            "code": storable(last_program(known)),
+            "result": None if result is None else dict(result),
+            "usage": dict(known.get("usage") or {}),
+            "timings": dict(known.get("timings") or {}),
+            "isolation": known.get("isolation"),
+            "updated_at": now,
+            "finished_at": now,
+        }
+        if prompts:
+            values["prompts"] = _lists(prompts)
         async with self._database.transaction() as session:
-            row = await _touched(session, run_id, owner)
-            row.status = status or ("completed" if known.get("success") else "failed")
-            row.code = storable(last_program(known))
-            row.result = None if result is None else dict(result)
-            row.usage = dict(known.get("usage") or {})
-            row.timings = dict(known.get("timings") or {})
-            row.isolation = known.get("isolation")
-            row.finished_at = now
+            await _update(session, run_id, owner, values)
             if columns:
-                row.spec = {**row.spec, "columns": _lists(columns)}
-            if prompts:
-                row.prompts = _lists(prompts)
+                spec = await session.scalar(select(RunRow.spec).where(*_is(run_id, owner)))
+                merged = {**(spec or {}), "columns": _lists(columns)}
+                await _update(session, run_id, owner, {"spec": merged})
 
     async def get(self, run_id: str, *, owner: str) -> Run:
         """A run.
@@ -229,10 +234,14 @@ class RunStore:
 
     async def find_interrupted(self, *, owner: str, key: str) -> Run | None:
         """The newest run of an identical request whose process ended before it did, or None."""
-        await self._mark_interrupted(_of_key(owner, key), owner)
-        query = _of_key(owner, key).where(RunRow.status == "interrupted")
+        query = _of_key(owner, key)
         async with self._database.transaction() as session:
-            row = await session.scalar(query.limit(1))
+            unfinished = RunRow.status.in_(("running", "interrupted"))
+            if await session.scalar(_lean(query).where(unfinished).limit(1)) is None:
+                return None
+        await self._mark_interrupted(query, owner)
+        async with self._database.transaction() as session:
+            row = await session.scalar(query.where(RunRow.status == "interrupted").limit(1))
         return None if row is None else run_of(row)
 
     async def mark_interrupted(self, *, owner: str) -> int:

@@ -141,6 +141,15 @@ async def test_columns_are_kept_beside_what_the_run_was_asked_with(runs: RunStor
     assert spec == {"context": "c", "columns": {"a.csv": ["x", "y"]}}
 
 
+async def test_what_was_learnt_on_the_way_is_kept_with_the_result(runs: RunStore) -> None:
+    run_id = await begin(runs, spec={"context": "c"})
+    learnt: dict[str, Any] = {"columns": {"a.csv": ["x"]}, "prompts": {"act": ["h1", "h2"]}}
+    await runs.finish(run_id, RESULT, owner="me", **learnt)
+    run = await runs.get(run_id, owner="me")
+    assert run.spec == {"context": "c", "columns": {"a.csv": ["x"]}}
+    assert (run.prompts, run.result) == ({"act": ["h1", "h2"]}, RESULT)
+
+
 async def test_a_request_that_no_database_takes_is_recorded_all_the_same(runs: RunStore) -> None:
     run_id = await begin(runs, request="a\udc80b\0c")
     assert (await runs.get(run_id, owner="me")).request == r"a\udc80b\x00c"

@@ -246,6 +246,20 @@ def test_words_of_a_markdown_text() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]never closed\nand on", "never closed\nand on"),
+        ("10%\r20%\r\nend\x00\x9b\u202e", "10%\n20%\nend"),
+        ("tab\tstays 한글", "tab\tstays 한글"),
+    ],
+)
+def test_what_steers_a_terminal_goes_and_words_stay(text: str, seen: str) -> None:
+    assert visible(text) == seen
+
+
 def test_sections_are_chosen_by_name() -> None:
     assert choose_sections() == ("answer", "code", "files")
     assert choose_sections(with_=["history"], without=["code"]) == ("answer", "files", "history")
