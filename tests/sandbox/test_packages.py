@@ -319,6 +319,48 @@ async def test_code_of_a_package_never_runs_here(
     assert not any(path.is_symlink() for path in (installer.folder / "current").rglob("*"))
 
 
+@pytest.mark.parametrize(
+    "entry", ["../outside.py", "../../outside.py", "/outside.py", "deep/../../outside.py"]
+)
+async def test_a_package_puts_nothing_beside_its_folder(
+    installer: PackageInstaller, index: Index, tmp_path: Path, entry: str
+) -> None:
+    index.add("deep", {"deep.py": "", entry: "WORD = 'outside'"})
+    await installer.install(["deep"])
+    assert found_outside(tmp_path) == []
+    assert left_over(installer) == []
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        "helper===1 @ http://127.0.0.1:1/x.tar.gz",
+        "helper===../../x.tar.gz",
+        "not a requirement !",
+        "../helper",
+        "-r list.txt",
+    ],
+)
+async def test_what_a_package_says_it_needs_is_taken_for_names_and_versions_only(
+    installer: PackageInstaller, index: Index, need: str
+) -> None:
+    index.add("helper", {"helper.py": ""})
+    index.add("needy", {"needy.py": ""}, needs=(need,))
+    done = await installer.install(["needy"])
+    assert list(done.refused) == ["needy"]
+    assert {path.split("/")[1] for path in index.asked} == {"needy"}
+
+
+async def test_what_is_left_of_a_package_stops_no_other(
+    installer: PackageInstaller, index: Index
+) -> None:
+    assert installer.folder is not None
+    for name in ("gone-1.0.dist-info", "~ld-2.0.dist-info"):
+        (installer.folder / "current" / name).mkdir()
+    (installer.folder / "current" / "~ld-2.0.dist-info" / "METADATA").write_bytes(b"\xff\xfe\x00")
+    assert (await installer.install(["tinypkg"])).names == ("tinypkg",)
+
+
 async def test_the_zygote_imports_nothing_that_was_installed(
     settings: Settings, index: Index
 ) -> None:
@@ -533,6 +575,10 @@ async def test_the_doctor_tells_what_may_be_and_what_is_installed(
     assert "installed: none yet" in await said()
     await installer.install(["tinypkg"])
     assert "installed: tinypkg 1.0" in await said()
+
+
+def found_outside(folder: Path) -> list[Path]:
+    return [path for path in (*folder.rglob("outside.py"), Path("/outside.py")) if path.exists()]
 
 
 async def until_asked(index: Index) -> None:

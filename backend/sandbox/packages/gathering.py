@@ -121,6 +121,9 @@ def _lacking(
         name = normalised(need.name)
         if need.url:
             raise PipFailed(f"{by} needs {name} from an address of its own, which is refused.")
+        if any(clause.operator == "===" for clause in need.specifier):
+            # It may hold any text at all, and is to be read by pip.
+            raise PipFailed(f"{by} needs {name} by a version that is none, which is refused.")
         if name in present:
             _require_fit(by, need, present[name])
             continue

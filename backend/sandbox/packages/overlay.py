@@ -175,9 +175,11 @@ def distributions_in(folders: Iterable[str | Path]) -> Mapping[str, str]:
     """The distributions in folders of packages: normalised name -> version."""
     found: dict[str, str] = {}
     for each in metadata.distributions(path=[str(folder) for folder in folders]):
-        name = each.metadata["Name"]
-        if name and each.version:
-            found.setdefault(normalised(name), each.version)
+        # What an uninstallation left behind has no metadata; what there is may be no text.
+        with suppress(TypeError, KeyError, ValueError, OSError, metadata.PackageNotFoundError):
+            name, version = each.metadata["Name"], each.version
+            if name and version:
+                found.setdefault(normalised(name), version)
     return found
 
 
