@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from backend.llm.code.choice import Candidate
 from backend.llm.code.lines import dedent
 from backend.llm.code.mending import mend
 from backend.llm.code.parsing import Parser
-from backend.llm.code.recognition import does_something, is_fragment, is_unmistakable
+from backend.llm.code.recognition import (
+    does_something,
+    is_calculation,
+    is_fragment,
+    is_unmistakable,
+)
 
 _BULLET: Final = re.compile(r"[ \t]*(?:[-*+\u2022>|]|\d{1,3}[.)]|#{1,6})?[ \t]+")
 _WORD: Final = re.compile(
@@ -63,8 +68,18 @@ def _is_bare_program(tree: ast.Module) -> bool:
         return True
     if not does_something(tree, tagged=False):
         return False
+    if is_calculation(tree):
+        return True
     calls = any(isinstance(node, ast.Call | ast.Import) for node in ast.walk(tree))
     return calls and all(_is_plainly_code(node) for node in tree.body)
+
+
+def _is_equations(tree: ast.Module) -> bool:
+    """Whether it may as well be mathematics: no call, and no name such as ``unit_price``."""
+    nodes = list(ast.walk(tree))
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    called = any(isinstance(node, ast.Call) for node in nodes)
+    return not called and not any("_" in name for name in names)
 
 
 def _is_plainly_code(node: ast.stmt) -> bool:
@@ -89,7 +104,8 @@ def candidates_in(lines: Sequence[str], parser: Parser) -> list[Candidate]:
         foreign = any(line.rstrip().endswith((";", "{")) for line in code.split("\n"))
         if foreign or not _is_bare_program(tree):
             continue
-        if is_unmistakable(tree) or indented or height >= 3:
+        told = (height >= 3 or is_calculation(tree)) and not _is_equations(tree)
+        if is_unmistakable(tree) or indented or told:
             found.append(Candidate(code, tree))
     return found
 
@@ -106,16 +122,16 @@ def _is_part(lines: Sequence[str], first: int, last: int) -> bool:
 
 
 def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, str]]:
+    looks = [_look(line) for line in lines]
     place = 0
     while place < len(lines) and not parser.spent:
-        line = lines[place]
-        if not line.strip() or is_prose(line):
+        if looks[place].blank or looks[place].prose:
             place += 1
             continue
-        end = _region_end(lines, place)
+        end = _region_end(looks, place)
         region = "\n".join(lines[place:end])
-        region = dedent(region) if _indent(line) else region
-        parser.charge(len(region) // 2)
+        region = dedent(region) if looks[place].width else region
+        parser.charge(len(region) // 2 + 50 * (end - place))
         height = _longest_prefix(region, parser)
         code = _without_edges("\n".join(region.split("\n")[:height]), parser) if height else ""
         if code:
@@ -123,16 +139,31 @@ def _runs(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, str]
         place += max(1, height)
 
 
-def _region_end(lines: Sequence[str], start: int) -> int:
+class _Look(NamedTuple):
+    """What is asked of a line again and again."""
+
+    width: int
+    blank: bool
+    prose: bool
+    turns: bool
+    """Whether a long text begins in it and does not end, or the other way round."""
+
+
+def _look(line: str) -> _Look:
+    marks = sum(line.count(mark) for mark in _LONG_TEXTS)
+    return _Look(_indent(line), not line.strip(), is_prose(line), bool(marks % 2))
+
+
+def _region_end(looks: Sequence[_Look], start: int) -> int:
     """Where lines become less indented than the first, or prose begins that is in no long text."""
-    width, last = _indent(lines[start]), min(len(lines), start + _REGION_LINES)
+    width, last = looks[start].width, min(len(looks), start + _REGION_LINES)
     in_text, opened = False, last
     for place in range(start, last):
-        line = lines[place]
-        outside = line.strip() and not in_text and place > start
-        if outside and (_indent(line) < width or is_prose(line)):
+        look = looks[place]
+        outside = not look.blank and not in_text and place > start
+        if outside and (look.width < width or look.prose):
             return place
-        if sum(line.count(mark) for mark in _LONG_TEXTS) % 2:
+        if look.turns:
             in_text, opened = not in_text, place
     return opened + 1 if in_text else last
 

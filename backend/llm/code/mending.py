@@ -45,6 +45,8 @@ _SHELL: Final = re.compile(
 _OPENS_BODY: Final = re.compile(
     r"[ \t]*(?:async |def |class |if |elif |else\b|for |while |with |try\b|except\b|finally\b).*:[ \t]*(?:#.*)?$"
 )
+_BODY_LINES: Final = 200
+"""Of a body that may hold nothing but comments, so many are looked at."""
 _HEADER: Final = re.compile(
     r"\A\s*(?:copy code|python3?|code|edit|run|copy)[ \t]*\n", re.IGNORECASE
 )
@@ -155,7 +157,7 @@ def _passing_bodies(text: str) -> str:
 
 def _only_comments_below(lines: Sequence[str], place: int) -> bool:
     width, comments = indent_of(lines[place]), 0
-    for line in lines[place + 1 :]:
+    for line in lines[place + 1 : place + _BODY_LINES]:
         if not line.strip():
             continue
         if indent_of(line) <= width:

@@ -6,6 +6,8 @@ import ast
 import re
 from typing import Final
 
+from backend.llm.code.names import names_of
+
 _STRONG: Final = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.AsyncFor, ast.While,
     ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.If, ast.Match,
@@ -67,6 +69,16 @@ def is_unmistakable(tree: ast.Module) -> bool:
     """Whether it is Python without anybody saying so: a definition, a block, or import and use."""
     imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in tree.body)
     return any(isinstance(node, _STRONG) for node in tree.body) or (imports and len(tree.body) > 1)
+
+
+def is_calculation(tree: ast.Module) -> bool:
+    """Whether it is two assignments or more that lack nothing, and a later one uses an earlier one."""
+    if len(tree.body) < 2 or not all(isinstance(node, ast.Assign) for node in tree.body):
+        return False
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    used = {n.id for one in values for n in ast.walk(one) if isinstance(n, ast.Name)}
+    names = names_of(tree)
+    return not names.needs and not used.isdisjoint(names.binds)
 
 
 def _root(node: ast.AST) -> str:
