@@ -10,6 +10,7 @@ import pytest
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import SandboxUnavailable
+from backend.sandbox.policy.known import known_files
 from backend.tools.python_executor_engine import (
     SUPPORTED_FILE_TYPES,
     PythonExecutor,
@@ -209,3 +210,22 @@ async def test_files_are_looked_into_also_under_a_strict_umask(
 
 async def test_no_files_cost_no_run(engine: PythonExecutor) -> None:
     assert await describe_files(engine, {}) == []
+
+
+async def test_what_the_programs_interpreter_lacks_is_told_and_what_is_certain_is_mended(
+    engine: PythonExecutor, tmp_path: Path
+) -> None:
+    orders = tmp_path / "orders.csv"
+    orders.write_text(ORDERS, encoding="utf-8")
+    files = {"orders.csv": orders}
+    known = known_files(files, await describe_files(engine, files))
+    lacking = engine.check("import polars", known=known, foresee=True)
+    assert [(issue.kind, issue.severity) for issue in lacking] == [("missing_package", "error")]
+    assert "pandas" in lacking[0].message
+    code = "df = pd.read_csv('Orders.csv')\nprint(df['City'].nunique())"
+    for _ in range(3):
+        issues = engine.check(code, files=files, known=known, names=(), foresee=True)
+        if found := engine.fix(code, issues, files, known=known):
+            code = found.code
+    result = await engine.execute(ExecutionRequest(code=code, files=files))
+    assert (result.stdout, result.issues) == ("2\n", ())

@@ -22,6 +22,7 @@ from backend.types import Failure, Issue
 
 __all__ = ["FileFormat", "Fixed", "KnownFiles", "fix", "known_files"]
 
+_MAX_MENDINGS = 100
 _FORESEEN = ("missing_file", "missing_column", "undefined_name", "endless_loop", "input")
 _SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
@@ -66,10 +67,13 @@ def fix(
         names=(),
         foresee=True,
     )
-    if isinstance(wrong, str | Failure):
-        failure = read_failure(wrong)
-        return None if failure is None else _after_run(code, failure, known, around)
-    return _before_run(code, list(wrong), around)
+    try:
+        if isinstance(wrong, str | Failure):
+            failure = read_failure(wrong)
+            return None if failure is None else _after_run(code, failure, known, around)
+        return _before_run(code, list(wrong), around)
+    except RecursionError:  # nested deeply enough for the compiler, not for a walk over the tree
+        return None
 
 
 def _before_run(code: str, issues: list[Issue], around: Surroundings) -> Fixed | None:
@@ -114,7 +118,7 @@ def _verified(code: str, mendings: list[Mending], around: Surroundings) -> Fixed
     """The mended program, if it is one and the check has nothing new against it."""
     if not mendings:
         return None
-    new, changes = mended(code, mendings)
+    new, changes = mended(code, mendings[:_MAX_MENDINGS])
     if new == code or parsed(new) is None:
         return None
     if _refused(new, around) - _refused(code, around):

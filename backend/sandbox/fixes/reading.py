@@ -96,7 +96,7 @@ def not_read(nodes: Iterable[ast.AST]) -> set[int]:
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name == "print" or name in tables.CHANGING_CALLS:
-                found |= {id(part) for argument in node.args for part in ast.walk(argument)}
+                found |= {id(argument) for argument in node.args}
     return found
 
 

@@ -12,6 +12,10 @@ from backend.foreign_code import quiet_compiler
 from backend.sandbox.fixes.editing import parsed
 
 _MAX_ROUNDS: Final = 60
+_PARSED_CHARS: Final = 1_000_000
+"""In all rounds together; a large program takes a second to parse."""
+_MAX_LINE: Final = 2_000
+"""Characters of a line in which something may have slipped."""
 _FENCE = re.compile(r"\s*(?:```|~~~)\s*[\w+-]*\s*")
 _INSTALLING = re.compile(r"\s*[!%]\s*(?:pip3?|conda|mamba|apt|apt-get|python3? -m pip)\s.*")
 _BARE_INSTALLING = re.compile(r"\s*(?:pip3?|conda)\s+install\s.*")
@@ -32,7 +36,7 @@ def mended_text(code: str) -> tuple[str, tuple[str, ...]] | None:
     Each step is led by the interpreter's own error and touches the line that it names.
     """
     said: list[str] = []
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(min(_MAX_ROUNDS, 2 + _PARSED_CHARS // (len(code) + 1))):
         error = _error(code)
         if error is None:
             return (code, tuple(dict.fromkeys(said))) if said and parsed(code) else None
@@ -65,7 +69,7 @@ def _foreign_line(code: str, error: SyntaxError) -> _Step:
     if not 0 <= place < len(lines):
         return None
     line = lines[place]
-    if not any(
+    if len(line) > _MAX_LINE or not any(
         form.fullmatch(line) for form in (_FENCE, _TAG, _INSTALLING, _BARE_INSTALLING, _MAGIC)
     ):
         return None
@@ -98,7 +102,7 @@ def _print_statement(code: str, error: SyntaxError) -> _Step:
         return None
     lines = code.split("\n")
     place = (error.lineno or 0) - 1
-    found = _PRINT.fullmatch(lines[place])
+    found = _PRINT.fullmatch(lines[place]) if len(lines[place]) <= _MAX_LINE else None
     if found is None:
         return None
     ending = ', end=" "' if found[3] else ""

@@ -185,7 +185,7 @@ def _changed(node: ast.AST) -> ast.expr | None:
         case ast.Attribute(value=ast.Attribute(value=base, attr="columns"), attr="values"):
             return base
         case ast.Subscript(value=base, ctx=ast.Store()):
-            return None if _texts(node.slice) or _is_number(node.slice) else base
+            return base if _is_computed(node.slice) else None
         case ast.Call(func=ast.Attribute(value=base, attr=name)):
             return base if _changes_unseen(node, name) else None
     return None
@@ -239,8 +239,15 @@ def _texts(node: ast.AST) -> set[str]:
     }
 
 
-def _is_number(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant | ast.Slice | ast.UnaryOp)
+def _is_computed(place: ast.expr) -> bool:
+    """Whether a place that is assigned to may be a column of any name; rows are none."""
+    match place:
+        case ast.Tuple(elts=[*_, last]):
+            return _is_computed(last)
+        case ast.List(elts=parts):
+            return any(map(_is_computed, parts))
+    rows = ast.Constant | ast.Slice | ast.UnaryOp | ast.Compare | ast.BoolOp
+    return not isinstance(place, rows)
 
 
 def _is_list_of_sheets(keyword: ast.keyword) -> bool:

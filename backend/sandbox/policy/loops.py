@@ -14,7 +14,7 @@ _LEAVING = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await, ast.Asse
 _FAILING = (ast.Subscript, ast.Div, ast.FloorDiv, ast.Mod, ast.Delete, ast.Import, ast.ImportFrom)
 """What may raise, and so end the loop."""
 _LASTING = words(
-    "print sleep len str repr abs min max sum round append add time perf_counter format"
+    "range enumerate zip print sleep len str repr abs min max sum round append add time perf_counter format"
 )
 """Calls that neither raise nor end anything, as they are commonly used."""
 _INTERRUPTING = words("signal threading asyncio multiprocessing concurrent.futures tkinter")
@@ -48,7 +48,7 @@ def _judge_while(loop: ast.While, program: Program) -> tuple[str, bool] | None:
     body = _Body(loop)
     if body.leaves:
         return None
-    shown = ast.unparse(loop.test)[:60]
+    shown = _shown(loop.test)
     if _is_true(loop.test):
         return f"Nothing in this `while {shown}` loop ends it.", body.lasts
     names = _plain_names(loop.test)
@@ -114,6 +114,13 @@ class _Body:
             self.bound.add(node.id)
         elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             self.lasts = False
+
+
+def _shown(test: ast.expr) -> str:
+    try:
+        return ast.unparse(test)[:60]
+    except RecursionError:  # it is nested deeply enough for the compiler, not for this
+        return "..."
 
 
 def _is_true(test: ast.expr) -> bool:

@@ -7,7 +7,7 @@ import itertools
 import unicodedata
 from collections.abc import Collection
 
-_MAX_CANDIDATES = 500
+_MAX_CANDIDATES = 600
 _MAX_CHARS = 100
 _SEPARATORS = str.maketrans("", "", " _-\t\u00a0")
 

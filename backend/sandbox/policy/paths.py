@@ -15,16 +15,16 @@ from backend.sandbox.policy.literals import folded
 from backend.sandbox.policy.nearest import folded_name, nearest
 from backend.sandbox.policy.walk import Program
 
+MAX_LOST: Final = 40
 _FILE_NAME: Final = re.compile(r"[^<>|*?\n{}\[\]\"]{0,300}[^<>|*?\n{}\[\]\"/\\ .]\.\w{1,8}")
 _WITHIN_REACH: Final = re.compile(r"/+(?:tmp|proc|dev|etc|usr|var|sys|opt|lib)(?:/|$)|~")
 """Absolute places where there may be something all the same."""
 _HERE: Final = re.compile(r"^(?:\./|/mnt/data/|/workspace/)")
 """What leads to the working directory; see the executor's walls."""
-_UNPACKING = words("""
-    extractall extract unpack_archive urlretrieve copytree rename replace move copy copyfile copy2
-    """)
+_UNPACKING = words("extractall extract unpack_archive urlretrieve copytree")
+_MOVING = words("rename replace move copy copyfile copy2")
 _LOOKING = words("exists isfile is_file access stat getsize glob listdir iterdir scandir rglob")
-_TELLING = words("print len str repr format append info warning debug error join")
+_TELLING = words("Path PurePath print len str repr format append info warning debug error join")
 _KINDS: Final = (words("csv tsv txt dat tab"), words("xlsx xls xlsm"), words("json jsonl ndjson"),
                  words("png jpg jpeg"), words("yaml yml"))  # fmt: skip
 """Extensions that one call reads alike."""
@@ -39,7 +39,7 @@ def missing_files(program: Program, around: Surroundings) -> Iterator[Finding]:
     if not lost:
         return
     usage = _Usage(program)
-    for call, literal, text in lost:
+    for call, literal, text in lost[:MAX_LOST]:
         if usage.is_own(text):
             continue
         meant = name_meant(text, files)
@@ -152,7 +152,7 @@ class _Usage:
     def _look(self, program: Program, call: ast.Call) -> None:
         called = call.func
         name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
-        if name in _UNPACKING and call.args:
+        if name in _UNPACKING or (name in _MOVING and call.args):
             self._unpacks = True
         if name in _TELLING:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection
+from itertools import islice
 from typing import Final
 
 from backend.sandbox.policy import imports as packages
@@ -38,7 +39,7 @@ class _Findings:
         self._judge_all()
         found: list[Finding] = []
         for look in (missing_files, undefined_names, missing_columns, endless_loops):
-            found += look(self._program, self._around)
+            found += islice(look(self._program, self._around), MAX_ISSUES)
         lost = {each.issue.line for each in found if each.issue.kind == "missing_file"}
         found += [each for each in self._found.values() if not _is_said_better(each, lost)]
         # What keeps a program from running is not cut off by advice.
@@ -99,6 +100,8 @@ class _Findings:
 
     def _unknown_import(self, imported: Imported) -> None:
         top = imported.module.partition(".")[0]
+        if len(self._found) >= 2 * MAX_ISSUES:
+            return  # looking for what was meant takes long, and nobody would be told
         instead, edit = misspelt_package(imported, self._around)
         what = f"{top} is not among the packages that programs can import here."
         severity: Severity = "advice" if self._program.guarded(imported.line) else "error"

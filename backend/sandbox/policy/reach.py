@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -30,8 +31,8 @@ class _Reach:
         self._functions = {
             node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)
         }
-        rebound = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-        for name in {name for name in rebound if rebound.count(name) > 1}:
+        defined = Counter(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+        for name in [name for name, number in defined.items() if number > 1]:
             del self._functions[name]
         self._ends_somewhere = any(map(_ends, ast.walk(tree)))
         pending: list[list[ast.stmt]] = [tree.body]

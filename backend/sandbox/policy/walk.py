@@ -94,7 +94,7 @@ class Program:
         self._paths: dict[str, str] = {}
         self._values: dict[str, ast.expr] = {}
         self._named_texts: dict[str, ast.Constant] = {}
-        self._guarded: list[tuple[int, int]] = []
+        self._guarded: set[int] = set()
         self._pending: list[tuple[ast.AST, Scope]] = []
         self._walk(tree)
 
@@ -102,7 +102,7 @@ class Program:
 
     def guarded(self, line: int) -> bool:
         """Whether the program goes on when an import or a connection at `line` fails."""
-        return any(first <= line <= last for first, last in self._guarded)
+        return line in self._guarded
 
     def imports_root(self, root: str) -> bool:
         """Whether `root` is the top of an imported module, not a value of the program."""
@@ -301,7 +301,7 @@ class Program:
             self._guard(node.body)
 
     def _guard(self, body: list[ast.stmt]) -> None:
-        self._guarded.append((body[0].lineno, body[-1].end_lineno or body[-1].lineno))
+        self._guarded.update(range(body[0].lineno, (body[-1].end_lineno or body[-1].lineno) + 1))
 
 
 def _catches_absence(handler: ast.ExceptHandler) -> bool:
