@@ -47,7 +47,9 @@ async def test_a_question_that_the_server_cut_silently_is_noticed(
             await say(model, LONG)
     assert (caught.value.reason, caught.value.partial) == ("context", "Sure.")
     assert caught.value.calls[0]["input_tokens"] == told + told_uncached
-    assert ollama_server.chats[1].body["options"]["num_predict"] == 1
+    options = [request.body["options"] for request in ollama_server.chats]
+    assert [each["num_predict"] for each in options] == [4096, 1]
+    assert [each["num_ctx"] for each in options] == [16_384, 16_384]
 
 
 async def test_a_context_that_is_full_needs_no_second_look(ollama_server: OllamaServer) -> None:
