@@ -264,8 +264,20 @@ class ModelCall(TypedDict):
     input_tokens: int
     output_tokens: int
     duration_s: float
+    prompt_sha256: str
+    """Of the messages' texts, as they were sent."""
     shortened: NotRequired[list[str]]
     """What was cut so that the prompt fitted into the context; absent where nothing was."""
+
+
+class Sampling(TypedDict, total=False):
+    """How replies are drawn, as a request asks for it; what is absent is left to the settings."""
+
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
+    max_tokens: int | None
+    """Tokens one reply may have."""
 
 
 class UsageTotals(TypedDict):

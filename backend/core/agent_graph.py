@@ -92,8 +92,7 @@ async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, An
         values,
         read_plan,
         schema=PLAN_SCHEMA,
-        temperature=deps.coder.temperature,
-        max_tokens=deps.coder.max_tokens,
+        **deps.coder.sampling,
     )
     steps, note = asked.value or whole_request(state["request"]), ""
     if asked.value is None:
@@ -185,12 +184,14 @@ async def answer(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, 
     }
 
 
-def next_step(state: PlanState) -> Literal["python_coder", "answer"]:
+async def next_step(state: PlanState) -> Literal["python_coder", "answer"]:
     """The next step of the plan, or the answer when all are done."""
     return "python_coder" if state["position"] < len(state["plan"]) else "answer"
 
 
-def after_answer(state: PlanState, runtime: Runtime[AgentContext]) -> Literal["plan", "__end__"]:
+async def after_answer(
+    state: PlanState, runtime: Runtime[AgentContext]
+) -> Literal["plan", "__end__"]:
     """Plan again with the reason when the request is not answered and a plan is left."""
     if not state["why"] or state["ending"]:
         return "__end__"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.core.context import AgentContext, last_words, list_results
-from backend.errors import ModelError, ModelUnavailable
+from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.types import ModelCall
@@ -59,11 +59,10 @@ async def answer_from_results(
             values,
             read_judgement,
             schema=JUDGEMENT_SCHEMA,
-            temperature=deps.coder.temperature,
-            max_tokens=deps.coder.max_tokens,
+            **deps.coder.sampling,
         )
         judgement, reason, calls = asked.value, asked.reason, asked.calls
-    except (ModelError, ModelUnavailable) as error:
+    except (BudgetExceeded, ModelError, ModelUnavailable) as error:
         if not results:
             raise
         reason, calls = error.what, list(error.calls)

@@ -17,6 +17,7 @@ from backend.core.react_agent import build_react_graph, first_react_state
 from backend.core.requests import Answer, Ask, answer_of
 from backend.core.router import Route, route
 from backend.errors import PythonCoderError, RequestError
+from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
 from backend.prompts import render
 from backend.store.blobs import BlobStore
@@ -81,7 +82,7 @@ class Assistant:
         question = require_question(ask.question, self.settings)
         ask = replace(ask, question=question)
         chosen, agent = self._choose(ask)
-        model = self.models.get(ask.model)
+        model = self.models.get(ask.model).within(Budget.of(self.settings))
         mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
         emit(route_event(agent, mode, chosen))
 
@@ -99,7 +100,7 @@ class Assistant:
         if recorded is None:
             answer = answer_of(await work())
         else:
-            answer = answer_of(await recorded.serve(_entry(ask, agent, model), work))
+            answer = answer_of(await recorded.serve(_entry(ask, agent, model, self.settings), work))
         emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
 
@@ -147,8 +148,7 @@ class Assistant:
         reply = await model.call(
             messages,
             stage="chat",
-            temperature=ask.temperature,
-            max_tokens=ask.max_tokens,
+            **ask.sampling,
             on_text=lambda piece: emit(Event(kind="text", text=piece)),
         )
         return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
@@ -176,8 +176,7 @@ class Assistant:
             blobs=self.blobs,
             emit=emit,
             assess=False,
-            temperature=ask.temperature,
-            max_tokens=ask.max_tokens,
+            sampling=ask.sampling,
         )
         context = AgentContext(
             coder=coder,
@@ -239,17 +238,17 @@ async def open_assistant(
         )
 
 
-def _entry(ask: Ask, agent: AgentName, model: LanguageModel) -> Entry:
+def _entry(ask: Ask, agent: AgentName, model: LanguageModel, settings: Settings) -> Entry:
     return Entry(
         kind="ask",
         request=ask.question,
         model=model,
+        settings=settings,
         history=ask.history,
         files=ask.files,
         options={
             "agent": agent,
-            "temperature": ask.temperature,
-            "max_tokens": ask.max_tokens,
+            "sampling": dict(ask.sampling),
         },
         owner=ask.owner,
         session_id=ask.session_id,

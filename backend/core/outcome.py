@@ -19,6 +19,7 @@ from backend.types import (
 
 
 def route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
+    """Which agent answers, and why."""
     terms = [term for found in chosen.matched_terms.values() for term in found]
     why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
     return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
@@ -32,6 +33,7 @@ def answer_from(
     model: str,
     chosen: Route,
 ) -> Answer:
+    """The answer of a graph's last state, with what all its uses of the coder took."""
     results: Sequence[dict[str, Any]] = state.get("python_coder_results", [])
     calls: Sequence[ModelCall] = state["calls"]
     timings: dict[str, float] = {"model_s": sum(call["duration_s"] for call in calls)}

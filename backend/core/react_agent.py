@@ -86,8 +86,7 @@ async def act(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, An
         values,
         read_action,
         schema=ACTION_SCHEMA,
-        temperature=deps.coder.temperature,
-        max_tokens=deps.coder.max_tokens,
+        **deps.coder.sampling,
     )
     update: dict[str, Any] = {"calls": asked.calls, "pending": None}
     if asked.value is None:
@@ -201,7 +200,7 @@ async def answer(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str,
     return {"answer": given.text, "success": given.success, "calls": given.calls}
 
 
-def after_act(state: ReactState) -> Literal["act", "python_coder", "answer", "__end__"]:
+async def after_act(state: ReactState) -> Literal["act", "python_coder", "answer", "__end__"]:
     """Do what was chosen; answer when nothing more is to be done; think again otherwise."""
     if state["pending"]:
         return "python_coder"
@@ -210,7 +209,7 @@ def after_act(state: ReactState) -> Literal["act", "python_coder", "answer", "__
     return "answer" if state["ending"] else "act"
 
 
-def after_tool(state: ReactState) -> Literal["act", "answer"]:
+async def after_tool(state: ReactState) -> Literal["act", "answer"]:
     """Think again, unless this was the last step."""
     return "answer" if state["ending"] else "act"
 

@@ -14,6 +14,7 @@ from backend.types import (
     ArtifactRef,
     Isolation,
     Message,
+    Sampling,
     UsageTotals,
     total_usage,
 )
@@ -31,8 +32,7 @@ class Ask:
     """Name in the program's working directory -> path outside (see ``place_files``)."""
     model: str | None = None
     """Another model than the configured one, as ``provider:model`` or a bare Ollama name."""
-    temperature: float | None = None
-    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=lambda: Sampling())
     owner: str = LOCAL_OWNER
     """Whose request it is; its record is theirs."""
     session_id: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -219,12 +220,14 @@ class Call:
         return any(attempt.pieces + attempt.input_tokens for attempt in self._attempts)
 
     def _account(self) -> ModelCall:
+        text = self._attempts[0].question.text
         call: ModelCall = {
             "stage": self._attempts[0].question.stage,
             "model": self._target.name,
             "input_tokens": sum(attempt.input_tokens for attempt in self._attempts),
             "output_tokens": sum(attempt.output_tokens for attempt in self._attempts),
             "duration_s": time.perf_counter() - self._started,
+            "prompt_sha256": hashlib.sha256(text.encode(errors="replace")).hexdigest(),
         }
         if self._shortened:
             call["shortened"] = self._shortened

@@ -17,6 +17,7 @@ from typing import Any
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import PythonCoderError
+from backend.llm.budget import Budget
 from backend.llm.models import Models, open_models
 from backend.store.blobs import BlobStore
 from backend.tools.coder.batch import run_batch
@@ -199,7 +200,7 @@ async def _serve(
 ) -> Result:
     deps = CoderContext(
         settings=open_.settings,
-        model=open_.models.get(model),
+        model=open_.models.get(model).within(Budget.of(open_.settings)),
         engine=open_.engine,
         blobs=BlobStore(open_.settings.data_dir / "blobs"),
         emit=emit,
@@ -218,6 +219,7 @@ async def _serve(
         kind="task",
         request=task.request,
         model=deps.model,
+        settings=open_.settings,
         background=task.background,
         files=task.files,
         options=task.options.as_dict() | {"inputs": plain},

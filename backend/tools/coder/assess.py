@@ -7,11 +7,12 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from backend.errors import ModelError, ModelUnavailable
+from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
+from backend.tools.coder.heal import treat
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
-from backend.tools.coder.state import CoderContext, CoderState
+from backend.tools.coder.state import CoderContext, CoderState, result_of
 from backend.types import Event
 
 
@@ -32,7 +33,7 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     try:
         asked = await ask(deps.model, "assess", values, read_judgement, schema=JUDGEMENT_SCHEMA)
         judgement, reason, calls = asked.value, asked.reason, asked.calls
-    except (ModelError, ModelUnavailable) as error:
+    except (BudgetExceeded, ModelError, ModelUnavailable) as error:
         reason, calls = error.what, list(error.calls)
     timings = {"verification_s": time.monotonic() - started}
     if judgement is None:
@@ -50,5 +51,5 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     if lacking := shortfall(judgement):
         why = f"It ran, but its output does not answer the request: {lacking}"
         deps.emit(Event(kind="review", text=why))
-        update |= {"problem": why, "success": False, "error": why, "error_kind": "program"}
+        update |= treat(state, deps, result_of(last), shortfall=why)
     return update

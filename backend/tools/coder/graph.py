@@ -21,6 +21,12 @@ from langgraph.runtime import Runtime
 from backend.errors import PythonCoderError
 from backend.tools.coder.assess import assess
 from backend.tools.coder.checkpoints import Checkpointer, stream_states
+from backend.tools.coder.heal import (
+    after_install,
+    after_treatment,
+    diagnose_by_model,
+    install,
+)
 from backend.tools.coder.prepare import needs_preparation, prepare
 from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.run import run
@@ -32,35 +38,28 @@ from backend.tools.coder.write import generate, repair, rewrite
 CoderGraph = CompiledStateGraph[CoderState, CoderContext, CoderState, CoderState]
 
 
-def first_step(state: CoderState) -> Literal["prepare", "generate"]:
+async def first_step(state: CoderState) -> Literal["prepare", "generate"]:
     """Nothing is looked into where there is nothing."""
     return "prepare" if needs_preparation(state) else "generate"
 
 
-def after_prepare(state: CoderState) -> Literal["generate", "__end__"]:
+async def after_prepare(state: CoderState) -> Literal["generate", "__end__"]:
     """A file that cannot be read ends it before the model is asked."""
     return "__end__" if state.get("error_kind") == "input" else "generate"
 
 
-def after_writing(state: CoderState) -> Literal["check", "__end__"]:
+async def after_writing(state: CoderState) -> Literal["check", "__end__"]:
     """Without a program there is nothing to check."""
     return "__end__" if state.get("error_kind") == "model" else "check"
 
 
-def after_run(
+async def after_run(
     state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["assess", "repair", "__end__"]:
-    """A failed run is repaired while there is budget; a good one is judged where that is wanted."""
+) -> Literal["assess", "repair", "check", "install", "diagnose", "__end__"]:
+    """A good run is judged where that is wanted; another one is treated."""
     if state["success"]:
         return "assess" if runtime.context.assess else "__end__"
-    return after_assess(state, runtime)
-
-
-def after_assess(state: CoderState, runtime: Runtime[CoderContext]) -> Literal["repair", "__end__"]:
-    """An output that does not answer the request is repaired while there is budget."""
-    if state["success"] or state["repairs"] >= retries_of(state, runtime.context):
-        return "__end__"
-    return "repair"
+    return await after_treatment(state)
 
 
 def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
@@ -76,6 +75,8 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_node("review", review)
     builder.add_node("rewrite", rewrite)
     builder.add_node("run", run)
+    builder.add_node("diagnose", diagnose_by_model)
+    builder.add_node("install", install)
     builder.add_node("repair", repair)
     builder.add_node("assess", assess)
     builder.add_node("refuse", refuse)
@@ -87,7 +88,9 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_conditional_edges("rewrite", after_writing)
     builder.add_conditional_edges("repair", after_writing)
     builder.add_conditional_edges("run", after_run)
-    builder.add_conditional_edges("assess", after_assess)
+    builder.add_conditional_edges("assess", after_treatment)
+    builder.add_conditional_edges("diagnose", after_treatment)
+    builder.add_conditional_edges("install", after_install)
     builder.add_edge("refuse", END)
     return builder.compile(checkpointer, name="python_coder")
 
@@ -130,6 +133,7 @@ def _first_state(task: Task) -> CoderState:
         "isolation": None,
         "value": None,
         "notes": [],
+        "remarks": [],
         "assessment": None,
         "success": False,
         "error": None,

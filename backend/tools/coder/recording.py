@@ -36,6 +36,7 @@ class Entry:
     kind: RunKind
     request: str
     model: LanguageModel
+    settings: Settings
     background: str = ""
     history: tuple[Message, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -65,13 +66,10 @@ Work = Callable[[Job], Awaitable[Result]]
 class Recorder:
     """Records requests around the work on them. Open it with ``open_recorder``."""
 
-    def __init__(
-        self, runs: RunStore, blobs: BlobStore, checkpointer: Checkpointer, settings: Settings
-    ) -> None:
+    def __init__(self, runs: RunStore, blobs: BlobStore, checkpointer: Checkpointer) -> None:
         self.runs = runs
         self.checkpointer = checkpointer
         self._blobs = blobs
-        self._settings = settings
 
     async def serve(self, entry: Entry, work: Work) -> Result:
         """Recall the result of an identical request, go on with one, or begin.
@@ -91,7 +89,7 @@ class Recorder:
             kind=entry.kind,
             request=entry.request,
             model=entry.model,
-            settings=self._settings,
+            settings=entry.settings,
             background=entry.background,
             history=entry.history,
             files=entry.files,
@@ -154,7 +152,7 @@ class Recorder:
             owner=entry.owner,
             status="cancelled" if cancelled else "failed",
         )
-        await self._forget(job, self._settings.max_steps)
+        await self._forget(job, entry.settings.max_steps)
 
     async def _forget(self, job: Job, uses: int) -> None:
         threads = [thread_of_use(job.run_id, number) for number in range(uses + 1)]
@@ -168,7 +166,7 @@ def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:
     uses = result.get("python_coder_results", ())
     for made in (result, *uses):
         for call in made.get("calls", ()):
-            found.setdefault(call["stage"], []).append(call.get("prompt_sha256", ""))
+            found.setdefault(call["stage"], []).append(call["prompt_sha256"])
     return found
 
 
@@ -209,4 +207,4 @@ async def open_recorder(
             database = await stack.enter_async_context(open_database(settings))
         checkpointer = await stack.enter_async_context(open_checkpointer(settings))
         blobs = BlobStore(settings.data_dir / "blobs")
-        yield Recorder(RunStore(database), blobs, checkpointer, settings)
+        yield Recorder(RunStore(database), blobs, checkpointer)

@@ -53,7 +53,7 @@ def build_result(
         "calls": state.get("calls", []),
         "timings": {key: round(seconds, 4) for key, seconds in timings.items()},
         "isolation": state.get("isolation"),
-        "notes": state.get("notes", []),
+        "notes": [*state.get("remarks", []), *state.get("notes", [])],
     }
 
 

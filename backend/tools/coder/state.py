@@ -17,8 +17,10 @@ from backend.types import (
     DiagnosisKind,
     Emit,
     ErrorKind,
+    ExecutionResult,
     Language,
     ModelCall,
+    Sampling,
     ignore_event,
 )
 
@@ -126,15 +128,14 @@ class CoderState(TypedDict, total=False):
     fresh: bool
     """It is to begin anew, without the program that failed."""
     step: str
-    """What follows a failed run: ``repair``, ``mended``, ``install``, ``tests``, ``diagnose``, or
-    '' for the end."""
+    """What follows a failed run (see ``heal.Step``)."""
     packages: list[str]
-    """What is to be installed."""
+    """What was tried to be installed."""
 
     former: Annotated[list[Former], add]
     modifications: Annotated[list[Modification], add]
     verification_history: Annotated[list[Verification], add]
-    attempts: Annotated[list[Attempt], add]
+    attempts: list[Attempt]
     calls: Annotated[list[ModelCall], add]
     timings: Annotated[dict[str, float], add_seconds]
     installed: Annotated[list[str], add]
@@ -152,6 +153,9 @@ class CoderState(TypedDict, total=False):
     isolation: dict[str, Any] | None
     value: str | None
     notes: list[str]
+    """Of the last run, for the reader."""
+    remarks: Annotated[list[str], add]
+    """Of the whole task, for the reader."""
     assessment: dict[str, Any] | None
     success: bool
     error: str | None
@@ -171,8 +175,8 @@ class CoderContext:
     """Judge a successful run's output here. Agents judge it in their answer step instead."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """Variables that programs find defined."""
-    temperature: float | None = None
-    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=lambda: Sampling())
+    """For what the model writes; what it judges has the settings'."""
 
 
 def paths_of(files: Mapping[str, str]) -> dict[str, Path]:
@@ -190,3 +194,14 @@ def retries_of(state: CoderState, context: CoderContext) -> int:
     """Repairs that this task may have after failed runs."""
     wanted: int | None = state["options"]["max_retries"]
     return context.settings.max_retries if wanted is None else wanted
+
+
+def result_of(attempt: Attempt) -> ExecutionResult:
+    """A run that succeeded, as far as the state remembers it."""
+    return ExecutionResult(
+        success=attempt["returncode"] == 0 and attempt["stopped_by"] is None,
+        returncode=attempt["returncode"],
+        stdout=attempt["stdout"],
+        stderr=attempt["stderr"],
+        duration_s=attempt["duration_s"],
+    )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 
-from backend.errors import ModelError
+from backend.errors import BudgetExceeded, ModelError
 from backend.llm.asking import ask
 from backend.prompts.texts import (
     JUDGED_CONTEXT_CHARS,
@@ -16,28 +16,88 @@ from backend.prompts.texts import (
     list_findings,
     shorten,
 )
+from backend.sandbox.fixes import Fixed, known_files
 from backend.sandbox.policy import blocking
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
-from backend.tools.coder.state import CoderContext, CoderState, Verification, iterations_of
-from backend.types import Event
+from backend.tools.coder.state import (
+    CoderContext,
+    CoderState,
+    Modification,
+    Verification,
+    iterations_of,
+)
+from backend.types import Event, Issue
 
 
 async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
-    """Hold the program against the static check."""
+    """Hold the program against the static check; what has one remedy only is mended at once."""
     started = time.monotonic()
     deps = runtime.context
-    issues = deps.engine.check(state["code"], state["language"], files=state["files"])
+    issues = _issues(state, deps)
+    update: dict[str, Any] = {}
+    fixed = _mend(state, deps, issues)
+    if fixed is not None:
+        update = _by_rule(state, deps, issues, fixed)
+        state = {**state, **update}  # type: ignore[typeddict-item]
+        issues = _issues(state, deps)
     found = [issue.as_dict() for issue in issues]
     against = [issue.as_dict() for issue in blocking(issues)]
     text = list_findings(against) if against else "The static check has nothing against it"
     deps.emit(Event(kind="check", text=text, data={"issues": found}))
-    update: dict[str, Any] = {
+    history = update.pop("verification_history", [])
+    if against or not _to_be_reviewed(state, runtime):
+        history = [*history, _entry(state, runtime, found, against)]
+    return update | {
         "findings": against,
+        "verification_history": history,
         "timings": {"verification_s": time.monotonic() - started},
     }
-    if against or not _to_be_reviewed(state, runtime):
-        update["verification_history"] = [_entry(state, runtime, found, against)]
-    return update
+
+
+def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
+    return deps.engine.check(
+        state["code"],
+        state["language"],
+        state["files"],
+        known=known_files(state["files"], state["facts"]),
+        names=tuple(deps.inputs),
+        # What will fail is advice: a run takes milliseconds and tells more than a prophecy.
+    )
+
+
+def _mend(state: CoderState, deps: CoderContext, issues: Sequence[Issue]) -> Fixed | None:
+    if not issues or state["language"] != "python" or not iterations_of(state, deps):
+        return None
+    known = known_files(state["files"], state["facts"])
+    return deps.engine.fix(state["code"], issues, state["files"], known=known)
+
+
+def _by_rule(
+    state: CoderState, deps: CoderContext, issues: Sequence[Issue], fixed: Fixed
+) -> dict[str, Any]:
+    """A rewrite without a model: it is recorded as such, and costs none of the rewrites."""
+    iteration = state["iteration"] + 1
+    change = "; ".join(fixed.changes)
+    deps.emit(Event(kind="repair", text=f"Mended by rule: {change}"))
+    deps.emit(Event(kind="code", text=fixed.code, data={"iteration": iteration}))
+    modification: Modification = {
+        "iteration": iteration,
+        "issues": [issue.message for issue in issues],
+        "change": change,
+        "by": "rule",
+    }
+    former: Verification = {
+        "iteration": state["iteration"],
+        "issues": [issue.as_dict() for issue in issues],
+        "action": "needs_modification",
+        "note": f"Mended by rule: {change}.",
+    }
+    return {
+        "code": fixed.code,
+        "iteration": iteration,
+        "modifications": [modification],
+        "verification_history": [former],
+    }
 
 
 def _to_be_reviewed(state: CoderState, runtime: Runtime[CoderContext]) -> bool:
@@ -45,7 +105,7 @@ def _to_be_reviewed(state: CoderState, runtime: Runtime[CoderContext]) -> bool:
     return runtime.context.settings.review and state["phase"] != "repair" and not state["repairs"]
 
 
-def after_check(
+async def after_check(
     state: CoderState, runtime: Runtime[CoderContext]
 ) -> Literal["review", "run", "rewrite", "refuse"]:
     """Findings lead to a rewrite while there is budget; a clean program to its review or run."""
@@ -66,6 +126,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "request": state["request"],
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
+        "remarks": list_findings(_advice(state, deps)),
         "language": state["language"],
         "code": state["code"],
     }
@@ -74,7 +135,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     try:
         asked = await ask(deps.model, "review", values, read_verdict, schema=VERDICT_SCHEMA)
         verdict, note, calls = asked.value, asked.reason, asked.calls
-    except ModelError as error:
+    except (BudgetExceeded, ModelError) as error:
         note, calls = error.what, list(error.calls)
     findings = verdict["findings"] if verdict else []
     revise = verdict is not None and verdict["revise"]
@@ -91,13 +152,17 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     }
 
 
+def _advice(state: CoderState, deps: CoderContext) -> list[dict[str, Any]]:
+    return [issue.as_dict() for issue in _issues(state, deps)]
+
+
 def _spoken(verdict: Verdict | None, against: list[dict[str, Any]]) -> str:
     if verdict is None:
         return "The review could not be read; the program counts as approved"
     return list_findings(against) if against else "The review approves"
 
 
-def after_review(
+async def after_review(
     state: CoderState, runtime: Runtime[CoderContext]
 ) -> Literal["run", "rewrite", "refuse"]:
     """Blocking findings lead to a rewrite while there is budget."""

@@ -19,6 +19,7 @@ from backend.prompts.texts import (
 )
 from backend.tools.coder.improving import improvement_asked
 from backend.tools.coder.state import CoderContext, CoderState, Former, Modification
+from backend.tools.coder.strategies import unchanged
 from backend.types import Event, Language
 
 _CONTEXT_CHARS = 6000
@@ -87,8 +88,7 @@ async def generate(state: CoderState, runtime: Runtime[CoderContext]) -> dict[st
         _common(state, runtime)
         | {"program": state["options"]["code"], "focus": improvement_asked(state)},
         _reader(state["language"], fixed=bool(state["options"]["language"])),
-        temperature=deps.temperature,
-        max_tokens=deps.max_tokens,
+        **deps.sampling,
     )
     timings = {"generation_s": time.monotonic() - started}
     if asked.value is None:
@@ -158,8 +158,7 @@ async def _ask_again(
             "instruction": instruction,
         },
         _reader(state["language"], fixed=bool(state["options"]["language"])),
-        temperature=deps.temperature,
-        max_tokens=deps.max_tokens,
+        **deps.sampling,
     )
     timings = {"improvement_s": time.monotonic() - started}
     if asked.value is None:
@@ -171,7 +170,7 @@ async def _ask_again(
         "code": code,
         "language": language,
         "iteration": iteration,
-        "unchanged": code.split() == state["code"].split(),
+        "unchanged": unchanged(state["code"], code, language=language),
         "fresh": False,
         "former": [given_up(state, problem)],
         "calls": asked.calls,
