@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import datetime as dt
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -10,11 +12,15 @@ from typing import Any
 import pandas as pd
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backend.config.settings import load_settings
 from backend.errors import RequestError
 from backend.sandbox import Executor, open_executor
 from backend.sandbox.executors.local.claims import OUTPUTS_BYTES, outputs_of
+from backend.sandbox.inside.outputs import as_json
+from backend.tools.coder.proof.values import as_object
 from backend.types import ExecutionRequest, ExecutionResult
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -375,3 +381,44 @@ async def test_periods_and_intervals_that_go_in_are_periods_and_intervals(
     frame = pd.DataFrame({"n": [1, 2], "i": pd.interval_range(0, 2)}, index=index)
     result = await executor.run(ExecutionRequest(code="it", variables={"it": frame}))
     assert result.value == repr(frame)
+
+
+async def test_values_and_checks_that_are_as_large_as_may_be_arrive(executor: Executor) -> None:
+    names = [f"한{number}" * 60 for number in range(6)]
+    code = f"import sys\nit = 'x' * {OUTPUTS_BYTES - 1000}\n"
+    code += "\n".join(f"{name} = '글' * 1000" for name in names)
+    check = " and ".join(["False", *(f"{name} == ''" for name in names)])
+    checks = tuple(f"{check} and {number} == 0" for number in range(60))
+    asked = ExecutionRequest(code=code, outputs=("it",), checks=checks)
+    result = await executor.run(asked)
+    assert len((result.outputs or {})["it"]) == OUTPUTS_BYTES - 1000
+    assert [each.holds for each in result.checks] == [False] * 60
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text()
+        | st.binary()
+        | st.dates()
+        | st.datetimes(timezones=st.none() | st.just(dt.UTC))
+        | st.timedeltas()
+        | st.decimals(allow_nan=False),
+        lambda inner: (
+            st.lists(inner)
+            | st.tuples(inner, inner)
+            | st.dictionaries(st.text() | st.just("$type"), inner)
+            | st.dictionaries(st.integers() | st.dates(), inner)
+        ),
+        max_leaves=15,
+    )
+)
+async def test_a_plain_value_comes_back_as_it_was(value: object) -> None:
+    before = copy.deepcopy(value)
+    told = json.loads(as_json({"it": value}, ["it"], OUTPUTS_BYTES, 10_000))
+    found = as_object(told["it"])
+    assert (found, type(found)) == (value, type(value))
+    assert value == before

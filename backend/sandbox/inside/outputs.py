@@ -17,6 +17,8 @@ from .places import workspace
 
 TAG = "$type"
 
+_MOST_BYTES = 1_000_000
+"""Of all that is told together: nobody listens to a longer frame."""
 _MOST_DEPTH = 24
 _EXACT = 2**53
 """Up to here every reader of JSON has the same integer."""
@@ -58,11 +60,18 @@ def claim(namespace: Mapping[str, Any], asked: Mapping[str, Any]) -> bytes:
             values may take together.
     """
     values = as_json(namespace, asked["outputs"], asked["bytes"], asked["brackets"])
-    told = []
+    told: list[dict[str, Any]] = []
     if asked["checks"]:
         from . import checks
 
         told = [checks.check(each, namespace) for each in asked["checks"]]
+    data = _claim(values, told)
+    if len(data) > _MOST_BYTES:
+        data = _claim(values, [each | {"values": {}} for each in told])
+    return data
+
+
+def _claim(values: str, told: Sequence[Mapping[str, Any]]) -> bytes:
     return f'{{"outputs": {values}, "checks": {_dump(told)}}}'.encode("utf-8", "replace")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ OUTPUTS_BRACKETS = 30_000
 """Lists and objects of all of them together."""
 
 _MAX_OUTPUTS_DEPTH = 100
+_SURROGATE = re.compile(r"\\u[dD]")
 _CHECK_CHARS = 1000
 _MAX_FRAMES = 8
 _MAX_VARIABLES = 16
@@ -104,14 +106,16 @@ def outputs_of(claim: bytes | None) -> Outputs:
     try:
         if claim is None or claim.count(b"[") + claim.count(b"{") > _MAX_BRACKETS:
             raise ValueError("nothing, or too much")
-        found = json.loads(claim, parse_constant=_refuse_constant)
+        text = claim.decode()
+        found = json.loads(text, parse_constant=_refuse_constant)
         values, checks = found["outputs"], found["checks"]
         if not isinstance(values, dict) or not isinstance(checks, list):
             raise ValueError("no such claim")
-        return Outputs(
-            values={_harmless_text(key): _exact(each, 1) for key, each in values.items()},
-            checks=tuple(map(_check_result, checks)),
-        )
+        _require_shallow(values)
+        # Half a surrogate pair can only have been written so; our own encoder never does.
+        if _SURROGATE.search(text):
+            values = _exact(values)
+        return Outputs(values=values, checks=tuple(map(_check_result, checks)))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return Outputs(values=None, checks=())
 
@@ -132,19 +136,28 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _exact(value: Any, depth: int) -> Any:
+def _require_shallow(value: Any) -> None:
+    level = [value]
+    for _ in range(_MAX_OUTPUTS_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) is list or type(inner) is dict
+        ]
+        if not level:
+            return
+    raise ValueError("too deep")
+
+
+def _exact(value: Any) -> Any:
     """Plain JSON as it is, but for its texts."""
-    if depth > _MAX_OUTPUTS_DEPTH:
-        raise ValueError("too deep")
     if isinstance(value, str):
         return _harmless_text(value)
     if isinstance(value, list):
-        return [
-            _exact(each, depth + 1) if isinstance(each, str | list | dict) else each
-            for each in value
-        ]
+        return [_exact(each) for each in value]
     if isinstance(value, dict):
-        return {_harmless_text(key): _exact(each, depth + 1) for key, each in value.items()}
+        return {_harmless_text(key): _exact(each) for key, each in value.items()}
     return value
 
 

@@ -85,18 +85,13 @@ class Converted:
     """Values of a program in their declared types."""
 
     encoded: Mapping[str, Any]
-    """Plain JSON, in the order of the declaration: what ``plain`` and ``live`` are made from, fit to
-    be kept with a state."""
+    """As the program handed them out, in the order of the declaration: plain JSON to be kept with a
+    state, and what ``live_values`` is made from."""
+    plain: Mapping[str, Any]
+    """Plain JSON for a result: times are texts, a table is ``columns, index, data, dtypes``, a file
+    what is known of it."""
     findings: tuple[Issue, ...] = ()
     """What is missing or of another type, in words for a model; empty when all is as declared."""
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """Plain JSON for a result.
-
-        Times are texts, a table is ``columns, index, data, dtypes``, a file what is known of it.
-        """
-        return {name: as_plain(raw) for name, raw in self.encoded.items()}
 
 
 def convert(
@@ -113,6 +108,7 @@ def convert(
     """
     files = {each["name"]: each for each in map(_known_of, artifacts)}
     encoded: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     findings = []
     for name, kind in spec.kinds.items():
         if outputs is None or name not in outputs:
@@ -122,14 +118,14 @@ def convert(
             continue
         try:
             found = kind.take(_genuine(outputs[name]), name, files)
-            as_plain(found)
+            plain[name] = as_plain(found)
             encoded[name] = found
         except Mismatch as mismatch:
             findings.append(str(mismatch))
         except (Malformed, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             findings.append(f"`{name}` could not be read: assign a plain {kind.text}.")
     issues = tuple(Issue(kind="output", message=finding) for finding in findings)
-    return Converted(encoded=encoded, findings=issues)
+    return Converted(encoded=encoded, plain=plain, findings=issues)
 
 
 def _genuine(raw: Any) -> Any:
