@@ -12,6 +12,7 @@ from backend.sandbox.policy import tables
 from backend.sandbox.policy.findings import Edit, Mending, NewImport, replace
 from backend.sandbox.policy.known import FileFormat, KnownFiles
 from backend.sandbox.policy.literals import folded
+from backend.sandbox.policy.shapes import opens_to_write
 from backend.sandbox.policy.walk import Program
 
 _TAKES_ENCODING: Final = frozenset({"read_csv", "read_table", "open", "read_text"})
@@ -82,10 +83,9 @@ def writes_at(program: Program, lines: Collection[int]) -> bool:
     """Whether one of these lines writes a file."""
     for call, name in program.calls:
         end = call.end_lineno or call.lineno
-        if any(call.lineno <= line <= end for line in lines):
-            mode = folded(call.args[1]) if name == "open" and len(call.args) > 1 else ""
-            if name in tables.CHANGING_CALLS or (mode and any(letter in mode for letter in "wax")):
-                return True
+        writes = name in tables.CHANGING_CALLS or (name == "open" and opens_to_write(call))
+        if writes and any(call.lineno <= line <= end for line in lines):
+            return True
     return False
 
 

@@ -12,7 +12,8 @@ from backend.sandbox.policy import packages
 from backend.sandbox.policy.findings import Edit, Finding, Surroundings, finding, replace
 from backend.sandbox.policy.imports import IMPORT_INSTEAD, SAFE_PACKAGES, USUAL_PACKAGES
 from backend.sandbox.policy.nearest import nearest
-from backend.sandbox.policy.walk import Imported, Program
+from backend.sandbox.policy.scopes import Imported
+from backend.sandbox.policy.walk import Program
 from backend.types import Severity
 
 _SURE: Final = 0.85

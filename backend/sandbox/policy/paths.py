@@ -13,6 +13,7 @@ from backend.sandbox.policy.bans import words
 from backend.sandbox.policy.findings import Edit, Finding, Surroundings, finding, listed, replace
 from backend.sandbox.policy.literals import folded
 from backend.sandbox.policy.nearest import folded_name, nearest
+from backend.sandbox.policy.shapes import mode_of
 from backend.sandbox.policy.walk import Program
 
 MAX_LOST: Final = 40
@@ -51,6 +52,11 @@ def missing_files(program: Program, around: Surroundings) -> Iterator[Finding]:
             severity="error" if certain else "advice",
             mending=None if meant is None else renamed_file(literal, text, meant),
         )
+
+
+def is_there(path: str, files: Collection[str]) -> bool:
+    """Whether a path leads to one of the files in the working directory as it is."""
+    return _HERE.sub("", path) in files
 
 
 def name_meant(path: str, files: Collection[str]) -> str | None:
@@ -108,7 +114,7 @@ def _lost(
     text = None if literal is None else folded(literal)
     if literal is None or text is None or not _FILE_NAME.fullmatch(text) or "://" in text:
         return None
-    if _HERE.sub("", text) in files or _WITHIN_REACH.match(text):
+    if is_there(text, files) or _WITHIN_REACH.match(text):
         return None
     return call, literal, text
 
@@ -122,8 +128,7 @@ def _is_reader(program: Program, call: ast.Call, name: str) -> bool:
 
 
 def _opens_to_read(call: ast.Call) -> bool:
-    given = [k.value for k in call.keywords if k.arg == "mode"] or call.args[1:2]
-    mode = folded(given[0]) if given else "r"
+    mode = mode_of(call)
     return mode is not None and not any(letter in mode for letter in "wax")
 
 

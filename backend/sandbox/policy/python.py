@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection
+from dataclasses import replace as with_other
 from itertools import islice
 from typing import Final
 
@@ -11,13 +12,15 @@ from backend.sandbox.policy import imports as packages
 from backend.sandbox.policy import tables
 from backend.sandbox.policy.bans import Ban
 from backend.sandbox.policy.columns import missing_columns
-from backend.sandbox.policy.findings import Finding, Mending, Surroundings, finding, replace
+from backend.sandbox.policy.findings import Finding, Mending, Surroundings, finding, listed, replace
 from backend.sandbox.policy.literals import folded
 from backend.sandbox.policy.loops import endless_loops
 from backend.sandbox.policy.missing import missing_package, misspelt_package, what_there_is
-from backend.sandbox.policy.paths import missing_files
+from backend.sandbox.policy.paths import is_there, missing_files
+from backend.sandbox.policy.scopes import Imported
+from backend.sandbox.policy.shapes import is_class, namespace_owner, opens_to_write
 from backend.sandbox.policy.undefined import undefined_names
-from backend.sandbox.policy.walk import Imported, Program
+from backend.sandbox.policy.walk import Program
 from backend.types import Severity
 
 MAX_ISSUES = 40
@@ -123,7 +126,7 @@ class _Findings:
     def _judge_attribute(self, node: ast.Attribute) -> None:
         name, base = node.attr, node.value
         if name in tables.CLASS_TREE:
-            if not _is_class(base):
+            if not is_class(base):
                 self._refuse("escape", name, tables.ESCAPE, node.lineno)
         elif ban := tables.BANNED_ATTRIBUTES.get(name):
             of_own_class = isinstance(base, ast.Name) and base.id in self._program.classes
@@ -150,7 +153,7 @@ class _Findings:
         if key is None:
             return
         ban: Ban | None
-        if (owner := _namespace_owner(base)) is not None:
+        if (owner := namespace_owner(base)) is not None:
             path = self._program.path(owner)
             ban = tables.BANNED_KEYS.get(key) or self._ban_in(path, key)
         else:
@@ -226,10 +229,10 @@ class _Findings:
             self._add("display", what, tables.NO_SCREEN.instead, node.lineno, "advice", edit)
 
     def _judge_files(self, node: ast.Call, name: str) -> None:
-        changing = name in tables.CHANGING_CALLS or (name == "open" and _opens_to_write(node))
+        changing = name in tables.CHANGING_CALLS or (name == "open" and opens_to_write(node))
         for argument in node.args[:2]:
             path = self._program.text(argument)
-            if path is None:
+            if path is None or is_there(path, self._around.files or ()):
                 continue
             if name in tables.ADDRESS_CALLS and path.startswith(tables.ADDRESSES):
                 self._refuse("network", f"{name}({path[:60]!r})", packages.NETWORK, node.lineno)
@@ -245,6 +248,10 @@ class _Findings:
         """Add a finding, unless it is about a network that there is; mild where it is caught."""
         if ban.network and self._around.allow_network:
             return
+        if ban.network and self._around.files:
+            ban = with_other(
+                ban, instead=f"{ban.instead} The input files are {listed(self._around.files)}."
+            )
         mild = ban.severity == "error" and self._program.guarded(line)
         self._add_ban(kind, subject, ban, line, "advice" if mild else ban.severity)
 
@@ -268,31 +275,6 @@ def _is_said_better(found: Finding, lost: Collection[int | None]) -> bool:
     """That a path lies outside, where it is said which file was meant."""
     issue = found.issue
     return issue.kind == "path" and issue.severity == "advice" and issue.line in lost
-
-
-def _is_class(node: ast.expr) -> bool:
-    """``Dog`` or ``type(x)``: looking at a class tree, not climbing it from a value."""
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id == "type"
-    return isinstance(node, ast.Name)
-
-
-def _namespace_owner(node: ast.expr) -> ast.expr | None:
-    """What ``X.__dict__``, ``vars(X)`` or ``globals()`` is the namespace of."""
-    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
-        return node.value
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id == "vars" and node.args:
-            return node.args[0]
-        if node.func.id in ("globals", "locals", "vars"):
-            return node
-    return None
-
-
-def _opens_to_write(node: ast.Call) -> bool:
-    given = [k.value for k in node.keywords if k.arg == "mode"] or node.args[1:2]
-    mode = folded(given[0]) if given else None
-    return mode is not None and any(letter in mode for letter in "wax+")
 
 
 _CALL_RULES: Final[dict[str, Callable[[_Findings, ast.Call, str], None]]] = {

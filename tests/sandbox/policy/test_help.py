@@ -138,6 +138,16 @@ def test_a_file_that_is_not_there_is_named_with_those_that_are(code: str, said: 
     assert said in issue.message
 
 
+def test_who_wants_the_network_is_told_which_files_there_are() -> None:
+    (issue,) = foreseen("import pandas as pd\npd.read_csv('https://example.org/a.csv')")
+    assert issue.kind == "network"
+    assert "The input files are 'Q1 Report.xlsx', 'sales.csv'" in issue.message
+
+
+def test_a_file_by_a_path_that_leads_to_it_is_no_finding() -> None:
+    assert foreseen("open('/mnt/data/sales.csv')") == []
+
+
 def test_without_any_file_that_is_what_is_said() -> None:
     (issue,) = foreseen("print(open('a.csv').read())", files=[])
     assert "There are no input files" in issue.message
