@@ -108,13 +108,16 @@ PARTS: Mapping[str, Part] = {
     "output": Part(share=3000, least=1000),
     "problem": Part(share=3000, least=1000),
     "error": Part(share=3000, least=1000),
+    "mistakes": Part(share=2000, least=500),
+    "remarks": Part(share=1000, least=300),
     "plan": Part(share=1000, least=300),
     "why": Part(share=1000, least=300),
     "reason": Part(share=500, least=200),
+    "tests": Part(share=4000, least=1500),
     "code": Part(share=8000, least=3000),
 }
 KEPT = frozenset(
-    "request contract program focus instruction tools names packages artifacts language "
+    "request contract constraints outputs program focus instruction tools names packages artifacts language "
     "timeout_s memory_mb".split()
 )
 """Values of templates that are never cut."""

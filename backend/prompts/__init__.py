@@ -36,6 +36,7 @@ CEILINGS: Mapping[Stage, Ceiling] = {
     "review": Ceiling(rules=350, whole=12_288),
     "repair": Ceiling(rules=300, whole=12_288),
     "diagnose": Ceiling(rules=250, whole=12_288),
+    "tests": Ceiling(rules=300, whole=12_288),
     "assess": Ceiling(rules=200, whole=12_288),
     "answer": Ceiling(rules=250, whole=12_288),
     "chat": Ceiling(rules=60, whole=60),
