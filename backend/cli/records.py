@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from backend.cli.folder import OutputFolder
     from backend.config.settings import Settings
     from backend.store.blobs import BlobStore
-    from backend.store.run_records import Run
+    from backend.store.run_records import Forgotten, Run
     from backend.store.runs import RunStore
 
 
@@ -23,6 +23,11 @@ class Records:
     runs: RunStore
     blobs: BlobStore
     owner: str
+
+    async def forget(self, forgotten: Forgotten) -> None:
+        """Remove the bytes that nothing refers to any more."""
+        for digest in forgotten.unused:
+            await self.blobs.delete(digest)
 
 
 @asynccontextmanager

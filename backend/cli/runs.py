@@ -154,12 +154,12 @@ def save(reference: str, name: str, as_json: bool) -> int:
 @click.argument("reference", metavar="ID")
 @json_option
 def delete(reference: str, as_json: bool) -> int:
-    """Forget a run."""
+    """Forget a run, and the files it made."""
 
     async def work() -> str:
         async with open_records(read_settings()) as records:
             run = await records.runs.find(reference, owner=records.owner)
-            await records.runs.delete(run.id, owner=records.owner)
+            await records.forget(await records.runs.delete(run.id, owner=records.owner))
             return run.id
 
     run_id = run_async(work())
@@ -181,7 +181,9 @@ def prune(keep: int, as_json: bool) -> int:
 
     async def work() -> int:
         async with open_records(read_settings()) as records:
-            return await records.runs.prune(keep, owner=records.owner)
+            forgotten = await records.runs.prune(keep, owner=records.owner)
+            await records.forget(forgotten)
+            return forgotten.count
 
     count = run_async(work())
     _report({"success": True, "pruned": count}, f"Forgotten: {count} runs", as_json)

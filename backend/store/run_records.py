@@ -66,6 +66,16 @@ class RunPage:
     has_more: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What became of a wish to forget runs."""
+
+    count: int
+    """How many there were."""
+    unused: frozenset[str] = frozenset()
+    """Digests of files that they made and that nothing refers to any more: bytes to remove."""
+
+
 def summary_of(row: RunRow) -> RunSummary:
     """A row as it stands in a list; its large columns are not touched."""
     return RunSummary(**_summary_values(row))
@@ -106,6 +116,17 @@ def last_program(result: Mapping[str, Any]) -> str:
     """The program that a result ends with: of a task, or of an answer's last use of the coder."""
     uses = result.get("python_coder_results") or [result]
     return next((str(use["code"]) for use in reversed(uses) if use.get("code")), "")
+
+
+def artifacts_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The files that a result tells of, those of an answer's uses of the coder among them."""
+    uses = result.get("python_coder_results", ())
+    return [*result.get("artifacts", ()), *(made for use in uses for made in artifacts_of(use))]
+
+
+def digests_of(result: Mapping[str, Any] | None) -> frozenset[str]:
+    """The digests of a result's files."""
+    return frozenset(entry["sha256"] for entry in artifacts_of(result or {}))
 
 
 def storable(text: str) -> str:

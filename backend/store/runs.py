@@ -10,20 +10,22 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import CursorResult, Select, delete, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from backend.errors import NotFound, RequestError
-from backend.store.database import Database, Order, RunRow, new_id, owned_by, page
+from backend.store.database import Database, FileRow, Order, RunRow, new_id, owned_by, page
 from backend.store.processes import presence_of, this_process
 from backend.store.run_records import (
+    Forgotten,
     Run,
     RunKind,
     RunPage,
     RunStatus,
     checked_name,
+    digests_of,
     last_program,
     run_of,
     storable,
@@ -275,32 +277,38 @@ class RunStore:
                 f"Another run is saved as {given!r}.", "Choose another name.", param="name"
             ) from None
 
-    async def delete(self, run_id: str, *, owner: str) -> None:
+    async def delete(self, run_id: str, *, owner: str) -> Forgotten:
         """Forget a run.
 
         Raises:
             NotFound: the owner has no such run.
         """
-        async with self._database.transaction() as session:
-            gone = await session.execute(delete(RunRow).where(*_is(run_id, owner)))
-        if _count(gone) == 0:
+        forgotten = await self._forget(*_is(run_id, owner))
+        if forgotten.count == 0:
             raise _unknown(run_id)
+        return forgotten
 
-    async def prune(self, keep: int, *, owner: str) -> int:
-        """Forget all but the newest ``keep`` runs; those saved or still running stay as well.
-
-        Returns:
-            How many were forgotten.
-        """
+    async def prune(self, keep: int, *, owner: str) -> Forgotten:
+        """Forget all but the newest ``keep`` runs; those saved or still running stay as well."""
         await self.mark_interrupted(owner=owner)
         mine = owned_by(RunRow, owner)
         newest = select(RunRow.position).where(mine).order_by(RunRow.position.desc()).limit(keep)
         old = RunRow.position.not_in(newest)
+        return await self._forget(mine, old, RunRow.name.is_(None), RunRow.status != "running")
+
+    async def _forget(self, *which: ColumnElement[bool]) -> Forgotten:
         async with self._database.transaction() as session:
-            gone = await session.execute(
-                delete(RunRow).where(mine, old, RunRow.name.is_(None), RunRow.status != "running")
-            )
-        return _count(gone)
+            gone = await session.scalars(delete(RunRow).where(*which).returning(RunRow.result))
+            results = gone.all()
+            unused = set().union(*map(digests_of, results))
+            if unused:
+                # Of any owner: the bytes are shared, though nobody can see that they are.
+                shared = select(FileRow.sha256).where(FileRow.sha256.in_(unused))
+                unused -= {*await session.scalars(shared)}
+                kept = select(RunRow.result).where(RunRow.result.is_not(None))
+                async for result in await session.stream_scalars(kept):
+                    unused -= digests_of(result)
+        return Forgotten(count=len(results), unused=frozenset(unused))
 
     async def _mark_interrupted(self, query: Select[RunRow], owner: str) -> int:
         async with self._database.transaction() as session:

@@ -16,6 +16,7 @@ from sqlalchemy import text, update
 from backend.config.settings import load_settings
 from backend.errors import NotFound, RequestError
 from backend.store.database import Database, RunRow, open_database
+from backend.store.files import FileStore
 from backend.store.processes import presence_of, this_process
 from backend.store.runs import STALE_S, RunStore
 
@@ -173,7 +174,7 @@ async def test_one_owner_never_sees_or_changes_what_is_anothers(runs: RunStore) 
             await attempt
     assert await runs.find_completed(owner="bob", key="k") is None
     assert (await runs.page(owner="bob")).runs == []
-    assert await runs.prune(0, owner="bob") == 0
+    assert (await runs.prune(0, owner="bob")).count == 0
     assert (await runs.get(run_id, owner="alice")).prompts == {}
 
 
@@ -240,10 +241,10 @@ async def test_pruning_keeps_the_newest_the_saved_and_the_running(runs: RunStore
     for run_id in (saved, *others):
         await runs.finish(run_id, RESULT, owner="me")
     await runs.save(saved, "mine", owner="me")
-    assert await runs.prune(2, owner="me") == 2
+    assert (await runs.prune(2, owner="me")).count == 2
     left = [run.id for run in (await runs.page(owner="me", order="asc")).runs]
     assert left == [running, saved, *others[2:]]
-    assert await runs.prune(0, owner="me") == 2
+    assert (await runs.prune(0, owner="me")).count == 2
 
 
 async def test_a_deleted_run_is_gone(runs: RunStore) -> None:
@@ -251,6 +252,26 @@ async def test_a_deleted_run_is_gone(runs: RunStore) -> None:
     await runs.delete(run_id, owner="me")
     with pytest.raises(NotFound, match="runs list"):
         await runs.get(run_id, owner="me")
+
+
+async def test_bytes_are_unused_once_no_run_and_no_file_refers_to_them(
+    runs: RunStore, files: FileStore
+) -> None:
+    mine, shared, uploaded = "1" * 64, "2" * 64, await files_digest(files)
+    made = [{"name": "f", "sha256": digest} for digest in (mine, shared, uploaded)]
+    use = {"success": True, "artifacts": made[:1]}
+    first, second = await begin(runs), await begin(runs, owner="you")
+    await runs.finish(
+        first, {"success": True, "artifacts": made, "python_coder_results": [use]}, owner="me"
+    )
+    await runs.finish(second, {"success": True, "artifacts": made[1:]}, owner="you")
+    assert (await runs.delete(first, owner="me")).unused == {mine}
+    assert (await runs.prune(0, owner="you")).unused == {shared}
+
+
+async def files_digest(files: FileStore) -> str:
+    given = {"filename": "a.txt", "purpose": "assistants", "media_type": "text/plain"}
+    return (await files.add(b"uploaded", owner="anybody", **given)).sha256
 
 
 @pytest.mark.parametrize(

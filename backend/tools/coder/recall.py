@@ -16,7 +16,7 @@ from backend.config.settings import Settings
 from backend.errors import NotFound
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
-from backend.store.run_records import Run, RunKind
+from backend.store.run_records import Run, RunKind, artifacts_of
 from backend.store.runs import RunStore
 from backend.types import Message
 
@@ -178,17 +178,12 @@ async def recall(runs: RunStore, blobs: BlobStore, identity: Identity, *, owner:
     run = await runs.find_completed(owner=owner, key=identity.key)
     if run is None or run.result is None or run.spec.get("script", "") != identity.script:
         return None
-    made = _artifacts(run.result)
+    made = artifacts_of(run.result)
     try:
         await asyncio.to_thread(lambda: [blobs.path(entry["sha256"]) for entry in made])
     except NotFound:
         return None
     return run
-
-
-def _artifacts(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    uses = result.get("python_coder_results", ())
-    return [*result.get("artifacts", ()), *(made for use in uses for made in _artifacts(use))]
 
 
 def columns_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
