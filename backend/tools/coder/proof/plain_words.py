@@ -6,58 +6,22 @@ otherwise than it was meant would be worse than one that is not checked.
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final
 
-from backend.tools.coder.proof.kinds import (
-    DictOf,
-    Either,
-    File,
-    Kind,
-    ListOf,
-    Tagged,
-)
+from backend.tools.coder.proof.forms_of_words import Subject, Verb, expression_of, shape_of
+from backend.tools.coder.proof.kinds import Either, Kind
 
-Shape = Literal["scalar", "text", "many", "dict", "series", "array", "frame", "file"]
-
-_NUMBER_WORDS = {
-    word: str(number)
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()
-    )
-}
 _JOINED_CHARS: Final = 300
-_N: Final = r"-?\d+(?:\.\d+)?"
-_COMPARISONS: Final = (
-    (r"(?:greater than or equal to|at least|no less than|not less than|not below|>=|min(?:imum)?)", ">="),
-    (r"(?:less than or equal to|at most|no more than|not more than|not above|up to|<=|max(?:imum)?)", "<="),
-    (r"(?:greater than|more than|larger than|bigger than|above|over|>)", ">"),
-    (r"(?:less than|fewer than|smaller than|lower than|below|under|<)", "<"),
-    (r"(?:equal to|equals|exactly|=|==)", "=="),
-)  # fmt: skip
-_SIGNS: Final = {
-    "positive": ">",
-    "negative": "<",
-    "non-negative": ">=",
-    "nonnegative": ">=",
-    "not negative": ">=",
-    "non-positive": "<=",
-    "not positive": "<=",
-    "zero": "==",
-    "non-zero": "!=",
-    "nonzero": "!=",
-    "not zero": "!=",
-}
 _VERB: Final = (
-    r"(?:(?:must|should|shall|has to|have to|needs? to|is to|are to)(?P<no1> not)? (?:be|have|contain)"
-    r"|(?:is|are|has|have|contains?)(?: always)?(?P<no2> not)?)"
+    r"(?P<verb>(?:must|should|shall|has to|have to|needs? to|is to|are to)(?P<no1> not)? (?:be|have|contain)"
+    r"|(?:is|are|has|have|contains?)(?P<no2> not)?)"
 )
 _UNSAID: Final = re.compile(
     r"^(?:(?:must|should) (?:be|have)|is|are|has|have|contains?) (?!not )", re.IGNORECASE
 )
+_HAVING: Final = re.compile("ha(?:s|ve)$|contains?$", re.IGNORECASE)
 _WHOLE: Final = re.compile(rf"(?P<subject>.+?) {_VERB} (?P<predicate>.+)", re.IGNORECASE)
 _BARE: Final = re.compile(
     r"(?P<subject>.+?) (?:must |should )?(?P<predicate>(?:sums?|adds?) (?:up )?to .+|(?:starts?|ends?) with .+|equals? .+)",
@@ -70,15 +34,6 @@ _ALL_OF: Final = re.compile(
 _COLUMN_OF: Final = re.compile(
     r"(?:the )?column (?P<column>'[^']+'|\"[^\"]+\"|\w+) (?:of|in) (?P<frame>\w+)", re.IGNORECASE
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a condition is about."""
-
-    expression: str
-    shape: Shape
-    may_be_none: bool = False
 
 
 def read_words(text: str, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
@@ -98,9 +53,10 @@ def _read(text: str, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
             subjects = _subjects(found["subject"], kinds)
             groups = found.groupdict()
             negated = "not " if groups.get("no1") or groups.get("no2") else ""
-            if read := _of_all(subjects, negated + found["predicate"], kinds):
+            verb: Verb = "has" if _HAVING.search(groups.get("verb") or "") else "is"
+            if read := _of_all(subjects, negated + found["predicate"], kinds, verb):
                 return read
-    return _of_all(_only(kinds), _UNSAID.sub("", text), kinds)
+    return _of_all(_only(kinds), _UNSAID.sub("", text), kinds, "")
 
 
 def _read_joined(text: str, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
@@ -121,8 +77,10 @@ def _read_joined(text: str, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
     return ()
 
 
-def _of_all(subjects: list[Subject], predicate: str, kinds: Mapping[str, Kind]) -> tuple[str, ...]:
-    found = [_expression(subject, predicate, kinds) for subject in subjects]
+def _of_all(
+    subjects: list[Subject], predicate: str, kinds: Mapping[str, Kind], verb: Verb
+) -> tuple[str, ...]:
+    found = [expression_of(subject, predicate, kinds, verb) for subject in subjects]
     return tuple(each for each in found if each) if all(found) else ()
 
 
@@ -144,7 +102,7 @@ def _subjects(text: str, kinds: Mapping[str, Kind]) -> list[Subject]:
 def _subject(text: str, kinds: Mapping[str, Kind]) -> Subject | None:
     if text in kinds:
         kind = kinds[text]
-        shape = _shape(kind)
+        shape = shape_of(kind)
         return shape and Subject(expression=text, shape=shape, may_be_none=isinstance(kind, Either))
     if found := _COLUMN_OF.fullmatch(text):
         frame, column = found["frame"], found["column"].strip("'\"")
@@ -155,244 +113,3 @@ def _subject(text: str, kinds: Mapping[str, Kind]) -> Subject | None:
     if frame not in kinds or kinds[frame].text != "DataFrame":
         return None
     return Subject(expression=f"{frame}[{column!r}]", shape="series")
-
-
-def _shape(kind: Kind) -> Shape | None:
-    if isinstance(kind, Either):
-        shapes = {_shape(option) for option in kind.options if option.text != "None"}
-        return shapes.pop() if len(shapes) == 1 and "None" in kind.text else None
-    if isinstance(kind, File):
-        return "file"
-    if isinstance(kind, ListOf | Tagged):
-        return "many"
-    if isinstance(kind, DictOf):
-        return "dict"
-    shapes_by_text: dict[str, Shape] = {
-        "int": "scalar",
-        "float": "scalar",
-        "Decimal": "scalar",
-        "str": "text",
-        "Series": "series",
-        "ndarray": "array",
-        "DataFrame": "frame",
-    }
-    return shapes_by_text.get(kind.text)
-
-
-# --- what is said of it
-
-
-def _expression(subject: Subject, predicate: str, kinds: Mapping[str, Kind]) -> str:
-    for pattern, make in _PREDICATES:
-        if found := re.fullmatch(pattern, predicate.strip(), re.IGNORECASE):
-            expression = make(subject, found, kinds)
-            if not expression:
-                continue
-            if subject.may_be_none:
-                return f"{subject.expression} is None or ({expression})"
-            return expression
-    return ""
-
-
-def _each(subject: Subject, condition: str) -> str:
-    """A condition on ``{}``, a number or a text, for the subject or for all that is in it."""
-    it = subject.expression
-    match subject.shape:
-        case "scalar" | "text":
-            return condition.format(it)
-        case "many":
-            return f"all({condition.format('each')} for each in {it})"
-        case "dict":
-            return f"all({condition.format('each')} for each in {it}.values())"
-        case "series" | "array":
-            parts = " & ".join(f"({part.format(it)})" for part in condition.split(" and "))
-            return f"({parts}).all()"
-    return ""
-
-
-def _value(text: str, kinds: Mapping[str, Kind]) -> str:
-    """A number, or another output; '' for anything else."""
-    word = _NUMBER_WORDS.get(text.lower(), text)
-    if re.fullmatch(_N, word) or (word in kinds and _shape(kinds[word]) == "scalar"):
-        return word
-    return ""
-
-
-def _sign(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    return (
-        "" if subject.shape == "text" else _each(subject, f"{{}} {_SIGNS[found['sign'].lower()]} 0")
-    )
-
-
-def _between(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    low, high = _value(found["low"], kinds), _value(found["high"], kinds)
-    if not low or not high or subject.shape == "text":
-        return ""
-    return _each(subject, f"{{}} >= {low} and {{}} <= {high}".replace("{}", "{0}"))
-
-
-def _comparison(sign: str) -> Callable[[Subject, re.Match[str], Mapping[str, Kind]], str]:
-    def compare(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-        value = _value(found["value"], kinds)
-        return _each(subject, f"{{}} {sign} {value}") if value and subject.shape != "text" else ""
-
-    return compare
-
-
-_SIZES: Final[Mapping[str, tuple[str, tuple[Shape, ...]]]] = {
-    "row": ("len({})", ("frame", "series", "array", "many")),
-    "column": ("{}.shape[1]", ("frame",)),
-    "item": ("len({})", ("many", "dict", "series", "array")),
-    "element": ("len({})", ("many", "dict", "series", "array")),
-    "entry": ("len({})", ("many", "dict", "series", "array")),
-    "entrie": ("len({})", ("many", "dict", "series", "array")),
-    "value": ("len({})", ("many", "dict", "series", "array")),
-    "key": ("len({})", ("dict",)),
-    "character": ("len({})", ("text",)),
-    "letter": ("len({})", ("text",)),
-    "word": ("len({}.split())", ("text",)),
-    "line": ("len({}.splitlines())", ("text",)),
-}
-
-
-def _size(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    how, shapes = _SIZES[found["what"].lower()]
-    number = _value(found["number"], {})
-    if subject.shape not in shapes or not number:
-        return ""
-    sign = "=="
-    for pattern, each in _COMPARISONS:
-        if found["how"] and re.fullmatch(pattern, found["how"].strip(), re.IGNORECASE):
-            sign = each
-    return f"{how.format(subject.expression)} {sign} {number}"
-
-
-def _filled(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    if subject.shape == "file":
-        return f"len(open({subject.expression}, 'rb').read(1)) == 1"
-    return "" if subject.shape == "scalar" else f"len({subject.expression}) > 0"
-
-
-def _rounded(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    digits = _value(found["digits"], {})
-    it = subject.expression
-    if not digits.isdigit() or subject.shape == "text":
-        return ""
-    if subject.shape == "frame":
-        numbers = f"{it}.select_dtypes('number')"
-        return f"{numbers}.round({digits}).equals({numbers})"
-    if subject.shape == "series":
-        return f"(({it}.round({digits}) == {it}) | {it}.isna()).all()"
-    if subject.shape == "array":
-        return f"({it}.round({digits}) == {it}).all()"
-    return _each(subject, f"round({{0}}, {digits}) == {{0}}")
-
-
-def _whole(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    return "" if subject.shape == "text" else _each(subject, "{} % 1 == 0")
-
-
-def _one_of(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    values = list(_literals(found["values"]))
-    if len(values) < 2:
-        return ""
-    if subject.shape == "series":
-        return f"{subject.expression}.isin({values!r}).all()"
-    return "" if subject.shape == "array" else _each(subject, f"{{}} in {values!r}")
-
-
-def _literals(text: str) -> Iterator[str | int | float]:
-    for part in re.split(r",\s*(?:or |and )?| or ", text.strip(" []{}()")):
-        word = part.strip()
-        try:
-            value = ast.literal_eval(word)
-        except (ValueError, SyntaxError):
-            value = word
-        if word:
-            yield value if isinstance(value, str | int | float) else word
-
-
-def _sorted(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    falls = bool(re.search("desc|decreas", found[0], re.IGNORECASE))
-    by, it = found["by"], subject.expression
-    if subject.shape == "frame" and by:
-        it = f"{it}[{by.strip(chr(39) + chr(34))!r}]"
-    elif by or subject.shape not in ("many", "series", "array"):
-        return ""
-    if subject.shape in ("frame", "series"):
-        return f"{it}.is_monotonic_{'de' if falls else 'in'}creasing"
-    return f"list({it}) == sorted({it}{', reverse=True' if falls else ''})"
-
-
-def _unique(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    it = subject.expression
-    forms: dict[Shape, str] = {
-        "many": f"len(set({it})) == len({it})",
-        "array": f"len(set({it}.ravel().tolist())) == {it}.size",
-        "series": f"{it}.is_unique",
-        "frame": f"not {it}.duplicated().any()",
-    }
-    return forms.get(subject.shape, "")
-
-
-def _complete(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    it = subject.expression
-    if subject.shape == "frame":
-        return f"not {it}.isna().any().any()"
-    if subject.shape == "series":
-        return f"not {it}.isna().any()"
-    if subject.shape == "array":
-        return f"({it} == {it}).all()"
-    return _each(subject, "{0} is not None and {0} == {0}")
-
-
-def _columns(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    if subject.shape != "frame":
-        return ""
-    names = [str(name) for name in re.split(r",\s*(?:and )?| and ", found["names"])]
-    names = [name.strip().strip("'\"") for name in names if name.strip()]
-    if found["exactly"]:
-        return f"list({subject.expression}.columns) == {names!r}"
-    return f"set({names!r}) <= set({subject.expression}.columns)"
-
-
-def _sum(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    value, it = _value(found["value"], kinds), subject.expression
-    sums: dict[Shape, str] = {
-        "many": f"sum({it})",
-        "dict": f"sum({it}.values())",
-        "series": f"{it}.sum()",
-        "array": f"{it}.sum()",
-    }
-    total = sums.get(subject.shape)
-    return f"abs({total} - {value}) < 1e-6" if total and value else ""
-
-
-def _edge(subject: Subject, found: re.Match[str], kinds: Mapping[str, Kind]) -> str:
-    method = "startswith" if found["edge"].lower().startswith("start") else "endswith"
-    text = found["text"].strip("'\"")
-    if subject.shape == "file":
-        return f"str({subject.expression}).{method}({text!r})"
-    return f"{subject.expression}.{method}({text!r})" if subject.shape == "text" else ""
-
-
-_HOW: Final = "|".join(pattern for pattern, _ in _COMPARISONS)
-_VALUE: Final = r"(?P<value>[\w.-]+)"
-_MISSING: Final = r"(?:missing(?: values| entries)?|nans?|nulls?(?: values)?|none(?: values)?)"
-_PREDICATES: Final = (
-    (rf"(?:a )?(?P<sign>{'|'.join(sorted(_SIGNS, key=len, reverse=True))})(?: numbers?)?", _sign),
-    (r"(?:a (?:number|value) )?(?:between|from|in the range(?: of| from)?) \[?(?P<low>[\w.-]+)(?:,| and| to) (?P<high>[\w.-]+)\]?(?: \(?inclusive\)?)?", _between),
-    *((rf"(?:a (?:number|value) )?{pattern} {_VALUE}", _comparison(sign)) for pattern, sign in _COMPARISONS),
-    (rf"(?P<how>(?:{_HOW}) )?(?P<number>\w+) (?P<what>{'|'.join(_SIZES)})s?", _size),
-    (r"(?:not empty|non-?empty)", _filled),
-    (r"rounded to (?P<digits>\w+) (?:decimals?|decimal places?|digits|places)(?: after the (?:decimal )?point)?", _rounded),
-    (r"(?:an? )?(?:integers?|whole numbers?)", _whole),
-    (r"(?:one|any|either)(?: of)?:? (?P<values>.+)", _one_of),
-    (r"(?:sorted|ordered)(?: by (?:the )?(?:column )?(?P<by>'[^']+'|\"[^\"]+\"|\w+))?,?(?: in)?(?: (?:ascending|increasing|descending|decreasing)(?:ly)?)?(?: order)?", _sorted),
-    (r"(?:in )?(?:ascending|increasing|descending|decreasing)(?: order)?(?P<by>(?!))?", _sorted),
-    (r"(?:all )?(?:unique|distinct|(?:no|without|free of|not(?: any)?) duplicates?(?: rows| values| entries)?)(?: values)?", _unique),
-    (rf"(?:no|without|free of|not(?: any)?) {_MISSING}", _complete),
-    (r"(?P<exactly>exactly )?(?:the |a )?columns?:? (?P<names>.+)", _columns),
-    (rf"(?:sums?|adds?) (?:up )?to {_VALUE}", _sum),
-    (r"(?P<edge>starts?|ends?|starting|ending) with (?P<text>\S+)", _edge),
-)  # fmt: skip
