@@ -127,7 +127,7 @@ def _parse(code: str) -> ast.Module | Issue:
     with quiet_compiler():
         try:
             tree = ast.parse(code)
-            compile(code, "<program>", "exec", dont_inherit=True)
+            compile(tree, "<program>", "exec", dont_inherit=True)
         except SyntaxError as error:
             return _syntax_issue(error, code)
         except UnicodeEncodeError as error:
