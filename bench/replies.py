@@ -49,6 +49,9 @@ _BEGINS_AS_CODE: Final = re.compile(
     r"|[\w.\[\]]+ *=[^=]|[\w.]+\(.*\)[ \t]*$)",
     re.MULTILINE,
 )
+_MAY_BE_CODE: Final = re.compile(
+    r"^[ \t]*(?:async |def |class |import |from |for |while |if |with |try)", re.MULTILINE
+)
 _PROGRAM_ONLY: Final = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.For, ast.While,
     ast.If, ast.With, ast.Try,
@@ -112,18 +115,29 @@ def _kind(reply: str, fences: Sequence[re.Match[str]]) -> Kind:
 
 def _runs(text: str) -> Iterator[str]:
     """Runs of three lines or more that are a program, longest first from each line on."""
-    lines = text.split("\n")
+    lines = text.split("\n") if _MAY_BE_CODE.search(text) else []
     start = 0
     while start < len(lines):
-        for end in range(min(len(lines), start + _LONGEST_RUN), start + 2, -1):
-            run = lines[start:end]
-            if not lines[start].strip() or sum(bool(line.strip()) for line in run) < 3:
-                break
-            if lines[end - 1].strip() and _is_only_a_program("\n".join(run)):
-                yield "\n".join(run)
-                start = end - 1
-                break
-        start += 1
+        run = _longest_run(lines[start : start + _LONGEST_RUN])
+        if sum(bool(line.strip()) for line in run) >= 3 and _is_only_a_program("\n".join(run)):
+            yield "\n".join(run)
+            start += len(run)
+        else:
+            start += 1
+
+
+def _longest_run(lines: Sequence[str]) -> Sequence[str]:
+    """The most lines from the first one on that parse; where an error is, no more lines help."""
+    while lines and lines[0].strip():
+        with quiet_compiler():
+            try:
+                ast.parse(textwrap.dedent("\n".join(lines)))
+                return lines
+            except SyntaxError as error:
+                lines = lines[: min(len(lines), error.lineno or 1) - 1]
+            except (ValueError, RecursionError, MemoryError):
+                return []
+    return []
 
 
 def _is_program(code: str) -> bool:

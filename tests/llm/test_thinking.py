@@ -49,3 +49,18 @@ def test_a_megabyte_on_one_line_is_read_piece_by_piece() -> None:
         thinking.feed("word ")
     thinking.finish()
     assert len(thinking.words) == 1_500_000
+
+
+def test_very_many_empty_lines_in_one_piece_are_read() -> None:
+    thinking = Thinking()
+    thinking.feed("\n" * 100_000 + "It is 42.")
+    thinking.finish()
+    assert thinking.words.strip() == "It is 42."
+
+
+def test_a_thought_after_a_few_empty_lines_is_one() -> None:
+    thinking = Thinking()
+    assert thinking.feed("\n" * 100) == ""
+    thinking.feed("<think>hm</think>Yes.")
+    thinking.finish()
+    assert (thinking.words, thinking.thoughts) == ("Yes.", "hm")
