@@ -102,7 +102,7 @@ def inspect_word(name: str) -> Facts:
 def _word_table(name: str, place: int, table: Any) -> Facts:
     rows = [[cell.text for cell in row.cells] for row in table.rows[:_TABLE_ROWS]]
     return {
-        "name": f"table {place}",
+        "name": place,
         "rows": len(table.rows),
         "first_rows": _cells(rows),
         "read_with": (
@@ -144,7 +144,7 @@ def inspect_slides(name: str) -> Facts:
 def _slide_table(number: int, table: Any) -> Facts:
     rows = [[cell.text for cell in row.cells] for row in list(table.rows)[:_TABLE_ROWS]]
     return {
-        "name": f"slide {number + 1}",
+        "name": f"on slide {number + 1}",
         "rows": len(table.rows),
         "first_rows": _cells(rows),
     }

@@ -25,6 +25,7 @@ _VARIABLE = (
     (re.compile(r"\d{1,3}(?:\.\d{1,3}){3}"), "<ip>"),
     (re.compile(r"\b(?:DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)\b"), "<level>"),
     (re.compile(r'"[^"]*"'), '"..."'),
+    (re.compile(r"(?<=\s)/\S*"), "<path>"),
     (re.compile(r"\b[0-9a-fA-F]{8,}\b"), "<hex>"),
     (re.compile(r"[-+]?\d+(?:[.:]\d+)*"), "<n>"),
 )
