@@ -137,6 +137,7 @@ class PythonExecutor:
         files: Iterable[str] = (),
         *,
         known: KnownFiles | None = None,
+        names: Collection[str] = (),
     ) -> Fixed | None:
         """Mend a Python program without a model, where that is certain; see ``fixes.fix``.
 
@@ -145,9 +146,16 @@ class PythonExecutor:
             wrong: what ``check`` found, or how a run failed.
             files: names of its input files.
             known: the same files with what is known of them.
+            names: variables that the program finds defined.
         """
-        modules = _modules(files)
-        return fix(code, wrong, known=known, installed=self.installed, known_modules=modules)
+        return fix(
+            code,
+            wrong,
+            known=known,
+            installed=self.installed,
+            known_modules=_modules(files),
+            names=names,
+        )
 
     async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
         """Run a program, unless the check refuses it; then ``issues`` says why.

@@ -43,6 +43,7 @@ def fix(
     known: KnownFiles | None = None,
     installed: Collection[str] | None = None,
     known_modules: Collection[str] = (),
+    names: Collection[str] = (),
 ) -> Fixed | None:
     """Mend what is named wrong with a Python program, and nothing else.
 
@@ -53,6 +54,7 @@ def fix(
         known: the files in the working directory; None: nothing is known of any.
         installed: as in ``check``.
         known_modules: as in ``check``.
+        names: as in ``check``.
 
     Returns:
         The mended program; None where nothing can be mended for certain.
@@ -64,7 +66,7 @@ def fix(
         files=None if known is None else known.files,
         columns=None if known is None else known.columns,
         installed=installed,
-        names=(),
+        names=names,
         foresee=True,
     )
     try:
@@ -77,13 +79,8 @@ def fix(
 
 
 def _before_run(code: str, issues: list[Issue], around: Surroundings) -> Fixed | None:
-    changes: tuple[str, ...] = ()
     if any(issue.kind == "syntax" for issue in issues):
-        step = mended_text(code)
-        if step is None:
-            return None
-        code, changes = step
-        return Fixed(code=code, changes=changes)
+        return _readable(code, around)
     named = {(issue.kind, issue.line) for issue in issues}
     found = [each for each in examine(code, "python", around) if _is_certain(each)]
     mendings = [
@@ -92,6 +89,18 @@ def _before_run(code: str, issues: list[Issue], around: Surroundings) -> Fixed |
         if each.mending and (each.issue.kind, each.issue.line) in named
     ]
     return _verified(code, mendings, around)
+
+
+def _readable(code: str, around: Surroundings) -> Fixed | None:
+    """The program as Python, and then what the check could not see before."""
+    step = mended_text(code)
+    if step is None:
+        return None
+    code, changes = step
+    further = _before_run(code, [each.issue for each in examine(code, "python", around)], around)
+    if further is None:
+        return Fixed(code=code, changes=changes)
+    return Fixed(code=further.code, changes=(*changes, *further.changes))
 
 
 def _is_certain(found: Finding) -> bool:
@@ -104,8 +113,7 @@ def _after_run(
     code: str, failure: Failure, known: KnownFiles | None, around: Surroundings
 ) -> Fixed | None:
     if failure.type in _SYNTAX_ERRORS:
-        step = mended_text(code)
-        return None if step is None else Fixed(code=step[0], changes=step[1])
+        return _readable(code, around)
     tree = parsed(code)
     if tree is None:
         return None

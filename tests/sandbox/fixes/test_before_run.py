@@ -133,6 +133,21 @@ def test_several_things_are_mended_at_once() -> None:
     assert blocking(check(found.code, files=KNOWN.files, names=(), foresee=True)) == []
 
 
+def test_what_comes_to_light_once_it_is_python_is_mended_too() -> None:
+    found = fixed("!pip install numpy\nprint(np.pi)")
+    assert found == Fixed(
+        code="\nimport numpy as np\nprint(np.pi)",
+        changes=("removed the line '!pip install numpy'", "added `import numpy as np`"),
+    )
+
+
+def test_a_variable_that_is_given_is_not_imported_over() -> None:
+    code = "print(json.x, np.pi)"
+    found = fix(code, check(code, names=["json"]), known=KNOWN, names=["json"])
+    assert found is not None
+    assert found.changes == ("added `import numpy as np`",)
+
+
 @pytest.mark.parametrize(
     "code",
     [
