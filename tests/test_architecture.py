@@ -37,7 +37,7 @@ ONLY_IN = {
     "langgraph": ("backend.core", "backend.tools.coder"),
     "fastapi": ("backend.api",),
     "uvicorn": ("backend.api",),
-    "langchain_core": ("backend.llm",),
+    "langchain_core": ("backend.core", "backend.llm", "backend.tools.coder"),
     "langchain_ollama": ("backend.llm",),
     "langchain_openai": ("backend.llm",),
     "ollama": ("backend.llm",),

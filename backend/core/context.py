@@ -90,7 +90,7 @@ class AgentContext:
         return result
 
 
-MACHINERY = frozenset(("sandbox", "disabled", "model"))
+MACHINERY = frozenset(("sandbox", "disabled", "model", "budget"))
 """Kinds of error that no model can mend by answering something else."""
 
 

@@ -32,8 +32,10 @@ from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.run import run
 from backend.tools.coder.state import CoderContext, CoderState, iterations_of, retries_of
 from backend.tools.coder.task import Task
+from backend.tools.coder.test import after_test, test, wants_tests
 from backend.tools.coder.verify import after_check, after_review, check, refuse, review
 from backend.tools.coder.write import generate, repair, rewrite
+from backend.tools.languages import detect_language
 
 CoderGraph = CompiledStateGraph[CoderState, CoderContext, CoderState, CoderState]
 
@@ -55,11 +57,11 @@ async def after_writing(state: CoderState) -> Literal["check", "__end__"]:
 
 async def after_run(
     state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["assess", "repair", "check", "install", "diagnose", "__end__"]:
-    """A good run is judged where that is wanted; another one is treated."""
-    if state["success"]:
-        return "assess" if runtime.context.assess else "__end__"
-    return await after_treatment(state)
+) -> Literal["test", "assess", "repair", "check", "install", "diagnose", "__end__"]:
+    """A good run is tested and judged where that is wanted; another one is treated."""
+    if state["success"] and wants_tests(state):
+        return "test"
+    return await after_test(state, runtime)
 
 
 def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
@@ -75,6 +77,7 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_node("review", review)
     builder.add_node("rewrite", rewrite)
     builder.add_node("run", run)
+    builder.add_node("test", test)
     builder.add_node("diagnose", diagnose_by_model)
     builder.add_node("install", install)
     builder.add_node("repair", repair)
@@ -88,6 +91,7 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_conditional_edges("rewrite", after_writing)
     builder.add_conditional_edges("repair", after_writing)
     builder.add_conditional_edges("run", after_run)
+    builder.add_conditional_edges("test", after_test)
     builder.add_conditional_edges("assess", after_treatment)
     builder.add_conditional_edges("diagnose", after_treatment)
     builder.add_conditional_edges("install", after_install)
@@ -96,15 +100,17 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
 
 
 def _first_state(task: Task) -> CoderState:
+    options = task.options.as_dict()
+    agreed = task.options.agreed(task.inputs)
     return {
         "request": task.request,
         "context": task.background,
-        "options": task.options.as_dict(),
+        "options": options,
         "files": {name: str(path) for name, path in task.files.items()},
         "facts": [dict(entry) for entry in task.facts or ()],
         "inspected": task.facts is not None or not task.files,
-        "contract": "",
-        "language": task.options.language or "python",
+        "contract": agreed.describe(task.inputs),
+        "language": task.options.language or detect_language(task.request),
         "plan": "",
         "code": "",
         "iteration": 0,
@@ -124,8 +130,8 @@ def _first_state(task: Task) -> CoderState:
         "calls": [],
         "timings": {},
         "installed": [],
-        "tests": [],
-        "test_report": None,
+        "tests": [dict(each) for each in agreed.tests],
+        "test_reports": [],
         "outputs": None,
         "improvement": None,
         "baseline": None,

@@ -34,7 +34,7 @@ from backend.tools.coder.state import (
     Former,
     retries_of,
 )
-from backend.tools.coder.strategies import Strategy, strategy
+from backend.tools.coder.strategies import Strategy, seen_before, strategy
 from backend.types import Event, ExecutionResult
 
 Step = Literal["", "repair", "check", "install", "diagnose"]
@@ -47,7 +47,7 @@ def treat(
     result: ExecutionResult,
     *,
     shortfall: str = "",
-    failed_tests: tuple[str, ...] = (),
+    found: Diagnosis | None = None,
 ) -> dict[str, Any]:
     """Diagnose a run and choose how to go on.
 
@@ -56,16 +56,15 @@ def treat(
         deps: what the steps work with.
         result: the run.
         shortfall: why the output of a program that ran is not what was asked for.
-        failed_tests: what failed of the tests.
+        found: what went wrong, where that is known already.
     """
-    found = diagnose(
+    found = found or diagnose(
         result,
         code=state["code"],
         facts=state["facts"],
         installed=deps.engine.installed,
         language=state["language"],
         shortfall=shortfall,
-        failed_tests=failed_tests,
     )
     problem = describe(found, result, state["code"], language=state["language"])
     update = _failed(problem)
@@ -88,8 +87,8 @@ def _go_on(state: CoderState, deps: CoderContext, found: Diagnosis) -> dict[str,
     chosen = strategy(found, state["former"])
     step = _step(state, deps, chosen, found)
     told = chosen.instruction
-    if state["unchanged"] and state["phase"] == "repair":
-        told = f"Your last repair changed nothing. {told}"
+    if again := _said_again(state):
+        told = f"{again} {told}"
     return {
         "step": step,
         "instruction": told,
@@ -97,6 +96,15 @@ def _go_on(state: CoderState, deps: CoderContext, found: Diagnosis) -> dict[str,
         "packages": [*state["packages"], *found.packages],
         "attempts": _noted(state, found, told if step else "given up: " + told),
     }
+
+
+def _said_again(state: CoderState) -> str:
+    if state["phase"] != "repair":
+        return ""
+    if state["unchanged"]:
+        return "Your last repair changed nothing."
+    number = seen_before(state["code"], state["former"], language=state["language"])
+    return "" if number is None else f"Your last repair was attempt {number + 1} again."
 
 
 def _step(state: CoderState, deps: CoderContext, chosen: Strategy, found: Diagnosis) -> Step:

@@ -26,6 +26,7 @@ def build_result(
     attempts = state.get("attempts", [])
     timings = {**dict.fromkeys(_TIMINGS, 0.0), **state.get("timings", {}), "total_s": total_s}
     error = state.get("error")
+    outputs = state.get("outputs")
     return {
         "success": state.get("success", False),
         "code": state.get("code", ""),
@@ -41,9 +42,10 @@ def build_result(
         "packages": _packages(state),
         "installed": state.get("installed", []),
         "value": state.get("value"),
-        "outputs": state.get("outputs"),
+        "outputs": outputs["plain"] if outputs else None,
+        "typed_outputs": outputs["encoded"] if outputs else None,
         "tests": state.get("tests", []),
-        "test_report": state.get("test_report"),
+        "test_report": next(reversed(state.get("test_reports", [])), None),
         "improvement": state.get("improvement"),
         "facts": state.get("facts", []),
         "artifacts": [_with_path(reference, blobs) for reference in state.get("artifacts", [])],

@@ -7,9 +7,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
+from backend.tools.coder.diagnosis import Diagnosis
+from backend.tools.coder.diagnosis.outcome import did_nothing
 from backend.tools.coder.heal import treat
 from backend.tools.coder.improving import improvement_of, shortcoming
+from backend.tools.coder.proof.agreement import Held
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
+from backend.tools.coder.task import options_of
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
 
@@ -17,6 +21,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
     """Run the program and keep what it wrote; what did not do what it should is diagnosed."""
     deps = runtime.context
     deps.emit(Event(kind="run", text="Running the program"))
+    agreed = options_of(state["options"]).agreed(deps.inputs)
     request = ExecutionRequest(
         code=state["code"],
         language=state["language"],
@@ -24,7 +29,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         variables=deps.inputs,
     )
     # What the check found was weighed before; findings that were let pass must not stop it here.
-    result = await deps.engine.execute(request, check=False)
+    result = await deps.engine.execute(agreed.asked_of(request), check=False)
     kept = [await deps.blobs.put_artifact(artifact) for artifact in result.artifacts]
     improvement = improvement_of(state, result)
     update: dict[str, Any] = {
@@ -40,14 +45,38 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         "problem": "",
         "step": "",
     }
-    lacking = shortcoming(improvement, state, result.stdout)
-    if lacking or not result.success:
-        reached: CoderState = {**state, **update}  # type: ignore[typeddict-item]
+    reached: CoderState = {**state, **update}  # type: ignore[typeddict-item]
+    if not result.success:
+        update |= treat(reached, deps, result)
+    elif lacking := shortcoming(improvement, state, result.stdout) or _idle(state, result):
         update |= treat(reached, deps, result, shortfall=lacking)
+    elif agreed.outputs or agreed.constraints.items:
+        held = await agreed.hold(deps.engine, result, kept)
+        update["outputs"] = {"plain": dict(held.plain), "encoded": dict(held.encoded)}
+        if held.problem:
+            update |= treat(reached, deps, result, found=_breach(held))
     deps.emit(_output_event(result, update["problem"]))
     for reference in kept:
         deps.emit(Event(kind="artifact", text=reference["name"], data=dict(reference)))
     return update | {"timings": {"execution_s": result.duration_s}}
+
+
+def _idle(state: CoderState, result: ExecutionResult) -> str:
+    """Why nothing came of it. A program that is still so when it was told may be meant so."""
+    options = state["options"]
+    if state["repairs"] or options["outputs"] or options["write_tests"] or state["tests"]:
+        return ""
+    return did_nothing(result, state["code"], state["language"])
+
+
+def _breach(held: Held) -> Diagnosis:
+    kinds = sorted({issue.kind for issue in held.blocking})
+    return Diagnosis(
+        kind="output",
+        root_cause=held.problem,
+        advice=("Change the program so that all of it holds.",),
+        signature=f"output: {', '.join(kinds)}: {len(held.blocking)}",
+    )
 
 
 def _attempt(state: CoderState, result: ExecutionResult) -> Attempt:

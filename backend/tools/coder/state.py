@@ -142,9 +142,11 @@ class CoderState(TypedDict, total=False):
 
     tests: list[dict[str, Any]]
     """Test functions with who wrote them: ``{"by": "caller" | "model", "source"}``."""
-    test_report: dict[str, Any] | None
+    test_reports: Annotated[list[dict[str, Any]], add]
+    """One for each run of the tests."""
     outputs: dict[str, Any] | None
-    """The declared outputs as plain JSON values, in the order they were declared."""
+    """The declared outputs in the order they were declared: ``plain`` for a result, and
+    ``encoded`` for whoever wants Python objects of their types."""
     improvement: Improvement | None
     baseline: dict[str, Any] | None
     """What the program to be improved did."""

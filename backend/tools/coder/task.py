@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
 from backend.errors import RequestError
+from backend.tools.coder.proof.agreement import Agreement, agree
 from backend.types import Focus, Language
 
 _MOST_ATTEMPTS = 100
@@ -23,8 +24,8 @@ class Options:
     """What to improve in ``code``."""
     code: str = ""
     """A program to work on, instead of beginning with an empty page."""
-    outputs: Mapping[str, str] = field(default_factory=dict)
-    """Name of a variable -> name of its type, which the program has to leave behind."""
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """Name of a variable -> its type, or the type's name, which the program has to leave behind."""
     constraints: tuple[str, ...] = ()
     """What must hold: expressions over the outputs are checked, words are told to the model."""
     schema: str | Mapping[str, Any] = ""
@@ -45,7 +46,11 @@ class Options:
 
         Raises:
             RequestError: names the option, its value and what is allowed.
+            ValueError: a declared type, constraint or schema that cannot be read; tests that are
+                none.
         """
+        object.__setattr__(self, "outputs", self.agreed().outputs.types)
+        object.__setattr__(self, "constraints", tuple(self.constraints))
         _one_of("language", self.language, get_args(Language))
         _one_of("focus", self.focus, get_args(Focus))
         for name in ("max_iterations", "max_retries"):
@@ -62,6 +67,20 @@ class Options:
                 "Give the program as code.",
                 param="code",
             )
+
+    def agreed(self, inputs: Iterable[str] = ()) -> Agreement:
+        """What is asked of the program, read.
+
+        Args:
+            inputs: names of the variables that it finds defined.
+        """
+        return agree(
+            outputs=self.outputs,
+            constraints=self.constraints,
+            schema=self.schema,
+            tests="" if self.skip_tests else self.tests,
+            inputs=inputs,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

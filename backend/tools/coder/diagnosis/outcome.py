@@ -9,7 +9,7 @@ from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 from backend.sandbox.policy import blocking
 from backend.tools.coder.diagnosis.case import Case, Diagnosis
 from backend.tools.coder.diagnosis.signatures import signature_of
-from backend.types import DiagnosisKind
+from backend.types import DiagnosisKind, ExecutionResult, Language
 
 _SHOWN = 3
 _CHARS = 300
@@ -87,6 +87,14 @@ def ran(case: Case) -> Diagnosis | None:
         signature=signature_of("logic", case, about="wrong output"),
         certain=known,
     )
+
+
+def did_nothing(result: ExecutionResult, code: str, language: Language) -> str:
+    """Why a run that succeeded has done nothing: its functions are never called; else ''."""
+    if result.stdout.strip() or result.value is not None or result.artifacts:
+        return ""
+    idle = _never_called(Case(result=result, code=code, language=language))
+    return f"It ran and printed nothing.{idle}" if idle else ""
 
 
 def _never_called(case: Case) -> str:
