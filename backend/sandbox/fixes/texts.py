@@ -27,7 +27,6 @@ _SINGLE = str.maketrans("\u2018\u2019\u201a\u201b", "''''")
 _SPACES = {ord(space): " " for space in "\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"} | {
     ord(nothing): "" for nothing in "\u200b\u200c\u200d\u2060\ufeff\u00ad"
 }
-_CLOSERS: Final = {"(": ")", "[": "]", "{": "}"}
 
 
 def mended_text(code: str) -> tuple[str, tuple[str, ...]] | None:
@@ -137,13 +136,17 @@ def _indented_whole(code: str, error: SyntaxError) -> _Step:
 
 
 def _open_last_line(code: str, error: SyntaxError) -> _Step:
-    """One bracket that the very last line opens and does not close."""
-    found = re.fullmatch(r"'([(\[{])' was never closed", error.msg or "")
+    """The bracket of ``print(max(x, 3)`` at the very end; any other may have been cut off."""
     text = code.rstrip()
-    if found is None or error.lineno != text.count("\n") + 1 or text[-1] in ",([{=+-*/":
+    if error.msg != "'(' was never closed" or error.lineno != text.count("\n") + 1:
         return None
-    closed = f"{text}{_CLOSERS[found[1]]}\n"
-    return (closed, f"closed the last line's {found[1]!r}") if parsed(closed) else None
+    tree = parsed(f"{text})\n") if text.endswith(")") else None
+    match tree.body[-1] if tree is not None else None:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print"), lineno=line)) if (
+            line == error.lineno
+        ):
+            return f"{text})\n", "closed the last line's '('"
+    return None
 
 
 _STEPS: Final[tuple[Callable[[str, SyntaxError], _Step], ...]] = (
