@@ -329,6 +329,17 @@ async def test_what_no_program_passes_while_the_caller_is_content_is_wrong(
     assert [each.function for each in dropped] == ["test_m"]
 
 
+async def test_a_test_that_was_written_anew_is_another_one(engine: PythonExecutor) -> None:
+    own = caller("def test_c(): assert double(2) == 4")
+    former = [model("def test_m(): assert double(3) == 8"), own]
+    tests = [own, model("def test_m(): assert double(3) == 7")]
+    first = await run_tests(engine, CODE, former)
+    second = await run_tests(engine, CODE + "# another one", tests)
+    assert judge(second, tests, earlier=[first]).verdict == "code_at_fault"
+    third = await run_tests(engine, CODE + "# one more", [tests[1], own])
+    assert judge(third, [tests[1], own], earlier=[second]).verdict == "test_at_fault"
+
+
 async def test_a_test_that_another_program_passed_is_not_wrong(engine: PythonExecutor) -> None:
     tests = [
         caller("def test_c(): assert double(2) == 4"),

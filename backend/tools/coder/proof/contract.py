@@ -5,6 +5,7 @@ from __future__ import annotations
 import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from backend.tools.coder.proof.declared import SUPPORTED, Unsupported, kind_of
@@ -87,11 +88,16 @@ class Converted:
     encoded: Mapping[str, Any]
     """As the program handed them out, in the order of the declaration: plain JSON to be kept with a
     state, and what ``live_values`` is made from."""
-    plain: Mapping[str, Any]
-    """Plain JSON for a result: times are texts, a table is ``columns, index, data, dtypes``, a file
-    what is known of it."""
     findings: tuple[Issue, ...] = ()
     """What is missing or of another type, in words for a model; empty when all is as declared."""
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON for a result.
+
+        Times are texts, a table is ``columns, index, data, dtypes``, a file what is known of it.
+        """
+        return {name: as_plain(raw) for name, raw in self.encoded.items()}
 
 
 def convert(
@@ -108,7 +114,6 @@ def convert(
     """
     files = {each["name"]: each for each in map(_known_of, artifacts)}
     encoded: dict[str, Any] = {}
-    plain: dict[str, Any] = {}
     findings = []
     for name, kind in spec.kinds.items():
         if outputs is None or name not in outputs:
@@ -118,14 +123,14 @@ def convert(
             continue
         try:
             found = kind.take(_genuine(outputs[name]), name, files)
-            plain[name] = as_plain(found)
+            as_plain(found)
             encoded[name] = found
         except Mismatch as mismatch:
             findings.append(str(mismatch))
         except (Malformed, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             findings.append(f"`{name}` could not be read: assign a plain {kind.text}.")
     issues = tuple(Issue(kind="output", message=finding) for finding in findings)
-    return Converted(encoded=encoded, plain=plain, findings=issues)
+    return Converted(encoded=encoded, findings=issues)
 
 
 def _genuine(raw: Any) -> Any:

@@ -208,7 +208,7 @@ def _programs_failed(
 
 
 def _is_same(one: CaseResult, other: CaseResult) -> bool:
-    return (one.module, one.name, one.by) == (other.module, other.name, other.by)
+    return (one.name, one.by, one.text_hash) == (other.name, other.by, other.text_hash)
 
 
 def _caller_is_content(report: TestReport) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
 
-from backend.tools.coder.proof.texts_of_tests import By, SuiteText
+from backend.tools.coder.proof.texts_of_tests import By, SuiteText, is_test, parse
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest, ExecutionResult, StoppedBy
 
@@ -50,6 +51,8 @@ class CaseResult:
     """Whose the innermost of the frames was, a library's not counted where there are others."""
     through_program: bool = False
     """The program was running when it was raised."""
+    text_hash: str = ""
+    """Tells the test's text from others: it may be written anew under the same name."""
 
     def describe(self) -> str:
         """For a prompt or a person: name, line, error."""
@@ -154,19 +157,20 @@ async def run_tests(
     )
     # The texts are no more than what a program may do: the walls stand around both.
     result = await engine.execute(request, check=False)
-    return _read(result, tests, hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()[:16])
+    return _read(result, tests, _hash(code))
 
 
 def _read(result: ExecutionResult, tests: Sequence[SuiteText], code_hash: str) -> TestReport:
     told = (result.outputs or {}).get("report")
     if result.stopped_by is not None:
         return TestReport(stopped_by=result.stopped_by, code_hash=code_hash)
+    hashes = [_hashes(text["source"]) for text in tests]
     try:
         if not isinstance(told, dict):
             raise ValueError("no report")
         error = told["program_error"]
         return TestReport(
-            cases=tuple(_case(case, tests) for case in told["cases"]),
+            cases=tuple(_case(case, tests, hashes) for case in told["cases"]),
             program_error=f"{error['type']}: {error['message']}" if error else "",
             program_names=tuple(str(name)[:_NAME_CHARS] for name in told["names"]),
             left_out=int(told["left_out"]) + len(tests[MOST_MODULES:]),
@@ -177,7 +181,23 @@ def _read(result: ExecutionResult, tests: Sequence[SuiteText], code_hash: str) -
         return TestReport(trouble=why[:_MESSAGE_CHARS], code_hash=code_hash)
 
 
-def _case(told: Mapping[str, Any], tests: Sequence[SuiteText]) -> CaseResult:
+def _hashes(text: str) -> dict[str, str]:
+    """Of each test function, by its name, and of the module as a whole under ''."""
+    tree = parse(text)
+    found = {"": _hash(text)}
+    for node in ast.walk(tree) if tree is not None else ():
+        if is_test(node):
+            found[getattr(node, "name", "")] = _hash(ast.dump(node))
+    return found
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _case(
+    told: Mapping[str, Any], tests: Sequence[SuiteText], hashes: Sequence[Mapping[str, str]]
+) -> CaseResult:
     module, line = told["module"], told["line"]
     if type(module) is not int or not 0 <= module < len(tests):
         raise ValueError("a test of no module")
@@ -193,6 +213,7 @@ def _case(told: Mapping[str, Any], tests: Sequence[SuiteText]) -> CaseResult:
         line=line if type(line) is int else None,
         place=_known(told["place"], Literal["test", "solution", "library"]),
         through_program=told.get("through_program") is True,
+        text_hash=hashes[module].get(_text(told["function"]), hashes[module][""]),
     )
 
 
