@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,7 @@ from backend.types import Message, ModelCall, Stage
 
 T = TypeVar("T")
 
+_LONG_CHARS = 30_000
 ASKS = 2
 """A model is asked once, and once more with the reason when its reply cannot be used."""
 
@@ -85,7 +87,8 @@ async def ask(
             )
             calls.append(reply.call)
             text = reply.text
-            return Asked(value=read(text), text=text, calls=calls)
+            value = await _in_turn(read, text)
+            return Asked(value=value, text=text, calls=calls)
         except Unreadable as error:
             reason = str(error)
         except BadReply as error:
@@ -101,6 +104,11 @@ async def ask(
             error.calls = (*calls, *error.calls)
             raise
     return Asked(value=None, text=text, reason=reason, calls=calls)
+
+
+async def _in_turn(read: Callable[[str], T], text: str) -> T:
+    """Read a reply; a long one, which can take seconds, where it keeps nobody waiting."""
+    return read(text) if len(text) < _LONG_CHARS else await asyncio.to_thread(read, text)
 
 
 def _fitted(
