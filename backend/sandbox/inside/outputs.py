@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import tables
+from . import checks, tables
 from .places import workspace
 
 TAG = "$type"
@@ -60,11 +60,7 @@ def claim(namespace: Mapping[str, Any], asked: Mapping[str, Any]) -> bytes:
             values may take together.
     """
     values = as_json(namespace, asked["outputs"], asked["bytes"], asked["brackets"])
-    told: list[dict[str, Any]] = []
-    if asked["checks"]:
-        from . import checks
-
-        told = [checks.check(each, namespace) for each in asked["checks"]]
+    told = [checks.check(each, namespace) for each in asked["checks"]]
     data = _claim(values, told)
     if len(data) > _MOST_BYTES:
         data = _claim(values, [each | {"values": {}} for each in told])

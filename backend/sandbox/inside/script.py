@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import artifacts, display, failure, figures, hooks, kernel, source, variables, wire
+from . import artifacts, display, failure, figures, hooks, kernel, outputs, source, variables, wire
 from .line import Line
 from .places import workspace
 
@@ -126,8 +126,6 @@ class Main:
         if status or "asked" not in header or self.is_a_fork:
             return
         with suppress(BaseException):
-            from . import outputs
-
             self._line.say(wire.OUTPUTS, outputs.claim(self._module.__dict__, header["asked"]))
 
     def _wind_up(self, status: int, header: Mapping[str, Any]) -> int:
