@@ -6,6 +6,7 @@ place is the only candidate, and the mended program is checked again before it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from backend.types import Failure, Issue
 __all__ = ["FileFormat", "Fixed", "KnownFiles", "fix", "known_files"]
 
 _MAX_MENDINGS = 100
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+"""The interpreter counts lines by it, too; whoever edits by lines would miss."""
 _FORESEEN = ("missing_file", "missing_column", "undefined_name", "endless_loop", "input")
 _SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")
 
@@ -59,7 +62,7 @@ def fix(
     Returns:
         The mended program; None where nothing can be mended for certain.
     """
-    if len(code) > MAX_CODE_CHARS or "\0" in code:
+    if len(code) > MAX_CODE_CHARS or "\0" in code or _LONE_RETURN.search(code):
         return None
     around = Surroundings(
         known_modules=known_modules,

@@ -177,6 +177,13 @@ def test_what_is_not_certain_is_left_to_the_model(code: str) -> None:
     assert fixed(code) is None
 
 
+def test_lines_that_end_in_other_ways_keep_their_ends() -> None:
+    found = fixed("x = 1\r\nprint(open('SALES.csv').read())\r\n")
+    assert found is not None
+    assert found.code == "x = 1\r\nprint(open('sales.csv').read())\r\n"
+    assert fixed("x = 1\ry = 2\nprint(open('SALES.csv').read())") is None
+
+
 def test_only_what_was_named_is_mended() -> None:
     code = "print(np.pi)\nprint(open('SALES.csv').read())"
     issues = [i for i in check(code, files=KNOWN.files, names=()) if i.kind == "missing_file"]
