@@ -53,6 +53,7 @@ def answer_from(
         steps=[dict(step) for step in state.get("steps", [])],
         python_coder_results=list(results),
         artifacts=[_reference(entry) for result in results for entry in result["artifacts"]],
+        calls=list(calls),
         usage=total_usage(usage_calls),
         timings={key: round(seconds, 4) for key, seconds in timings.items()},
         isolation=None

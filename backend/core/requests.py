@@ -14,6 +14,7 @@ from backend.types import (
     ArtifactRef,
     Isolation,
     Message,
+    ModelCall,
     Sampling,
     UsageTotals,
     total_usage,
@@ -58,6 +59,8 @@ class Answer:
     python_coder_results: list[dict[str, Any]] = field(default_factory=list)
     """The dicts of ``execute_code_task``, one for each use of the coder."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
+    calls: list[ModelCall] = field(default_factory=list)
+    """The agent's own calls; the coder's are in its results."""
     usage: UsageTotals = field(default_factory=lambda: total_usage(()))
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds, summed: ``generation_s``, ``verification_s``, ``execution_s``, ..., ``total_s``."""

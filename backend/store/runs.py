@@ -81,33 +81,6 @@ class RunStore:
             session.add(row)
         return row.id
 
-    async def note_prompts(
-        self, run_id: str, prompts: Mapping[str, Sequence[str]], *, owner: str
-    ) -> None:
-        """Add the hashes of prompts that were sent, by stage; also a sign of life.
-
-        Raises:
-            NotFound: the owner has no such run.
-        """
-        async with self._database.transaction() as session:
-            row = await _touched(session, run_id, owner)
-            known = row.prompts
-            row.prompts = known | {
-                stage: [*known.get(stage, ()), *hashes] for stage, hashes in prompts.items()
-            }
-
-    async def note_columns(
-        self, run_id: str, columns: Mapping[str, Sequence[str]], *, owner: str
-    ) -> None:
-        """Keep which columns each input file had; also a sign of life.
-
-        Raises:
-            NotFound: the owner has no such run.
-        """
-        async with self._database.transaction() as session:
-            row = await _touched(session, run_id, owner)
-            row.spec = {**row.spec, "columns": _lists(columns)}
-
     async def finish(
         self,
         run_id: str,
@@ -227,6 +200,12 @@ class RunStore:
             rows = (await session.scalars(query)).all()
         return RunPage(runs=[summary_of(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
+    async def statuses(self, *, owner: str, key: str) -> frozenset[RunStatus]:
+        """How runs of identical requests stand; the quick question before the others."""
+        query = select(RunRow.status).where(owned_by(RunRow, owner), RunRow.key == key).distinct()
+        async with self._database.transaction() as session:
+            return frozenset((await session.scalars(query)).all())  # type: ignore[arg-type]
+
     async def find_completed(self, *, owner: str, key: str) -> Run | None:
         """The newest run of an identical request that succeeded, or None."""
         query = _of_key(owner, key).where(RunRow.status == "completed")
@@ -344,14 +323,6 @@ async def _update(
     done = await session.execute(update(RunRow).where(*_is(run_id, owner)).values(**values))
     if _count(done) == 0:
         raise _unknown(run_id)
-
-
-async def _touched(session: AsyncSession, run_id: str, owner: str) -> RunRow:
-    """A run's row, from here on nobody else's to change until the transaction ends."""
-    await _update(session, run_id, owner, {"updated_at": time.time()})
-    row = await session.scalar(select(RunRow).where(*_is(run_id, owner)))
-    assert row is not None
-    return row
 
 
 def _lists(named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

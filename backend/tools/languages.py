@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Final
 
+from backend.foreign_code import quiet_compiler
 from backend.types import Language
 
 _MAX_CHARS = 4000
@@ -103,6 +105,21 @@ _DATA_WORDS: Final = _any(
     r"\b(?:sold|revenue|sales|customers?|per (?:day|month|year|category|user))\b",
 )
 """What is easier with tables, numbers and pictures than with pipes."""
+
+
+def language_of(code: str) -> Language | None:
+    """The language of a program that is given; None where that cannot be told."""
+    first = code.lstrip().partition("\n")[0]
+    if first.startswith("#!"):
+        return "bash" if re.search(r"\b(?:ba|z|k|da)?sh\b", first) else "python"
+    with quiet_compiler():
+        try:
+            tree = ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+    # ``ls -la`` is Python, too: a difference of two names.
+    telling = (ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.Call, ast.For)
+    return "python" if any(isinstance(node, telling) for node in ast.walk(tree)) else None
 
 
 def detect_language(request: str) -> Language:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from backend.config.settings import Settings, load_settings
-from backend.errors import PythonCoderError
+from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import Models, open_models
 from backend.store.blobs import BlobStore
@@ -142,9 +142,6 @@ class PythonCoderTool:
 
         Returns:
             One result a task, in their order.
-
-        Raises:
-            TypeError: an argument of a task is missing, unknown, or has the wrong type.
         """
         settings = self._settings or load_settings()
         async with self._opened(settings) as open_:
@@ -174,8 +171,10 @@ class PythonCoderTool:
 
 
 def _batch_error(_: Mapping[str, Any], error: Exception) -> Result:
-    # What a task can meet is in its result; what is raised here is a mistake of the caller's.
-    raise error
+    """A task that could not be begun, because an argument is wrong; the others go on."""
+    if not isinstance(error, TypeError | ValueError):
+        raise error
+    return build_result(failed({}, RequestError(f"{error}.")), total_s=0.0)
 
 
 @asynccontextmanager

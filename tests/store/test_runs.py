@@ -124,24 +124,6 @@ async def test_the_program_of_an_answer_is_its_last_one(runs: RunStore) -> None:
     assert (await runs.get(run_id, owner="me")).code == "print(2)"
 
 
-async def test_prompts_are_noted_by_stage_in_their_order(runs: RunStore) -> None:
-    run_id = await begin(runs)
-    await runs.note_prompts(run_id, {"generate": ["a"]}, owner="me")
-    await asyncio.gather(
-        *(runs.note_prompts(run_id, {"repair": [str(n)]}, owner="me") for n in range(8))
-    )
-    prompts = (await runs.get(run_id, owner="me")).prompts
-    assert prompts["generate"] == ["a"]
-    assert sorted(prompts["repair"]) == [str(n) for n in range(8)]
-
-
-async def test_columns_are_kept_beside_what_the_run_was_asked_with(runs: RunStore) -> None:
-    run_id = await begin(runs, spec={"context": "c"})
-    await runs.note_columns(run_id, {"a.csv": ("x", "y")}, owner="me")
-    spec = (await runs.get(run_id, owner="me")).spec
-    assert spec == {"context": "c", "columns": {"a.csv": ["x", "y"]}}
-
-
 async def test_what_was_learnt_on_the_way_is_kept_with_the_result(runs: RunStore) -> None:
     run_id = await begin(runs, spec={"context": "c"})
     learnt: dict[str, Any] = {"columns": {"a.csv": ["x"]}, "prompts": {"act": ["h1", "h2"]}}
@@ -164,8 +146,6 @@ async def test_one_owner_never_sees_or_changes_what_is_anothers(runs: RunStore) 
         runs.find(run_id, owner="bob"),
         runs.page(owner="bob", after=run_id),
         runs.finish(run_id, RESULT, owner="bob"),
-        runs.note_prompts(run_id, {"act": ["x"]}, owner="bob"),
-        runs.note_columns(run_id, {}, owner="bob"),
         runs.save(run_id, "mine", owner="bob"),
         runs.delete(run_id, owner="bob"),
     ]
@@ -173,6 +153,8 @@ async def test_one_owner_never_sees_or_changes_what_is_anothers(runs: RunStore) 
         with pytest.raises(NotFound):
             await attempt
     assert await runs.find_completed(owner="bob", key="k") is None
+    assert await runs.statuses(owner="bob", key="k") == frozenset()
+    assert await runs.statuses(owner="alice", key="k") == {"completed"}
     assert (await runs.page(owner="bob")).runs == []
     assert (await runs.prune(0, owner="bob")).count == 0
     assert (await runs.get(run_id, owner="alice")).prompts == {}
@@ -326,9 +308,6 @@ async def test_a_run_on_another_machine_counts_as_interrupted_after_long_silence
     run_id = await begin(runs)
     await _set(database, process="elsewhere boot 1 2 3")
     assert await runs.mark_interrupted(owner="me") == 0
-    await _set(database, updated_at=RunRow.updated_at - STALE_S - 1)
-    await runs.note_prompts(run_id, {"act": ["a"]}, owner="me")
-    assert await runs.mark_interrupted(owner="me") == 0, "it gave a sign"
     await _set(database, updated_at=RunRow.updated_at - STALE_S - 1)
     assert await runs.mark_interrupted(owner="me") == 1
 

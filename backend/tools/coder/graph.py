@@ -11,6 +11,7 @@ at most ``CODE_GENERATION_MAX_RETRIES`` repairs after a failed run.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from backend.errors import PythonCoderError
+from backend.errors import PythonCoderError, RequestError
 from backend.tools.coder.assess import assess
 from backend.tools.coder.checkpoints import Checkpointer, stream_states
 from backend.tools.coder.heal import (
@@ -28,6 +29,7 @@ from backend.tools.coder.heal import (
     install,
 )
 from backend.tools.coder.prepare import needs_preparation, prepare
+from backend.tools.coder.proof.inputs import check_inputs
 from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.run import run
 from backend.tools.coder.state import CoderContext, CoderState, iterations_of, retries_of
@@ -152,6 +154,16 @@ def _recursion_limit(state: CoderState, context: CoderContext) -> int:
     return 20 + (retries_of(state, context) + 1) * (6 + 3 * (iterations_of(state, context) + 1))
 
 
+async def _require_inputs(task: Task) -> None:
+    """Refuse variables that no program could get, before a model is asked for one."""
+    if not task.inputs:
+        return
+    try:
+        await asyncio.to_thread(check_inputs, task.inputs)
+    except ValueError as error:
+        raise RequestError(str(error), param="inputs") from None
+
+
 async def run_task(
     graph: CoderGraph,
     context: CoderContext,
@@ -180,6 +192,7 @@ async def run_task(
     started = time.monotonic()
     state = _first_state(task)
     try:
+        await _require_inputs(task)
         async for reached in stream_states(
             graph, state, context, thread=thread, most_steps=_recursion_limit(state, context)
         ):

@@ -95,11 +95,13 @@ class Recorder:
             files=entry.files,
             options=entry.options,
         )
-        if entry.recall:
+        known_as = await self.runs.statuses(owner=entry.owner, key=identity.key)
+        if entry.recall and "completed" in known_as:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
             if known is not None and known.result is not None:
                 return _recalled(known.id, known.result, time.monotonic() - started)
-        job = await self._resume(entry, identity.key) if entry.resume else None
+        unfinished = known_as & {"running", "interrupted"}
+        job = await self._resume(entry, identity.key) if entry.resume and unfinished else None
         if job is None:
             run_id = await self.runs.begin(
                 owner=entry.owner,

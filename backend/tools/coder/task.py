@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from backend.errors import RequestError
 from backend.tools.coder.proof.agreement import Agreement, agree
+from backend.tools.languages import language_of
 from backend.types import Focus, Language
 
 _MOST_ATTEMPTS = 100
@@ -46,15 +47,20 @@ class Options:
 
         Raises:
             RequestError: names the option, its value and what is allowed.
+            TypeError: a number of attempts that is none.
             ValueError: a declared type, constraint or schema that cannot be read; tests that are
                 none.
         """
-        object.__setattr__(self, "outputs", self.agreed().outputs.types)
+        agreed = self.agreed()
+        object.__setattr__(self, "outputs", agreed.outputs.types)
         object.__setattr__(self, "constraints", tuple(self.constraints))
         _one_of("language", self.language, get_args(Language))
+        object.__setattr__(self, "language", self._language(agreed))
         _one_of("focus", self.focus, get_args(Focus))
         for name in ("max_iterations", "max_retries"):
             value = getattr(self, name)
+            if value is not None and type(value) is not int:
+                raise TypeError(f"{name} must be an int or None, not {type(value).__name__}")
             if value is not None and not 0 <= value <= _MOST_ATTEMPTS:
                 raise RequestError(
                     f"{name} is {value!r}.",
@@ -67,6 +73,20 @@ class Options:
                 "Give the program as code.",
                 param="code",
             )
+
+    def _language(self, agreed: Agreement) -> Language | None:
+        """Python where only that can be held to what is asked; else that of the given program."""
+        tests = not self.skip_tests and bool(agreed.tests or self.write_tests)
+        if agreed.outputs or agreed.constraints.checks or tests:
+            if self.language == "bash":
+                raise RequestError(
+                    "language is 'bash', and outputs, constraints or tests are declared, which "
+                    "only a Python program can be held to.",
+                    "Leave out one of the two.",
+                    param="language",
+                )
+            return "python"
+        return self.language or language_of(self.code)
 
     def agreed(self, inputs: Iterable[str] = ()) -> Agreement:
         """What is asked of the program, read.
@@ -113,3 +133,8 @@ class Task:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """Variables that the program finds defined: living objects, which are not kept."""
     options: Options = Options()
+
+    def __post_init__(self) -> None:
+        """Variables speak for Python: in Bash they are but text."""
+        if self.inputs and self.options.language is None:
+            object.__setattr__(self, "options", replace(self.options, language="python"))

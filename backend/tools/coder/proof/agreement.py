@@ -87,7 +87,7 @@ class Agreement:
             artifacts: what the program wrote, or where that is kept.
 
         Raises:
-            ValueError: the schema is no valid JSON Schema.
+            RequestError: the schema is no valid JSON Schema.
             SandboxUnavailable: it could not be validated.
         """
         # A large table takes longer than an event loop may be kept.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from backend.errors import RequestError
 from backend.prompts.texts import shorten
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest, Issue
@@ -99,7 +100,7 @@ async def check_schema(
         values: the outputs as plain JSON, ``Converted.plain``.
 
     Raises:
-        ValueError: it is no valid JSON Schema.
+        RequestError: it is no valid JSON Schema.
         SandboxUnavailable: it could not be run.
     """
     if schema.document is None or not values:
@@ -118,7 +119,11 @@ async def check_schema(
         note = f"The output was not held against the schema: {why:.200}"
         return (Issue(kind="schema", message=note, severity="advice"),)
     if told.get("invalid"):
-        raise ValueError(f"The schema is no valid JSON Schema: {told['invalid']}.")
+        raise RequestError(
+            f"The schema is no valid JSON Schema: {told['invalid']}.",
+            "Correct it, or describe the output in words.",
+            param="schema",
+        )
     return tuple(
         Issue(kind="schema", message=f"The output does not fit the schema at {path}: {message}.")
         for path, message in told.get("errors", [])
