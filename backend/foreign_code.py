@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 MAX_CODE_CHARS: Final = 262_144
 """Characters a program may have. Parsing that much takes well under two seconds; a program
 that is longer holds data, which belongs into a file."""
+
+LONG_CHARS: Final = 20_000
+"""A text of more than this can take long enough to be noticed by others who wait."""
 
 # Filters of `warnings` belong to the whole process; two threads must not restore each other's.
 _LOCK: Final = threading.Lock()
@@ -22,3 +28,12 @@ def quiet_compiler() -> Iterator[None]:
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+async def in_turn(text: str, work: Callable[[], T]) -> T:
+    """Do what takes the longer the longer a text is, in a thread where it is long.
+
+    Raises:
+        Exception: what ``work`` raises.
+    """
+    return work() if len(text) < LONG_CHARS else await asyncio.to_thread(work)

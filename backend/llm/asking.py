@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from backend.errors import BadReply, BudgetExceeded, ModelError, ModelUnavailable
+from backend.foreign_code import in_turn
 from backend.llm.calling import LanguageModel
 from backend.llm.fitting import Fitted, fit
 from backend.llm.replies import extract_json
@@ -16,7 +17,6 @@ from backend.types import Message, ModelCall, Stage
 
 T = TypeVar("T")
 
-_LONG_CHARS = 30_000
 ASKS = 2
 """A model is asked once, and once more with the reason when its reply cannot be used."""
 
@@ -87,7 +87,7 @@ async def ask(
             )
             calls.append(reply.call)
             text = reply.text
-            value = await _in_turn(read, text)
+            value = await in_turn(text, partial(read, text))
             return Asked(value=value, text=text, calls=calls)
         except Unreadable as error:
             reason = str(error)
@@ -104,11 +104,6 @@ async def ask(
             error.calls = (*calls, *error.calls)
             raise
     return Asked(value=None, text=text, reason=reason, calls=calls)
-
-
-async def _in_turn(read: Callable[[str], T], text: str) -> T:
-    """Read a reply; a long one, which can take seconds, where it keeps nobody waiting."""
-    return read(text) if len(text) < _LONG_CHARS else await asyncio.to_thread(read, text)
 
 
 def _fitted(

@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Final
 
-from backend.foreign_code import quiet_compiler
+from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 from backend.types import Language
 
 _MAX_CHARS = 4000
@@ -112,6 +112,8 @@ def language_of(code: str) -> Language | None:
     first = code.lstrip().partition("\n")[0]
     if first.startswith("#!"):
         return "bash" if re.search(r"\b(?:ba|z|k|da)?sh\b", first) else "python"
+    if len(code) > MAX_CODE_CHARS:
+        return None
     with quiet_compiler():
         try:
             tree = ast.parse(code)

@@ -51,5 +51,5 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     if lacking := shortfall(judgement):
         why = f"It ran, but its output does not answer the request: {lacking}"
         deps.emit(Event(kind="review", text=why))
-        update |= treat(state, deps, result_of(last), shortfall=why)
+        update |= await treat(state, deps, result_of(last), shortfall=why)
     return update

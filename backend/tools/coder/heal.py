@@ -13,6 +13,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
+from backend.foreign_code import in_turn
 from backend.llm.asking import ask
 from backend.prompts.texts import OBSERVATION_CHARS, list_facts, list_former, shorten
 from backend.sandbox.fixes import Fixed, known_files
@@ -41,7 +42,7 @@ Step = Literal["", "repair", "check", "install", "diagnose"]
 """Where to go from a failed run; '' for the end."""
 
 
-def treat(
+async def treat(
     state: CoderState,
     deps: CoderContext,
     result: ExecutionResult,
@@ -58,20 +59,24 @@ def treat(
         shortfall: why the output of a program that ran is not what was asked for.
         found: what went wrong, where that is known already.
     """
-    found = found or diagnose(
-        result,
-        code=state["code"],
-        facts=state["facts"],
-        installed=deps.engine.installed,
-        language=state["language"],
-        shortfall=shortfall,
-    )
+    if found is None:
+        found = await in_turn(
+            state["code"],
+            lambda: diagnose(
+                result,
+                code=state["code"],
+                facts=state["facts"],
+                installed=deps.engine.installed,
+                language=state["language"],
+                shortfall=shortfall,
+            ),
+        )
     problem = describe(found, result, state["code"], language=state["language"])
     update = _failed(problem)
     state = {**state, **update}  # type: ignore[typeddict-item]
     if state["repairs"] >= retries_of(state, deps):
         return update | {"step": "", "attempts": _noted(state, found, "no repair is left")}
-    fixed = _mend(state, deps, result)
+    fixed = await in_turn(state["code"], lambda: _mend(state, deps, result))
     if fixed is not None:
         return update | _mended(state, deps, found, fixed)
     if needs_model(found, state["former"]):
@@ -146,7 +151,9 @@ def _mend(state: CoderState, deps: CoderContext, result: ExecutionResult) -> Fix
     if not wrong:
         return None
     known = known_files(state["files"], state["facts"])
-    return deps.engine.fix(state["code"], wrong, state["files"], known=known)
+    return deps.engine.fix(
+        state["code"], wrong, state["files"], known=known, names=tuple(deps.inputs)
+    )
 
 
 def _mended(

@@ -47,14 +47,14 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
     }
     reached: CoderState = {**state, **update}  # type: ignore[typeddict-item]
     if not result.success:
-        update |= treat(reached, deps, result)
+        update |= await treat(reached, deps, result)
     elif lacking := shortcoming(improvement, state, result.stdout) or _idle(state, result):
-        update |= treat(reached, deps, result, shortfall=lacking)
+        update |= await treat(reached, deps, result, shortfall=lacking)
     elif agreed.outputs or agreed.constraints.items:
         held = await agreed.hold(deps.engine, result, kept)
         update["outputs"] = {"plain": dict(held.plain), "encoded": dict(held.encoded)}
         if held.problem:
-            update |= treat(reached, deps, result, found=_breach(held))
+            update |= await treat(reached, deps, result, found=_breach(held))
     deps.emit(_output_event(result, update["problem"]))
     for reference in kept:
         deps.emit(Event(kind="artifact", text=reference["name"], data=dict(reference)))

@@ -80,7 +80,7 @@ class _Testing:
         if judgement is None or judgement.verdict in ("passed", "test_at_fault"):
             return update
         state: CoderState = {**self._state, **update}  # type: ignore[typeddict-item]
-        return update | treat(
+        return update | await treat(
             state, self._deps, result_of(state["attempts"][-1]), found=_failed(judgement)
         )
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 
 from backend.errors import BudgetExceeded, ModelError
+from backend.foreign_code import in_turn
 from backend.llm.asking import ask
 from backend.prompts.texts import (
     JUDGED_CONTEXT_CHARS,
@@ -33,13 +34,13 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     """Hold the program against the static check; what has one remedy only is mended at once."""
     started = time.monotonic()
     deps = runtime.context
-    issues = _issues(state, deps)
+    issues = await _issues(state, deps)
     update: dict[str, Any] = {}
-    fixed = _mend(state, deps, issues)
+    fixed = await in_turn(state["code"], lambda: _mend(state, deps, issues))
     if fixed is not None:
         update = _by_rule(state, deps, issues, fixed)
         state = {**state, **update}  # type: ignore[typeddict-item]
-        issues = _issues(state, deps)
+        issues = await _issues(state, deps)
     found = [issue.as_dict() for issue in issues]
     against = [issue.as_dict() for issue in blocking(issues)]
     text = list_findings(against) if against else "The static check has nothing against it"
@@ -54,14 +55,17 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     }
 
 
-def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
-    return deps.engine.check(
+async def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
+    # What will fail is only advice: a run takes milliseconds and tells more than a prophecy.
+    return await in_turn(
         state["code"],
-        state["language"],
-        state["files"],
-        known=known_files(state["files"], state["facts"]),
-        names=tuple(deps.inputs),
-        # What will fail is advice: a run takes milliseconds and tells more than a prophecy.
+        lambda: deps.engine.check(
+            state["code"],
+            state["language"],
+            state["files"],
+            known=known_files(state["files"], state["facts"]),
+            names=tuple(deps.inputs),
+        ),
     )
 
 
@@ -69,7 +73,9 @@ def _mend(state: CoderState, deps: CoderContext, issues: Sequence[Issue]) -> Fix
     if not issues or state["language"] != "python" or not iterations_of(state, deps):
         return None
     known = known_files(state["files"], state["facts"])
-    return deps.engine.fix(state["code"], issues, state["files"], known=known)
+    return deps.engine.fix(
+        state["code"], issues, state["files"], known=known, names=tuple(deps.inputs)
+    )
 
 
 def _by_rule(
@@ -126,7 +132,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "request": state["request"],
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
-        "remarks": list_findings(_advice(state, deps)),
+        "remarks": list_findings([issue.as_dict() for issue in await _issues(state, deps)]),
         "language": state["language"],
         "code": state["code"],
     }
@@ -150,10 +156,6 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "calls": calls,
         "timings": {"verification_s": time.monotonic() - started},
     }
-
-
-def _advice(state: CoderState, deps: CoderContext) -> list[dict[str, Any]]:
-    return [issue.as_dict() for issue in _issues(state, deps)]
 
 
 def _spoken(verdict: Verdict | None, against: list[dict[str, Any]]) -> str:
