@@ -1,12 +1,13 @@
-"""The loop: prepare -> generate -> check -> review -> run -> assess, with rewrites and repairs.
+"""The loop: prepare -> generate -> check -> review -> run -> test -> assess, with rewrites and repairs.
 
-    prepare ─> generate ─> check ─┬─> review ─┬─> run ─┬─> assess ─┬─> end
-                             ^    ├─ rewrite <┘        │           │
-                             ├────┘   (findings)       │           │
-                             └─────── repair <─────────┴───────────┘  (error, or no answer)
+    prepare ─> generate ─> check ─┬─> review ─┬─> run ─┬─> test ─┬─> assess ─┬─> end
+                             ^    ├─ rewrite <┘        │         │           │
+                             ├────┘   (findings)       └─────────┴───────────┤  (error, or no answer)
+                             └─── repair, install, diagnose, or a rule <─────┘
 
 At most ``PYTHON_CODE_MAX_ITERATIONS`` rewrites before a run, each checked again, the last one too;
-at most ``CODE_GENERATION_MAX_RETRIES`` repairs after a failed run.
+at most ``CODE_GENERATION_MAX_RETRIES`` repairs after a failed run. Steps that nobody asked for (a
+look into no files, tests, the judgement) are left out. How a failed run is treated: ``heal.py``.
 """
 
 from __future__ import annotations
