@@ -14,6 +14,7 @@ _SPARED = (
     ("preview",),
     ("samples", "categories", "structure"),
     ("min", "max", "mean", "unique", "looks_like"),
+    ("column_names",),
     ("columns",),
 )
 """What goes first, and what next, where there is too much."""

@@ -12,6 +12,9 @@ from .facts import COLUMN_NAMES, COLUMNS, NAME_CHARS, PREVIEW_ROWS, Facts, plain
 _CATEGORIES = 20
 """A column with no more values than these tells all of them."""
 
+_NAMES_CHARS = 60_000
+"""Of the names of all columns together."""
+
 
 def describe(frame: Any, *, rows: int | None = None, exact: bool = True, spread: int = 0) -> Facts:
     """How many rows; columns, first rows, doubles and what tells the rows apart.
@@ -34,7 +37,7 @@ def describe(frame: Any, *, rows: int | None = None, exact: bool = True, spread:
     if width > COLUMNS:
         facts["columns_in_all"] = width
         facts["dtypes"] = {str(dtype): int(n) for dtype, n in frame.dtypes.value_counts().items()}
-        facts["column_names"] = [_name(label) for label in frame.columns[:COLUMN_NAMES]]
+        facts["column_names"] = _names(frame)
     facts.update(_doubles(frame, facts["columns"]))
     head = frame.iloc[:PREVIEW_ROWS, :COLUMNS]
     facts["preview"] = [[plain(cell) for cell in row] for row in head.itertuples(index=False)]
@@ -73,6 +76,19 @@ def _name(label: Any) -> str | int:
     if isinstance(label, Integral):
         return int(label)
     return short(str(label), NAME_CHARS)
+
+
+def _names(frame: Any) -> list[str | int]:
+    """Those of all columns, as far as there is room."""
+    names: list[str | int] = []
+    room = _NAMES_CHARS
+    for label in frame.columns[:COLUMN_NAMES]:
+        name = _name(label)
+        room -= len(str(name))
+        if room < 0:
+            break
+        names.append(name)
+    return names
 
 
 def _counts(known: Any, kind: str, rows: int, whole: bool) -> Facts:

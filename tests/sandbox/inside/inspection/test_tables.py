@@ -46,3 +46,15 @@ def test_what_was_read_in_part_says_so_though_its_rows_are_counted(
     facts = look(tmp_path, f"t.{ending}")[0]
     assert (facts["rows"], facts["rows_exact"]) == (100_001, True)
     assert facts["facts_from_first_rows"] == 100_000
+
+
+@pytest.mark.parametrize(("long", "named"), [(8, 5000), (200, 300)])
+def test_all_columns_are_named_as_far_as_there_is_room(
+    tmp_path: Path, long: int, named: int
+) -> None:
+    names = [f"{n:05}" + "n" * (long - 5) for n in range(5000)]
+    facts = look_at(tmp_path, "t.csv", ",".join(names) + "\n" + ",".join("x" * 5000) + "\n")
+    assert facts["column_names"] == names[:named]
+    assert facts["columns_in_all"] == 5000
+    assert [c["name"] for c in facts["columns"]] == names[:150]
+    assert facts["dtypes"] == {"object": 5000}
