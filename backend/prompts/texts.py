@@ -43,7 +43,7 @@ def list_findings(findings: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def list_former(former: Sequence[Mapping[str, Any]]) -> str:
+def list_former(former: Sequence[Mapping[str, Any]], language: str = "python") -> str:
     """Every program given up with its fault, the newest whole where they do not all fit."""
     blocks: list[str] = []
     room = ATTEMPTS_CHARS
@@ -51,7 +51,7 @@ def list_former(former: Sequence[Mapping[str, Any]]) -> str:
         attempt = former[number - 1]
         share = max(room // max(number, 1), 600)
         block = (
-            f"Attempt {number}\n```python\n{shorten(attempt['code'], share // 2)}\n```\n"
+            f"Attempt {number}\n```{language}\n{shorten(attempt['code'], share // 2)}\n```\n"
             f"Result: {shorten(attempt['diagnosis'], share // 2)}"
         )
         room -= len(block)

@@ -114,6 +114,9 @@ class PythonCoderTool:
             TypeError: an argument has the wrong type.
         """
         _require_types(query, context, file_paths)
+        _require_type("options", options, Options)
+        _require_type("inputs", inputs, Mapping)
+        _require_type("model", model, str)
         started = time.monotonic()
         try:
             settings = self._settings or load_settings()
@@ -259,6 +262,12 @@ def _require_types(query: Any, context: Any, file_paths: Any) -> None:
     for path in file_paths:
         if not isinstance(path, str):
             raise TypeError(f"each of file_paths must be a str, not {type(path).__name__}")
+
+
+def _require_type(name: str, value: Any, wanted: type) -> None:
+    if value is not None and not isinstance(value, wanted):
+        shown = wanted.__name__
+        raise TypeError(f"{name} must be of type {shown} or None, not {type(value).__name__}")
 
 
 python_coder_tool = PythonCoderTool()

@@ -234,7 +234,7 @@ async def diagnose_by_model(state: CoderState, runtime: Runtime[CoderContext]) -
     values = {
         "request": state["request"],
         "files": list_facts(state["facts"]),
-        "attempts": list_former(state["former"]),
+        "attempts": list_former(state["former"], state["language"]),
         "language": state["language"],
         "code": state["code"],
         "error": shorten(state["problem"], OBSERVATION_CHARS),

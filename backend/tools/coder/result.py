@@ -24,7 +24,8 @@ def build_result(
         blobs: where the artifacts lie, to name their paths.
     """
     attempts = state.get("attempts", [])
-    timings = {**dict.fromkeys(_TIMINGS, 0.0), **state.get("timings", {}), "total_s": total_s}
+    measured = {**dict.fromkeys(_TIMINGS, 0.0), **state.get("timings", {}), "total_s": total_s}
+    timings = {key: round(seconds, 4) for key, seconds in measured.items()}
     error = state.get("error")
     outputs = state.get("outputs")
     return {
@@ -53,7 +54,7 @@ def build_result(
         "assessment": state.get("assessment"),
         "usage": total_usage(state.get("calls", [])),
         "calls": state.get("calls", []),
-        "timings": {key: round(seconds, 4) for key, seconds in timings.items()},
+        "timings": timings,
         "isolation": state.get("isolation"),
         "notes": [*state.get("remarks", []), *state.get("notes", [])],
     }

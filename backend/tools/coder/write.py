@@ -154,7 +154,7 @@ async def _ask_again(
             "plan": state["plan"],
             "code": "" if state["fresh"] else state["code"],
             "problem": shorten(problem, OBSERVATION_CHARS),
-            "attempts": list_former(state["former"]),
+            "attempts": list_former(state["former"], state["language"]),
             "instruction": instruction,
         },
         _reader(state["language"], fixed=bool(state["options"]["language"])),

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from backend.config.settings import load_settings
-from backend.errors import SandboxUnavailable
+from backend.errors import RequestError, SandboxUnavailable
 from backend.tools.coder.proof.constraints import MOST_CHECKS, read_constraints
 from backend.tools.coder.proof.contract import convert, parse_outputs
 from backend.tools.coder.proof.schema import check_schema, read_schema
@@ -318,7 +318,7 @@ async def test_what_is_no_schema_is_refused(schema: Any) -> None:
 
 
 async def test_an_invalid_schema_is_refused_when_it_is_used(engine: PythonExecutor) -> None:
-    with pytest.raises(ValueError, match="no valid JSON Schema"):
+    with pytest.raises(RequestError, match="no valid JSON Schema"):
         await check_schema(engine, read_schema({"type": "nonsense"}), {"it": 1})
 
 

@@ -104,7 +104,9 @@ class TestReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``report_of`` reads them."""
-        return {**asdict(self), "passed": self.passed, "counts": self.counts()}
+        plain = asdict(self)
+        lists = {key: list(each) for key, each in plain.items() if isinstance(each, tuple)}
+        return {**plain, **lists, "passed": self.passed, "counts": self.counts()}
 
 
 def report_of(plain: Mapping[str, Any]) -> TestReport:
