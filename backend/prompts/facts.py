@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -44,6 +45,8 @@ _NAMES_ONLY = 3
 """From this form on columns are named by dtype, and then only named."""
 _ROWS = (5, 2, 0, 0, 0)
 """Sample rows, the same way."""
+_CHARS_OF_A_TOKEN = 12
+"""A longer text has more tokens, whatever it is made of."""
 _LINE = 160
 """Characters of a sample row or line of text."""
 _PIECES = re.compile(r"[A-Za-z]{1,6}|\d|\s{2,}|\n|\S")
@@ -100,9 +103,14 @@ def _part(word: str, indent: str) -> Callable[[Facts, int], str]:
 def _fitting(head: str, entry: Facts, tokens: int, indent: str) -> str:
     """The richest form for which there is room; of the barest, as many lines as fit."""
     lines: list[str] = [head]
-    for level in range(len(_LIST_ITEMS)):
+    # A column takes more than these many tokens; far too many of them need not be tried.
+    is_wide = 8 * len(entry.get("columns") or []) > tokens
+    for level in range(_NAMES_ONLY if is_wide else 0, len(_LIST_ITEMS)):
         lines = [head, *_lines(entry, level, indent)]
-        rest = tokens - estimate_tokens("\n".join(lines))
+        text = "\n".join(lines)
+        if len(text) > _CHARS_OF_A_TOKEN * tokens:
+            continue
+        rest = tokens - estimate_tokens(text)
         parts = _parts(entry, rest, indent)
         if parts and rest < tokens // 2 and level < len(_LIST_ITEMS) - 1:
             continue  # what is in the parts matters more than samples of the rest
@@ -115,12 +123,16 @@ def _fitting(head: str, entry: Facts, tokens: int, indent: str) -> str:
 def _cut(lines: list[str], tokens: int) -> str:
     """The first lines, as many as there is room for; a list of names ends with a whole one."""
     kept: list[str] = []
+    room = tokens
+    more = ", ... (there are more; no room for them here)"
     for line in lines:
-        if estimate_tokens("\n".join([*kept, line])) <= tokens:
+        needed = estimate_tokens(line[: _CHARS_OF_A_TOKEN * room + 1]) + 1
+        if needed <= room and len(line) <= _CHARS_OF_A_TOKEN * room:
             kept.append(line)
+            room -= needed
             continue
-        more = ", ... (there are more; no room for them here)"
-        while line and estimate_tokens("\n".join([*kept, line + more])) > tokens:
+        line = line[: _CHARS_OF_A_TOKEN * room]
+        while line and estimate_tokens(line + more) + 1 > room:
             line = line[: len(line) * 9 // 10].rpartition(", ")[0]
         kept += [line + more] if line else []
         break
@@ -212,6 +224,11 @@ def _by_dtype(columns: Sequence[Facts]) -> str:
 
 
 def _compact(names: Sequence[Any]) -> str:
+    return _compacted(tuple(names))
+
+
+@lru_cache(maxsize=64)  # a table's names are looked at several times for one prompt
+def _compacted(names: tuple[Any, ...]) -> str:
     """All names; a run of numbered ones by its first and its last."""
     shown: list[str] = []
     for _, run in groupby(enumerate(names), key=_numbering):
