@@ -5,22 +5,31 @@ A request that ends, however it ends, leaves nothing behind here: its record is 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import aiosqlite
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Durability
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
+
+T = TypeVar("T")
 
 Checkpointer = BaseCheckpointSaver[Any]
 
@@ -33,22 +42,73 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
         SettingsError: the file cannot be opened or written.
     """
     path = settings.data_dir.absolute() / "checkpoints.db"
-    connection = await _connect(path)
-    try:
-        saver = AsyncSqliteSaver(connection)
-        await saver.setup()
-        yield saver
-    finally:
-        await connection.close()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints") as thread:
+        loop = asyncio.get_running_loop()
+        saver = await loop.run_in_executor(thread, _open, path, thread)
+        try:
+            yield saver
+        finally:
+            await loop.run_in_executor(thread, saver.conn.close)
 
 
-async def _connect(path: Path) -> aiosqlite.Connection:
+class _CheckpointFile(SqliteSaver):
+    """LangGraph's own saver, each operation as a whole in one thread that belongs to the file.
+
+    Its asynchronous sibling goes to a thread and back for each statement, which costs several
+    milliseconds a request.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        super().__init__(connection)
+        self._thread = thread
+
+    async def _there(self, work: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        return await self._there(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        found = await self._there(
+            lambda: list(self.list(config, filter=filter, before=before, limit=limit))
+        )
+        for each in found:
+            yield each
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        return await self._there(self.put, config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        await self._there(self.put_writes, config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        await self._there(self.delete_thread, thread_id)
+
+
+def _open(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
+    connection = None
     try:
         make_private(path)
-        connection = await aiosqlite.connect(path)
-    except (OSError, aiosqlite.Error) as error:
-        raise _unusable(path, error) from None
-    try:
+        connection = sqlite3.connect(path, check_same_thread=False)
         # A commit is in the log before its step is over; the disk may have it a moment later.
         # That survives whatever becomes of the process, only not the loss of power.
         for pragma in (
@@ -56,23 +116,17 @@ async def _connect(path: Path) -> aiosqlite.Connection:
             "journal_mode = WAL",
             "synchronous = NORMAL",
         ):
-            await connection.execute(f"PRAGMA {pragma}")
-    except aiosqlite.Error as error:
-        await connection.close()
-        raise _unusable(path, error) from None
-    return connection
-
-
-def _unusable(path: Path, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
-        "Correct PYTHON_CODER_DATA_DIR, or make the folder writable.",
-    )
-
-
-def in_memory() -> Checkpointer:
-    """Steps kept as long as the process lives."""
-    return InMemorySaver()
+            connection.execute(f"PRAGMA {pragma}")
+        saver = _CheckpointFile(connection, thread)
+        saver.setup()
+    except (OSError, sqlite3.Error) as error:
+        if connection is not None:
+            connection.close()
+        raise SettingsError(
+            f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
+            "Correct PYTHON_CODER_DATA_DIR, or make the folder writable.",
+        ) from None
+    return saver
 
 
 async def stream_states(

@@ -64,7 +64,7 @@ async def identify(
     files: Mapping[str, Path] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Identity:
-    """Hash the input files and all else that ``request_key`` takes, in a thread.
+    """Hash the input files, in a thread, and all else that ``request_key`` takes.
 
     Raises:
         NotFound: a file is gone.
@@ -86,7 +86,7 @@ async def identify(
         script = _script_digest(settings) if model.provider == "scripted" else ""
         return Identity(key=key, files=marks, script=script)
 
-    return await asyncio.to_thread(work)
+    return await asyncio.to_thread(work) if files else work()
 
 
 def mark_files(files: Mapping[str, Path]) -> dict[str, FileMark]:
