@@ -122,13 +122,19 @@ class PythonExecutor:
             code,
             language,
             allow_network=self._settings.allow_network,
-            known_modules=_modules(files),
+            known_modules={*_modules(files), *self._may_be_there()},
             files=None if known is None else known.files,
             columns=None if known is None else known.columns,
             installed=self.installed,
             names=names,
             foresee=foresee,
         )
+
+    def _may_be_there(self) -> Collection[str]:
+        """Packages that are accepted though ``installed`` cannot tell of them."""
+        if self.packages is None or self.packages.folder is None:
+            return ()
+        return self.packages.installable() | frozenset(self._installed or ())
 
     def fix(
         self,

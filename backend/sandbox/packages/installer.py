@@ -20,6 +20,7 @@ from backend.sandbox.packages.names import (
     import_names,
     imported_by,
     is_import_name,
+    modules_of,
 )
 from backend.sandbox.packages.overlay import Conflict, Overlay, distributions_in, tree_size
 from backend.sandbox.packages.pip import Pip, PipFailed
@@ -95,6 +96,12 @@ class PackageInstaller:
     def overlay_names(self) -> frozenset[str]:
         """Import names of what has been installed; reads a folder."""
         return self._overlay.names() if self._overlay is not None else frozenset()
+
+    def installable(self) -> frozenset[str]:
+        """Import names of what is on the list, and of what has been installed; reads a folder."""
+        if self._overlay is None:
+            return frozenset()
+        return modules_of(self._listed.keys()) | self.overlay_names()
 
     def available(self) -> frozenset[str]:
         """Import names of everything outside of the standard library that programs have."""

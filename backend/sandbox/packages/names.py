@@ -7,11 +7,12 @@ import keyword
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
 
+from backend.config.install_list import normalised
 from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 
 DISTRIBUTIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -84,6 +85,17 @@ def is_import_name(name: str) -> bool:
 def distributions_for(import_name: str) -> tuple[str, ...]:
     """The distributions that bring a module, as the index writes them, the best first."""
     return DISTRIBUTIONS.get(import_name) or (import_name.replace("_", "-"),)
+
+
+def modules_of(distributions: Collection[str]) -> frozenset[str]:
+    """What distributions are imported as, by their normalised names, as far as that can be told."""
+    own = {name.replace("-", "_") for name in distributions}
+    other = {
+        module
+        for module, brought_by in DISTRIBUTIONS.items()
+        if any(normalised(each) in distributions for each in brought_by)
+    }
+    return frozenset(own | other)
 
 
 def missing_module(message: str) -> str | None:
