@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
-from backend.tools.coder.heal import treat
+from backend.tools.coder.heal import find_cause, treat
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.tools.coder.state import CoderContext, CoderState, result_of
 from backend.types import Event
@@ -51,5 +51,7 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     if lacking := shortfall(judgement):
         why = f"It ran, but its output does not answer the request: {lacking}"
         deps.emit(Event(kind="review", text=why))
-        update |= await treat(state, deps, result_of(last), shortfall=why)
+        result = result_of(last)
+        found = await find_cause(state, deps, result, lacking)
+        update |= await treat(state, deps, result, found)
     return update

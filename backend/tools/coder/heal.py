@@ -42,37 +42,47 @@ Step = Literal["", "repair", "check", "install", "diagnose"]
 """Where to go from a failed run; '' for the end."""
 
 
+async def find_cause(
+    state: CoderState, deps: CoderContext, result: ExecutionResult, shortfall: str = ""
+) -> Diagnosis:
+    """Say by rule why a run did not do what it should.
+
+    Args:
+        state: the program is the one in it.
+        deps: what the steps work with.
+        result: the run.
+        shortfall: why the output of a program that ran is not what was asked for.
+    """
+    return await in_turn(
+        state["code"],
+        lambda: diagnose(
+            result,
+            code=state["code"],
+            facts=state["facts"],
+            installed=deps.engine.installed,
+            language=state["language"],
+            shortfall=shortfall,
+        ),
+    )
+
+
+def tell(state: CoderState, found: Diagnosis, result: ExecutionResult) -> str:
+    """A failed run as a model and a person are told of it; the error is its first line."""
+    return describe(found, result, state["code"], language=state["language"])
+
+
 async def treat(
-    state: CoderState,
-    deps: CoderContext,
-    result: ExecutionResult,
-    *,
-    shortfall: str = "",
-    found: Diagnosis | None = None,
+    state: CoderState, deps: CoderContext, result: ExecutionResult, found: Diagnosis
 ) -> dict[str, Any]:
-    """Diagnose a run and choose how to go on.
+    """Choose how to go on after a run that did not do what it should.
 
     Args:
         state: the run's attempt is the last one in it.
         deps: what the steps work with.
         result: the run.
-        shortfall: why the output of a program that ran is not what was asked for.
-        found: what went wrong, where that is known already.
+        found: its diagnosis.
     """
-    if found is None:
-        found = await in_turn(
-            state["code"],
-            lambda: diagnose(
-                result,
-                code=state["code"],
-                facts=state["facts"],
-                installed=deps.engine.installed,
-                language=state["language"],
-                shortfall=shortfall,
-            ),
-        )
-    problem = describe(found, result, state["code"], language=state["language"])
-    update = _failed(problem)
+    update = _failed(tell(state, found, result))
     state = {**state, **update}  # type: ignore[typeddict-item]
     if state["repairs"] >= retries_of(state, deps):
         return update | {"step": "", "attempts": _noted(state, found, "no repair is left")}

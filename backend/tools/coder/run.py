@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
 from backend.tools.coder.diagnosis import Diagnosis
 from backend.tools.coder.diagnosis.outcome import did_nothing
-from backend.tools.coder.heal import treat
+from backend.tools.coder.heal import find_cause, tell, treat
 from backend.tools.coder.improving import improvement_of, shortcoming
 from backend.tools.coder.proof.agreement import Held
 from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
@@ -46,18 +46,20 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         "step": "",
     }
     reached: CoderState = {**state, **update}  # type: ignore[typeddict-item]
+    found: Diagnosis | None = None
     if not result.success:
-        update |= await treat(reached, deps, result)
+        found = await find_cause(reached, deps, result)
     elif lacking := shortcoming(improvement, state, result.stdout) or _idle(state, result):
-        update |= await treat(reached, deps, result, shortfall=lacking)
+        found = await find_cause(reached, deps, result, lacking)
     elif agreed.outputs or agreed.constraints.items:
         held = await agreed.hold(deps.engine, result, kept)
         update["outputs"] = {"plain": dict(held.plain), "encoded": dict(held.encoded)}
-        if held.problem:
-            update |= await treat(reached, deps, result, found=_breach(held))
-    deps.emit(_output_event(result, update["problem"]))
+        found = _breach(held) if held.problem else None
+    deps.emit(_output_event(result, tell(reached, found, result) if found else ""))
     for reference in kept:
         deps.emit(Event(kind="artifact", text=reference["name"], data=dict(reference)))
+    if found is not None:
+        update |= await treat(reached, deps, result, found)
     return update | {"timings": {"execution_s": result.duration_s}}
 
 

@@ -80,9 +80,8 @@ class _Testing:
         if judgement is None or judgement.verdict in ("passed", "test_at_fault"):
             return update
         state: CoderState = {**self._state, **update}  # type: ignore[typeddict-item]
-        return update | await treat(
-            state, self._deps, result_of(state["attempts"][-1]), found=_failed(judgement)
-        )
+        result = result_of(state["attempts"][-1])
+        return update | await treat(state, self._deps, result, _failed(judgement))
 
     def _is_to_write(self) -> bool:
         wanted: bool = self._state["options"]["write_tests"]

@@ -29,6 +29,9 @@ from backend.tools.coder.state import (
 )
 from backend.types import Event, Issue
 
+_ROUNDS = 3
+"""Of mending by rule, one after the other, in one visit."""
+
 
 async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
     """Hold the program against the static check; what has one remedy only is mended at once."""
@@ -56,26 +59,37 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
 
 
 async def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
+    return await in_turn(state["code"], lambda: _check(state, deps, state["code"]))
+
+
+def _check(state: CoderState, deps: CoderContext, code: str) -> list[Issue]:
     # What will fail is only advice: a run takes milliseconds and tells more than a prophecy.
-    return await in_turn(
-        state["code"],
-        lambda: deps.engine.check(
-            state["code"],
-            state["language"],
-            state["files"],
-            known=known_files(state["files"], state["facts"]),
-            names=tuple(deps.inputs),
-        ),
+    return deps.engine.check(
+        code,
+        state["language"],
+        state["files"],
+        known=known_files(state["files"], state["facts"]),
+        names=tuple(deps.inputs),
     )
 
 
 def _mend(state: CoderState, deps: CoderContext, issues: Sequence[Issue]) -> Fixed | None:
-    if not issues or state["language"] != "python" or not iterations_of(state, deps):
+    """Mend by rule; what comes to light then (the columns of a file found) is mended, too."""
+    if state["language"] != "python" or not iterations_of(state, deps):
         return None
     known = known_files(state["files"], state["facts"])
-    return deps.engine.fix(
-        state["code"], issues, state["files"], known=known, names=tuple(deps.inputs)
-    )
+    names = tuple(deps.inputs)
+    code, changes = state["code"], list[str]()
+    for _ in range(_ROUNDS):
+        fixed = None
+        if issues:
+            fixed = deps.engine.fix(code, issues, state["files"], known=known, names=names)
+        if fixed is None:
+            break
+        code = fixed.code
+        changes += fixed.changes
+        issues = _check(state, deps, code)
+    return Fixed(code=code, changes=tuple(changes)) if changes else None
 
 
 def _by_rule(
