@@ -152,6 +152,8 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "model_calls": answer.usage["calls"],
         "usage_by_stage": answer.usage["by_stage"],
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
+        "run_id": answer.run_id,
+        "resumed": answer.resumed,
         **_last_program(answer.python_coder_results),
     }
 
