@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.config.settings import load_settings
-from backend.prompts.facts import FACTS_TOKENS, estimate_tokens, list_facts
+from backend.prompts.facts import FACTS_TOKENS, list_facts
+from backend.prompts.tokens import estimate_tokens
 from backend.tools.python_executor_engine import PythonExecutor, describe_files, open_engine
 from backend.types import ExecutionRequest
 from bench.timing import Case, Timing, as_text, measure, repeated

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from backend.config.settings import Settings
 from backend.llm.fitting import Fitted, fit
-from backend.llm.tokens import estimate_tokens
 from backend.prompts import CEILINGS, Ceiling, render, variables
 from backend.prompts.texts import (
     ATTEMPTS_CHARS,
@@ -23,6 +22,7 @@ from backend.prompts.texts import (
     list_facts,
     shorten,
 )
+from backend.prompts.tokens import estimate_tokens
 from backend.tools.registry import FINISH, ToolName, list_tools
 from backend.types import Stage
 

@@ -1,41 +1,20 @@
-"""How many tokens a text has, estimated without any model's tokenizer, and corrected by replies.
+"""How many tokens a conversation has, and what replies tell of how wrong the estimate is.
 
-The estimate errs upwards: it counts pieces as a mean vocabulary would make them of text it does
-not know well. What a server tells of a prompt then corrects it, for each model by itself.
+``prompts.tokens`` errs upwards; what a server counts of a prompt corrects it, for each model by
+itself.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
+from backend.prompts.tokens import estimate_tokens
 from backend.types import Message
-
-_PIECES = re.compile(
-    r"[A-Z]?[a-z]{1,6}"  # a word of up to seven letters; longer ones are two or more
-    r"|[A-Z]{1,3}"  # abbreviations, constants and encoded bytes come apart sooner
-    r"|\d"  # some vocabularies have a token for three digits, some for one
-    r"|\n{1,2}"
-    r"|[^\S\n]{2,16}"  # indentation; a single blank belongs to the word behind it
-    r"|([^\w\s]|_)\1{0,3}"  # punctuation; rules made of dashes are longer pieces
-    r"|[\u00aa-\u058f]{1,2}"  # accented Latin, Greek, Cyrillic, Armenian
-    r"|\S"  # all other scripts, Chinese, Japanese and Korean among them
-)
-_RARE = re.compile(r"[\u0590-\u1fff\U00010000-\U0010ffff]")
-"""Scripts and signs that small vocabularies spell byte by byte: one token more for each."""
 
 TURN_TOKENS = 8
 """What a chat template puts around each message."""
 CALL_TOKENS = 80
 """What a chat template puts in front of everything: some models' own first words."""
-
-
-@lru_cache(maxsize=32)  # one prompt is looked at several times on its way
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has; rather too many than too few."""
-    pieces = len(_PIECES.findall(text))
-    return pieces if text.isascii() else pieces + len(_RARE.findall(text))
 
 
 def estimate_messages(messages: Sequence[Message]) -> int:

@@ -21,7 +21,7 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Ceiling:
-    """The most tokens a stage's prompt may have, as ``llm.tokens`` estimates them."""
+    """The most tokens a stage's prompt may have, as ``estimate_tokens`` counts them."""
 
     rules: int
     """Of the template alone: what every call of the stage pays for."""

@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
+from backend.prompts.tokens import estimate_tokens
+
 FACTS_TOKENS = 4000
 """Tokens of all file facts in one prompt together, as ``estimate_tokens`` counts them."""
 
@@ -49,18 +51,7 @@ _CHARS_OF_A_TOKEN = 12
 """A longer text has more tokens, whatever it is made of."""
 _LINE = 160
 """Characters of a sample row or line of text."""
-_PIECES = re.compile(r"[A-Za-z]{1,6}|\d|\s{2,}|\n|\S")
 _NUMBERED = re.compile(r"(.*?)(0|[1-9]\d*)\Z", re.DOTALL)
-
-
-def estimate_tokens(text: str) -> int:
-    """The most tokens that a text is expected to be.
-
-    Up to six letters of a word count as one token, and so does every digit, sign, indentation, line
-    break and character of another script; a single space belongs to what follows. Large
-    vocabularies need fewer, most of all for numbers.
-    """
-    return len(_PIECES.findall(text))
 
 
 def list_facts(facts: Sequence[Facts], tokens: int = FACTS_TOKENS) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backend.prompts.facts import FACTS_TOKENS, estimate_tokens, list_facts
+from backend.prompts.facts import FACTS_TOKENS, list_facts
+from backend.prompts.tokens import estimate_tokens
 
 Facts = dict[str, Any]
 
@@ -150,19 +151,3 @@ def test_errors_and_notes_come_before_everything_else() -> None:
 def test_files_of_one_name_say_what_the_request_calls_them() -> None:
     text = list_facts([table("s.csv", given_as="2023/s.csv")])
     assert text.startswith("- 's.csv' (csv, 1000 bytes), in the request: '2023/s.csv'\n")
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("", 0),
-        ("one two", 2),
-        ("internationalisation", 4),
-        ("12345", 5),
-        ("\uc774\ub984", 2),
-        ("a\n  b", 3),
-        ("[1, 2]", 5),
-    ],
-)
-def test_tokens_are_counted_as_the_rule_says(text: str, tokens: int) -> None:
-    assert estimate_tokens(text) == tokens

@@ -12,7 +12,8 @@ import pytest
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import SandboxUnavailable
-from backend.prompts.facts import FACTS_TOKENS, estimate_tokens, list_facts
+from backend.prompts.facts import FACTS_TOKENS, list_facts
+from backend.prompts.tokens import estimate_tokens
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
 from backend.tools.input_files import describe_files, place_files
 from backend.tools.python_coder_tool import python_coder_tool
