@@ -12,16 +12,21 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     ├── Disabled                  the operator switches it on           HTTP 403, exit status 2
     ├── MachineError              the operator installs or starts it    HTTP 503, exit status 3
     │   ├── SandboxUnavailable
-    │   └── ModelUnavailable
+    │   ├── ModelUnavailable
+    │   └── StoreUnavailable
     ├── ModelError                the model did not do its part         HTTP 502, exit status 3
     │   ├── ModelNotFound         ... the operator pulls it             HTTP 404, exit status 3
     │   └── BadReply              ... nothing usable was answered
-    └── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
+    ├── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
+    └── TaskFailed                a typed call has no value to return   who: see error_kind
 
 ``str(error)`` is one line: what happened, with the value, then what to do next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from backend.types import ErrorKind, ModelCall
 
@@ -109,6 +114,10 @@ class ModelUnavailable(MachineError):
     """What the failed call used up all the same, as far as the server told."""
 
 
+class StoreUnavailable(MachineError):
+    """What is to be kept cannot be: the disk is full, or another program has the database."""
+
+
 class ModelError(PythonCoderError):
     """The model server answered, but not with something usable."""
 
@@ -164,3 +173,13 @@ class BudgetExceeded(PythonCoderError):
         self.limit = limit
         self.setting = setting
         """The variable that allows more."""
+
+
+class TaskFailed(PythonCoderError):
+    """A task failed whose caller wanted values; ``error_kind`` says who must act."""
+
+    def __init__(self, result: Mapping[str, Any]) -> None:
+        super().__init__(str(result["error"]))
+        self.error_kind = result["error_kind"]
+        self.result = dict(result)
+        """All that was reached: ``code``, ``output``, ``attempts``, ``usage``, ..."""

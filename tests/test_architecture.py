@@ -16,7 +16,7 @@ ROOT = Path(backend.__file__).parent
 
 LAYERS = [
     # From the top down: a module may import from its own layer's package and from below.
-    ["backend.api", "backend.cli", "backend.demo"],
+    ["backend.api", "backend.cli", "backend.demo", "backend.autocoder"],
     ["backend.core"],
     ["backend.tools.python_coder_tool", "backend.tools.registry"],
     ["backend.tools.coder"],

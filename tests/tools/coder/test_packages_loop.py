@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.package_index import Index, serve_index
-from tests.scripts import APPROVE, generate, repair
+from tests.scripts import generate, repair
 from tests.solving import GOOD, Play, solve
 
 pytestmark = pytest.mark.sandbox
