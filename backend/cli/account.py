@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backend.cli.output import one_line, size_text
 
 if TYPE_CHECKING:
     from backend.core.requests import Answer
-    from backend.types import ExecutionResult, Isolation
+    from backend.types import ExecutionResult, Isolation, UsageTotals
 
 _SHOWN_FILES = 12
 
@@ -40,19 +40,35 @@ def _more(entries: Sequence[object]) -> str:
 
 def answer_line(answer: Answer) -> str:
     """Agent, model, calls, tokens, seconds and walls of an answer."""
-    usage = answer.usage
-    model = "scripted (a recorded conversation)" if answer.model == "scripted" else answer.model
-    calls = "1 call" if usage["calls"] == 1 else f"{usage['calls']} calls"
+    walls = walls_text(answer.isolation)
     return ", ".join(
-        [
-            f"agent {answer.agent}",
-            f"model {model}",
-            calls,
-            f"{usage['input_tokens']:,} + {usage['output_tokens']:,} tokens",
-            f"{answer.timings.get('total_s', 0.0):.1f} s",
-            walls_text(answer.isolation),
-        ]
+        [f"agent {answer.agent}", *_taken([answer.model], answer.usage, answer.timings), walls]
     )
+
+
+def task_line(result: Mapping[str, Any]) -> str:
+    """Model, calls, tokens, seconds and walls of a task's result."""
+    from backend.types import Isolation
+
+    known = result["isolation"]
+    isolation = Isolation(**{**known, "walls": tuple(known["walls"])}) if known else None
+    models = list(dict.fromkeys(call["model"] for call in result["calls"]))
+    parts = [*_taken(models, result["usage"], result["timings"]), walls_text(isolation)]
+    if result.get("cached"):
+        parts.append(f"known from {result['run_id']} (--no-cache asks anew)")
+    return ", ".join(parts)
+
+
+def _taken(
+    models: Sequence[str], usage: UsageTotals, timings: Mapping[str, float]
+) -> Sequence[str]:
+    shown = ["scripted (a recorded conversation)" if m == "scripted" else m for m in models]
+    return [
+        *(f"model {model}" for model in shown),
+        "1 call" if usage["calls"] == 1 else f"{usage['calls']} calls",
+        f"{usage['input_tokens']:,} + {usage['output_tokens']:,} tokens",
+        f"{timings.get('total_s', 0.0):.1f} s",
+    ]
 
 
 def run_line(result: ExecutionResult) -> str:

@@ -21,8 +21,9 @@ PROGRAM = "python-coder"
 
 _COMMANDS = {
     "ask": "Ask a question in plain words, about your files too.",
+    "code": "Have a program written, checked, run and repaired; no agent in between.",
     "run": "Run a program in the sandbox; no model is involved.",
-    "runs": "Look at what was asked before; run its programs again without a model.",
+    "runs": "Look at what was asked before, go on with it, or run its programs again.",
     "check": "Say what the static check has against a program.",
     "route": "Show which agent a question would go to, and why.",
     "doctor": "Look for what is missing on this machine, with the command that mends it.",

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.account import answer_line, files_line
-from backend.cli.folder import OutputFolder
-from backend.cli.formatting import format_options, read_telling, tell
-from backend.cli.notebook_file import NotebookFile
+from backend.cli.account import answer_line
+from backend.cli.delivery import Delivery, read_delivery, with_paths
+from backend.cli.formatting import format_options, tell
 from backend.cli.options import (
     files_option,
     json_option,
-    names_provider,
+    model_options,
+    notebook_option,
     output_options,
     quiet_option,
-    read_settings,
+    read_model_settings,
 )
 from backend.cli.output import clean, print_json, print_line
 from backend.cli.question import read_question
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.core.requests import Answer, Ask
     from backend.tools.coder.formats import Form
-    from backend.types import AgentType, ArtifactRef
+    from backend.types import AgentType
 
 
 @click.command("ask")
@@ -43,16 +42,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who answers; auto lets the router choose.",
 )
-@click.option("--no-cache", is_flag=True, help="Ask anew, even if the same was answered before.")
-@click.option("-m", "--model", metavar="MODEL", help="provider:model, or a name of Ollama's.")
+@model_options
 @format_options
-@click.option(
-    "--notebook",
-    "notebook",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Write a notebook with the programs and what they printed and drew.",
-)
+@notebook_option
 @output_options
 @quiet_option
 @json_option
@@ -81,11 +73,18 @@ def command(
             f"Unexpected {absent[0]!r}: put the question in quotes, and -f before each file.",
             click.get_current_context(),
         )
-    telling = read_telling(form, with_, without, as_json=as_json)
-    settings = read_settings(model=model if model and names_provider(model) else None)
+    settings, named = read_model_settings(model)
     asked = read_question(question, settings)
-    target = OutputFolder(folder, overwrite=overwrite) if folder else None
-    pages = NotebookFile(notebook, overwrite=overwrite) if notebook else None
+    delivery = read_delivery(
+        form=form,
+        with_=with_,
+        without=without,
+        folder=folder,
+        overwrite=overwrite,
+        notebook=notebook,
+        quiet=quiet,
+        as_json=as_json,
+    )
 
     from backend.core.requests import Ask
     from backend.tools.python_executor_engine import place_files
@@ -94,61 +93,47 @@ def command(
         question=asked,
         agent_type=agent,
         files=place_files([*files, *more_files], settings),
-        model=None if model is None or names_provider(model) else model,
+        model=named,
         use_cache=settings.cache and not no_cache,
     )
-    answer, written = run_async(_answer(settings, request, target, pages, quiet=quiet or as_json))
-    document = answer_document(answer, written)
-    if as_json:
-        print_json(document | ({"notebook": str(pages.path)} if pages else {}))
-    else:
-        if telling is None:
-            show_answer(answer.text)
-        else:
-            tell(document, telling)
-        if not quiet:
-            names = [made["name"] for made in newest(answer.artifacts)]
-            for line in (
-                files_line(names, written, target.path if target else None),
-                answer_line(answer),
-            ):
-                if line:
-                    print_line(line)
-    return 0 if answer.success else 1
+    answer, written = run_async(answer_request(settings, request, delivery))
+    return tell_answer(answer, written, delivery)
 
 
-async def _answer(
-    settings: Settings,
-    request: Ask,
-    target: OutputFolder | None,
-    pages: NotebookFile | None,
-    *,
-    quiet: bool,
+async def answer_request(
+    settings: Settings, request: Ask, delivery: Delivery
 ) -> tuple[Answer, list[Path]]:
+    """The answer, and where its files were written.
+
+    Raises:
+        PythonCoderError: as ``Assistant.run``.
+    """
     from backend.cli.progress import open_progress
     from backend.core.assistant import open_assistant
 
     async with open_assistant(settings) as assistant:
-        with open_progress(quiet=quiet) as progress:
+        with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
             answer = await assistant.run(request, progress)
-        written = []
-        if target is not None:
-            for made in newest(answer.artifacts):
-                content = await assistant.blobs.get(made["sha256"])
-                written.append(target.write(made["name"], content))
-        if pages is not None:
-            from backend.tools.coder.notebook import build_notebook, notebook_text
-
-            built = await build_notebook(
-                answer.as_dict(), assistant.blobs, request=request.question, files=[*request.files]
-            )
-            pages.write(notebook_text(built))
+        written = await delivery.write(
+            answer.as_dict(), assistant.blobs, request=request.question, files=[*request.files]
+        )
         return answer, written
 
 
-def newest(made: Sequence[ArtifactRef]) -> list[ArtifactRef]:
-    """The files without those that a later program wrote again."""
-    return list({entry["name"]: entry for entry in made}.values())
+def tell_answer(answer: Answer, written: list[Path], delivery: Delivery) -> int:
+    """Tell an answer as it is wanted; returns the exit status."""
+    document = answer_document(answer, written)
+    if delivery.as_json:
+        print_json(document | delivery.named())
+        return 0 if answer.success else 1
+    if delivery.telling is None:
+        show_answer(answer.text)
+    else:
+        tell(document, delivery.telling)
+    if not delivery.quiet:
+        delivery.tell_files(document["artifacts"], written)
+        print_line(answer_line(answer))
+    return 0 if answer.success else 1
 
 
 def show_answer(text: str) -> None:
@@ -167,15 +152,10 @@ def answer_document(answer: Answer, written: list[Path]) -> dict[str, Any]:
     from dataclasses import asdict
 
     document = asdict(answer)
-    made = newest(answer.artifacts)
-    paths: list[Path | None] = [*written] or [None] * len(made)
     return {
         "success": answer.success,
         "answer": document.pop("text"),
         **document,
-        "artifacts": [
-            {**entry, "path": str(path) if path else None}
-            for entry, path in zip(made, paths, strict=True)
-        ],
+        "artifacts": with_paths(document["artifacts"], written),
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
     }

@@ -37,13 +37,38 @@ def files_option(command: F) -> F:
 
 
 def output_options(command: F) -> F:
-    """``-o DIR`` and ``--overwrite``."""
+    """``-o DIR``, ``--output DIR`` and ``--overwrite``."""
+    return _folder_options(command, "-o", "--output")
+
+
+def folder_options(command: F) -> F:
+    """``-o DIR`` and ``--overwrite``, where ``--output`` means something else."""
+    return _folder_options(command, "-o")
+
+
+def _folder_options(command: F, *names: str) -> F:
     folder = "Write the plots and files that were made into this folder."
     replace = "Replace files of the same name in DIR, instead of choosing a free name."
     command = click.option("--overwrite", is_flag=True, help=replace)(command)
     return click.option(
-        "-o", "--output", "folder", metavar="DIR", type=click.Path(path_type=Path), help=folder
+        *names, "folder", metavar="DIR", type=click.Path(path_type=Path), help=folder
     )(command)
+
+
+def notebook_option(command: F) -> F:
+    """``--notebook FILE``."""
+    text = "Write a notebook with the programs and what they printed and drew."
+    return click.option("--notebook", metavar="FILE", type=click.Path(path_type=Path), help=text)(
+        command
+    )
+
+
+def model_options(command: F) -> F:
+    """``-m MODEL`` and ``--no-cache``."""
+    anew = "Ask anew, even if the same was answered before."
+    named = "provider:model, or a name of Ollama's."
+    command = click.option("-m", "--model", metavar="MODEL", help=named)(command)
+    return click.option("--no-cache", is_flag=True, help=anew)(command)
 
 
 def language_option(command: F) -> F:
@@ -61,6 +86,17 @@ def read_settings(**overrides: Any) -> Settings:
     from backend.config.settings import load_settings
 
     return load_settings(**{key: value for key, value in overrides.items() if value is not None})
+
+
+def read_model_settings(model: str | None) -> tuple[Settings, str | None]:
+    """The settings with the model of ``-m``, and its name where a request has to name it.
+
+    Raises:
+        SettingsError: a value is not allowed.
+    """
+    if model is not None and names_provider(model):
+        return read_settings(model=model), None
+    return read_settings(), model
 
 
 def names_provider(model: str) -> bool:

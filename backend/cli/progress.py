@@ -86,10 +86,14 @@ def _summary(event: Event) -> str:
     data = event.data
     if event.kind == "code":
         lines = event.text.count("\n") + 1
+        if data.get("tests"):
+            return f"tests, {lines} lines"
         draft = data.get("iteration", 1)
         return f"{'first draft' if draft == 1 else f'version {draft}'}, {lines} lines"
     if event.kind == "artifact":
         return artifact_line(event.text, data.get("size", 0))
+    if event.kind == "output" and "passed" in data:
+        return f"tests: {event.text}"
     if event.kind == "output":
         first = next((line for line in event.text.splitlines() if line.strip()), "(nothing)")
         more = event.text.strip().count("\n")
@@ -166,7 +170,7 @@ def _parts(event: Event, seconds: Text) -> list[RenderableType]:
             clean(event.text), "python", line_numbers=True, theme="ansi_dark", word_wrap=True
         )
         return [_beside(label, Text(_summary(event))), _beside(Text(" " * 9), program)]
-    if event.kind == "output":
+    if event.kind == "output" and "passed" not in event.data:
         head = _beside(label, Text(_ended(event.data), style=style))
         return [head, _beside(Text(" " * 9), Text(_block(event.text)))]
     return [_beside(label, Text(clean(_summary(event)).strip(), style=style))]
@@ -186,7 +190,8 @@ def _beside(label: Text, content: RenderableType) -> RenderableType:
 def _is_bad(event: Event) -> bool:
     if event.kind == "check":
         return any(issue.get("severity") != "advice" for issue in event.data.get("issues", ()))
-    return event.kind in ("output", "answer") and not event.data.get("success", True)
+    succeeded = event.data.get("passed", event.data.get("success", True))
+    return event.kind in ("output", "answer") and not succeeded
 
 
 def _block(text: str) -> str:

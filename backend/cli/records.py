@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,11 +23,24 @@ class Records:
     runs: RunStore
     blobs: BlobStore
     owner: str
+    settings: Settings
 
     async def forget(self, forgotten: Forgotten) -> None:
-        """Remove the bytes that nothing refers to any more."""
+        """Remove the bytes that nothing refers to any more, and the steps that nobody goes on with.
+
+        Raises:
+            SettingsError: the steps cannot be opened.
+        """
         for digest in forgotten.unused:
             await self.blobs.delete(digest)
+        if not forgotten.interrupted:
+            return
+        from backend.tools.coder.checkpoints import open_checkpointer
+        from backend.tools.coder.recording import forget_steps
+
+        async with open_checkpointer(self.settings) as checkpointer:
+            for run_id in forgotten.interrupted:
+                await forget_steps(checkpointer, run_id)
 
 
 @asynccontextmanager
@@ -44,7 +57,8 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
     async with open_database(settings) as database:
         runs = RunStore(database)
         await runs.mark_interrupted(owner=LOCAL_OWNER)
-        yield Records(runs=runs, blobs=BlobStore(settings.data_dir / "blobs"), owner=LOCAL_OWNER)
+        blobs = BlobStore(settings.data_dir / "blobs")
+        yield Records(runs=runs, blobs=blobs, owner=LOCAL_OWNER, settings=settings)
 
 
 async def write_artifacts(
@@ -57,8 +71,13 @@ async def write_artifacts(
     """
     if target is None:
         return []
-    newest = {entry["name"]: entry for entry in result.get("artifacts", ())}
-    return [target.write(name, await blobs.get(entry["sha256"])) for name, entry in newest.items()]
+    made = newest(result.get("artifacts", ()))
+    return [target.write(entry["name"], await blobs.get(entry["sha256"])) for entry in made]
+
+
+def newest(made: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The files without those that a later program wrote again."""
+    return list({entry["name"]: entry for entry in made}.values())
 
 
 def run_document(run: Run) -> dict[str, Any]:

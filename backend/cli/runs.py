@@ -15,6 +15,7 @@ from backend.cli.formatting import Telling, format_options, read_telling, tell
 from backend.cli.options import json_option, output_options, read_settings
 from backend.cli.output import one_line, print_json, print_line
 from backend.cli.records import open_records, run_document, write_artifacts
+from backend.cli.resume import resume
 from backend.cli.run_notebook import notebook
 from backend.cli.signals import run_async
 
@@ -29,7 +30,7 @@ _STATUSES = ["running", "completed", "failed", "cancelled", "interrupted"]
 
 @click.group("runs")
 def command() -> None:
-    """Look at what was asked before, and run its programs again without a model.
+    """Look at what was asked before, go on with it, and run its programs again without a model.
 
     Every request that leads to a program is recorded. An ID may be abbreviated, or be the name a
     run was saved under. Each command has --json.
@@ -38,6 +39,7 @@ def command() -> None:
 
 command.add_command(again)
 command.add_command(notebook)
+command.add_command(resume)
 
 
 @command.command("list")
@@ -73,6 +75,8 @@ def list_runs(
         return 0
     for run in page.runs:
         click.echo(_summary_line(run))
+    if any(run.status == "interrupted" for run in page.runs):
+        print_line("`python-coder runs resume ID` goes on with one that was interrupted.")
     if page.has_more:
         print_line(f"There are more: --after {page.runs[-1].id[:_ID_CHARS]}")
     if not page.runs:

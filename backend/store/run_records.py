@@ -74,6 +74,8 @@ class Forgotten:
     """How many there were."""
     unused: frozenset[str] = frozenset()
     """Digests of files that they made and that nothing refers to any more: bytes to remove."""
+    interrupted: tuple[str, ...] = ()
+    """Ids of those whose steps were kept to go on with."""
 
 
 def summary_of(row: RunRow) -> RunSummary:

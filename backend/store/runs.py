@@ -277,9 +277,9 @@ class RunStore:
 
     async def _forget(self, *which: ColumnElement[bool]) -> Forgotten:
         async with self._database.transaction() as session:
-            gone = await session.scalars(delete(RunRow).where(*which).returning(RunRow.result))
-            results = gone.all()
-            unused = set().union(*map(digests_of, results))
+            told = (RunRow.id, RunRow.status, RunRow.result)
+            gone = (await session.execute(delete(RunRow).where(*which).returning(*told))).all()
+            unused = set().union(*(digests_of(result) for _, _, result in gone))
             if unused:
                 # Of any owner: the bytes are shared, though nobody can see that they are.
                 shared = select(FileRow.sha256).where(FileRow.sha256.in_(unused))
@@ -287,7 +287,8 @@ class RunStore:
                 kept = select(RunRow.result).where(RunRow.result.is_not(None))
                 async for result in await session.stream_scalars(kept):
                     unused -= digests_of(result)
-        return Forgotten(count=len(results), unused=frozenset(unused))
+        interrupted = tuple(run_id for run_id, status, _ in gone if status == "interrupted")
+        return Forgotten(count=len(gone), unused=frozenset(unused), interrupted=interrupted)
 
     async def _mark_interrupted(self, query: Select[RunRow], owner: str) -> int:
         async with self._database.transaction() as session:

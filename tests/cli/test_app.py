@@ -13,7 +13,7 @@ import pytest
 from tests.commands import run
 from tests.ollama_server import OllamaServer
 
-COMMANDS = ["ask", "run", "runs", "check", "route", "doctor", "serve", "demo"]
+COMMANDS = ["ask", "code", "run", "runs", "check", "route", "doctor", "serve", "demo"]
 
 
 def test_help_lists_every_command_and_imports_none_of_them() -> None:
@@ -50,6 +50,11 @@ MISTAKES = {
     "model not reachable": (["ask", "hi", "--agent", "chat"], 3, "cannot be reached"),
     "model without a name": (["ask", "hi", "-m", "ollama:"], 2, "no name"),
     "output folder is a file": (["ask", "hi", "-o", sys.executable], 2, "Nothing can be written"),
+    "empty request": (["code", " "], 2, "The question is empty"),
+    "missing file of a request": (["code", "hi", "-f", "absent.csv"], 2, "absent.csv"),
+    "missing program to improve": (["code", "hi", "--code", "absent.py"], 2, "absent.py"),
+    "request without a model": (["code", "hi"], 3, "cannot be reached"),
+    "unknown run to resume": (["runs", "resume", "nobody"], 2, "no run 'nobody'"),
     "empty program": (["run", os.devnull], 2, "is empty"),
     "missing program": (["run", "absent.py"], 2, "absent.py"),
     "folder as program": (["run", "."], 2, "directory"),
@@ -69,7 +74,7 @@ MISTAKES = {
 def test_a_mistake_is_one_line_with_its_exit_status(
     args: list[str], status: int, said: str
 ) -> None:
-    quiet = ["-q"] if args[0] in ("ask", "run") else []
+    quiet = ["-q"] if args[0] in ("ask", "code", "run") else []
     done = run(*args, *quiet)
     assert (done.status, done.out) == (status, "")
     assert said in done.error
@@ -94,6 +99,7 @@ BAD_SETTINGS = {
 }
 EVERY_COMMAND = {
     "ask": ["ask", "hi"],
+    "code": ["code", "hi"],
     "run": ["run", "-"],
     "runs": ["runs", "list"],
     "check": ["check", "-"],

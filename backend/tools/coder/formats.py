@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 from backend.errors import RequestError
+from backend.tools.coder.blocks import Block, FileLink, Line, Prose, Table, Title
 from backend.tools.coder.plain_text import aligned, visible, words_of
-from backend.tools.coder.report import Block, FileLink, Line, Prose, Section, Table, Title, report
+from backend.tools.coder.report import Section, report
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ class Recorder:
                 request=entry.request,
                 model=entry.model.name,
                 spec={
+                    "model": f"{entry.model.provider}:{entry.model.name}",
                     "background": entry.background,
+                    "history": [[turn.role, turn.content] for turn in entry.history],
                     "script": identity.script,
                     "files": {name: dict(mark) for name, mark in identity.files.items()},
                     "options": dict(entry.options),
@@ -160,6 +163,16 @@ class Recorder:
         threads = [thread_of_use(job.run_id, number) for number in range(uses + 1)]
         with suppress(OSError):
             await forget(self.checkpointer, job.run_id, *threads)
+
+
+async def forget_steps(checkpointer: Checkpointer, run_id: str) -> None:
+    """Remove the steps of a run that nobody will go on with, and those of its uses of the coder."""
+    await forget(checkpointer, run_id)
+    for number in count():
+        thread = thread_of_use(run_id, number)
+        if await checkpointer.aget_tuple({"configurable": {"thread_id": thread}}) is None:
+            return
+        await forget(checkpointer, thread)
 
 
 def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:

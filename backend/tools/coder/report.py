@@ -8,9 +8,11 @@ are passed over.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
+
+from backend.tools.coder.blocks import Block, FileLink, Line, Prose, Table, Title, Verbatim
 
 Section = Literal[
     "answer",  # the words or the output, and what went wrong
@@ -24,55 +26,8 @@ Section = Literal[
     "isolation",
 ]
 Result = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Title:
-    """The heading of what follows."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prose:
-    """A model's own words, in Markdown."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A point in a list, in plain words."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verbatim:
-    """A program, or what one printed."""
-
-    text: str
-    language: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows of one length; the first one names the columns."""
-
-    rows: Sequence[Sequence[str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileLink:
-    """A file that was made."""
-
-    name: str
-    target: str
-    """Where it can be got: a URL or a path; its name where neither is known."""
-    is_picture: bool
-
-
-Block = Title | Prose | Line | Verbatim | Table | FileLink
+_FIRST_ROWS = 3
+_CELL_CHARS = 300
 
 
 def report(result: Result, sections: Collection[Section]) -> Iterator[Block]:
@@ -115,6 +70,24 @@ def _printed(result: Result) -> Iterator[Block]:
     if value is not None:
         yield Title(text="Value")
         yield Verbatim(text=str(value))
+    if outputs := result.get("outputs"):
+        yield Title(text="Outputs")
+        yield Table(rows=[["name", "value"], *([name, _shown(outputs[name])] for name in outputs)])
+
+
+def _shown(output: Any) -> str:
+    """A declared output in a line: JSON; of a table, how large it is and how it begins."""
+    if isinstance(output, Mapping) and {"columns", "index", "data"} <= output.keys():
+        rows = len(output["data"])
+        return f"{rows} row{'' if rows == 1 else 's'} of {_json(output['columns'])}: " + _json(
+            output["data"][:_FIRST_ROWS], more=rows > _FIRST_ROWS
+        )
+    return _json(output)
+
+
+def _json(value: Any, *, more: bool = False) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return f"{text[:_CELL_CHARS]}…" if len(text) > _CELL_CHARS or more else text
 
 
 def _code(result: Result) -> Iterator[Block]:
@@ -175,6 +148,20 @@ def _history(result: Result) -> Iterator[Block]:
             if former and (difference := _difference(former, attempt["code"])):
                 yield Verbatim(text=difference, language="diff")
             former = attempt["code"]
+        yield from _improvement(use.get("improvement"))
+
+
+def _improvement(made: Result | None) -> Iterator[Block]:
+    if not made:
+        return
+    after = made.get("after_s")
+    same = {True: "it prints the same", False: "it prints something else"}.get(made["same_output"])
+    told = [
+        f"before {made['before_s']:.3g} s",
+        "now it fails" if after is None else f"now {after:.3g} s",
+        *([same] if same else []),
+    ]
+    yield Line(text=f"Improvement ({made['focus']}): {', '.join(told)}")
 
 
 def _outcome(attempt: Result) -> str:
@@ -204,12 +191,15 @@ def _difference(former: str, code: str) -> str:
 
 def _verification(result: Result) -> Iterator[Block]:
     for number, use in enumerate(uses_of(result), 1):
-        checks = use.get("verification_history") or ()
-        if not checks:
-            continue
-        yield Title(
-            text=f"Checks of program {number}" if words_of_answer(result) is not None else "Checks"
-        )
+        which = f" of program {number}" if words_of_answer(result) is not None else ""
+        yield from _checks(use, which)
+        yield from _tests(use.get("test_report"), which)
+
+
+def _checks(use: Result, which: str) -> Iterator[Block]:
+    checks = use.get("verification_history") or ()
+    if checks:
+        yield Title(text=f"Checks{which}")
         rows = [["version", "verdict", "findings"]]
         for entry in checks:
             found = "; ".join(str(issue.get("message", issue)) for issue in entry["issues"])
@@ -220,6 +210,22 @@ def _verification(result: Result) -> Iterator[Block]:
         judged = use.get("assessment") or {}
         if judged.get("reason"):
             yield Line(text=f"Judgement of the output: {judged['reason']}")
+
+
+def _tests(told: Result | None, which: str) -> Iterator[Block]:
+    if not told:
+        return
+    yield Title(text=f"Tests{which}")
+    rows = [
+        [str(case["name"] or "-"), str(case["by"]), str(case["outcome"]), str(case["message"])]
+        for case in told["cases"]
+    ]
+    if rows:
+        yield Table(rows=[["test", "by", "outcome", "message"], *rows])
+    stopped = f"They were stopped by the {told['stopped_by']} limit." if told["stopped_by"] else ""
+    for said in (told["program_error"], stopped, told["trouble"]):
+        if said:
+            yield Line(text=said)
 
 
 _PARTS = ("generation_s", "verification_s", "execution_s", "improvement_s")
