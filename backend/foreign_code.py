@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import threading
 import warnings
@@ -28,6 +29,17 @@ def quiet_compiler() -> Iterator[None]:
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def parse(code: str) -> ast.Module | None:
+    """The syntax tree of a Python program; None where it is none, or longer than one may be."""
+    if len(code) > MAX_CODE_CHARS:
+        return None
+    with quiet_compiler():
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            return None
 
 
 async def in_turn(text: str, work: Callable[[], T]) -> T:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from backend.foreign_code import quiet_compiler
+from backend.foreign_code import parse, quiet_compiler
 from backend.llm.replies import extract_code
 from bench.wrappings import WRAPPINGS
 
@@ -153,11 +153,7 @@ def _is_only_a_program(code: str) -> bool:
 
 
 def _tree(code: str) -> ast.Module | None:
-    with quiet_compiler():
-        try:
-            return ast.parse(textwrap.dedent(code))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+    return parse(textwrap.dedent(code))
 
 
 def measure_wrapped(path: Path, count: int = _WRAPPED) -> dict[str, tuple[int, int]]:

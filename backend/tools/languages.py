@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Final
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.types import Language
 
 _MAX_CHARS = 4000
@@ -112,13 +112,9 @@ def language_of(code: str) -> Language | None:
     first = code.lstrip().partition("\n")[0]
     if first.startswith("#!"):
         return "bash" if re.search(r"\b(?:ba|z|k|da)?sh\b", first) else "python"
-    if len(code) > MAX_CODE_CHARS:
+    tree = parse(code)
+    if tree is None:
         return None
-    with quiet_compiler():
-        try:
-            tree = ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
     # ``ls -la`` is Python, too: a difference of two names.
     telling = (ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.Call, ast.For)
     return "python" if any(isinstance(node, telling) for node in ast.walk(tree)) else None

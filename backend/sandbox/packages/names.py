@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from backend.config.install_list import normalised
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 
 DISTRIBUTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Bio": ("biopython",),
@@ -111,12 +111,8 @@ def imported_by(code: str) -> frozenset[str]:
     Imports whose absence the program itself sees to are left out; so are relative ones. A program
     that does not parse imports nothing.
     """
-    if len(code) > MAX_CODE_CHARS:
-        return frozenset()
-    try:
-        with quiet_compiler():
-            tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse(code)
+    if tree is None:
         return frozenset()
     tops = {name.partition(".")[0] for name in _imports(tree)}
     return frozenset(name for name in tops if is_import_name(name)) - sys.stdlib_module_names

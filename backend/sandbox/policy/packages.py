@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.sandbox.packages import names
 from backend.sandbox.policy.bans import words
 from backend.sandbox.policy.imports import SAFE_PACKAGES
@@ -65,17 +65,12 @@ def imports_of(code: str) -> Imports:
     Relative imports and ``__future__`` are left out.
     """
     tops: set[str] = set()
-    if len(code) <= MAX_CODE_CHARS:
-        with quiet_compiler():
-            try:
-                tree = ast.parse(code)
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                tree = ast.Module(body=[], type_ignores=[])
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                tops |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                tops.add(node.module.partition(".")[0])
+    tree = parse(code)
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.Import):
+            tops |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            tops.add(node.module.partition(".")[0])
     tops.discard("__future__")
     third_party = tuple(sorted(tops - sys.stdlib_module_names))
     return Imports(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.errors import RequestError
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.types import Language
 
 _PLAIN = (str, int, float, bool, list, tuple, dict, set, type(None))
@@ -68,13 +68,10 @@ def override(code: str, inputs: Mapping[str, Any], language: Language = "python"
 
 
 def _parse(code: str) -> ast.Module:
-    try:
-        if len(code) <= MAX_CODE_CHARS:
-            with quiet_compiler():
-                return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass
-    raise RequestError("The program cannot be read, so its inputs cannot be changed.")
+    tree = parse(code)
+    if tree is None:
+        raise RequestError("The program cannot be read, so its inputs cannot be changed.")
+    return tree
 
 
 def _top_level_values(tree: ast.Module) -> dict[str, ast.expr]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from backend.errors import RequestError
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.tools.coder.recall import columns_of
 
 _SHOWN = 20
@@ -105,13 +105,8 @@ def compare_columns(
 
 def _names_in(code: str) -> frozenset[str]:
     """Whatever in a program can name a column: its texts and its attributes."""
-    try:
-        if len(code) > MAX_CODE_CHARS:
-            return frozenset()
-        with quiet_compiler():
-            nodes = list(ast.walk(ast.parse(code)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()
+    tree = parse(code)
+    nodes = [] if tree is None else list(ast.walk(tree))
     texts = {
         node.value
         for node in nodes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.tools.coder.diagnosis import Diagnosis
 from backend.types import DiagnosisKind, Language
 
@@ -140,12 +141,10 @@ def seen_before(
 
 
 def _essence(code: str, language: Language) -> str:
-    if language == "python" and len(code) <= MAX_CODE_CHARS:
-        with quiet_compiler():
-            try:
-                return ast.dump(_without_docstrings(ast.parse(code)))
-            except (SyntaxError, ValueError, RecursionError, MemoryError):
-                pass
+    tree = parse(code) if language == "python" else None
+    if tree is not None:
+        with suppress(RecursionError):  # nested deeply enough for the parser, not for this
+            return ast.dump(_without_docstrings(tree))
     lines = (line.strip() for line in code.splitlines())
     return "\n".join(" ".join(line.split()) for line in lines if line and line[0] != "#")
 
@@ -154,8 +153,7 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
-        first = node.body[0] if node.body else None
-        is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-        if is_text and isinstance(first.value.value, str) and len(node.body) > 1:  # type: ignore[union-attr]
-            node.body = node.body[1:]
+        match node.body:
+            case [ast.Expr(value=ast.Constant(value=str())), _, *_]:
+                del node.body[0]
     return tree

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.tools.coder.diagnosis.case import Case, Diagnosis
 from backend.types import DiagnosisKind
 
@@ -71,14 +71,13 @@ def out_of_memory(case: Case) -> Diagnosis | None:
 
 def _loops(code: str) -> str:
     """Which loops may have taken the time: those without a way out, else the innermost ones."""
-    if len(code) > MAX_CODE_CHARS:
+    tree = parse(code)
+    if tree is None:
         return ""
-    with quiet_compiler():
-        try:
-            tree = ast.parse(code)
-            loops = [(node, _depth(node)) for node in ast.walk(tree) if isinstance(node, _LOOPS)]
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ""
+    try:
+        loops = [(node, _depth(node)) for node in ast.walk(tree) if isinstance(node, _LOOPS)]
+    except RecursionError:  # nested deeply enough for the parser, not for this
+        return ""
     endless = [
         node.lineno for node, _ in loops if isinstance(node, ast.While) and _no_way_out(node)
     ]

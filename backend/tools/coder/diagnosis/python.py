@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
 import re
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import MAX_CODE_CHARS, parse
 from backend.sandbox.policy.nearest import did_you_mean, nearest
 from backend.sandbox.policy.wellknown import IMPORTS
 from backend.tools.coder.diagnosis.case import Case, Diagnosis
@@ -65,14 +64,7 @@ def no_python(case: Case) -> Diagnosis | None:
 
 
 def _parses(code: str) -> bool:
-    if len(code) > MAX_CODE_CHARS:
-        return True
-    with quiet_compiler():
-        try:
-            ast.parse(code.removeprefix("\ufeff"))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
+    return len(code) > MAX_CODE_CHARS or parse(code.removeprefix("\ufeff")) is not None
 
 
 def no_member(case: Case) -> Diagnosis | None:

@@ -6,9 +6,9 @@ import ast
 import builtins
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from backend.foreign_code import quiet_compiler
+from backend.foreign_code import parse
 from backend.tools.coder.proof.contract import OutputSpec
 from backend.tools.coder.proof.plain_words import read_words
 from backend.types import CheckResult, Issue
@@ -134,12 +134,8 @@ def as_expression(text: str, names: Iterable[str], known: Iterable[str] = ()) ->
         known: others that may.
     """
     plain = text.strip().strip("`").rstrip(".;").strip()
-    try:
-        with quiet_compiler():
-            tree: Any = ast.parse(plain)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
-    match tree.body:
+    tree = parse(plain)
+    match [] if tree is None else tree.body:
         case [ast.Expr(value=node)] if _is_test(node):
             found = plain
         case [ast.Assign(targets=[ast.Name() as target], value=node)]:

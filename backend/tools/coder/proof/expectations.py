@@ -8,8 +8,9 @@ import operator
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from backend.foreign_code import parse
 from backend.tools.coder.proof.testing import CaseResult
-from backend.tools.coder.proof.texts_of_tests import SuiteText, parse
+from backend.tools.coder.proof.texts_of_tests import SuiteText
 
 
 class Expected:

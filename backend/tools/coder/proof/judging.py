@@ -11,9 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from backend.foreign_code import parse
 from backend.tools.coder.proof.expectations import Expected
 from backend.tools.coder.proof.testing import CaseResult, TestReport
-from backend.tools.coder.proof.texts_of_tests import SuiteText, parse, without
+from backend.tools.coder.proof.texts_of_tests import SuiteText, without
 
 Verdict = Literal["passed", "code_at_fault", "test_at_fault", "unclear"]
 

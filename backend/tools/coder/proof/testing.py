@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, get_args
 
-from backend.tools.coder.proof.texts_of_tests import By, SuiteText, is_test, parse
+from backend.foreign_code import parse
+from backend.tools.coder.proof.texts_of_tests import By, SuiteText, is_test
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest, ExecutionResult, StoppedBy
 

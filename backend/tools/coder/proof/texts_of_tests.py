@@ -1,13 +1,12 @@
-"""Texts of pytest modules: what they hold, and what a change of them would lose."""
+"""Texts of pytest modules: what they hold, and what is left without some of it."""
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from typing import Literal, TypedDict
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 
 By = Literal["caller", "model"]
 """Who wrote a test: a caller's is never changed, dropped or weakened."""
@@ -20,17 +19,6 @@ class SuiteText(TypedDict):
 
     by: By
     source: str
-
-
-def parse(text: str) -> ast.Module | None:
-    """The module's tree; None when it is no Python."""
-    if len(text) > MAX_CODE_CHARS:
-        return None
-    try:
-        with quiet_compiler():
-            return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def require_tests(text: str) -> None:
@@ -114,67 +102,3 @@ def without_copies(text: str, program: str) -> str:
         if not name.startswith(("test", "Test"))
     ]
     return without(text, copies) if copies else text
-
-
-def same_bar(before: Sequence[SuiteText], after: Sequence[SuiteText]) -> tuple[str, ...]:
-    """What of the caller's expectations is lost from one set of tests to the next; () for nothing.
-
-    Every statement of a caller's module has to be there again, as often and in its order, in one
-    module of the caller's, and nothing may have been put beside it that could change what it means.
-    Only comments and layout may differ.
-    """
-    lost = []
-    rest = [text["source"] for text in after if text["by"] == "caller"]
-    for text in before:
-        if text["by"] != "caller":
-            continue
-        found = [_missing(text["source"], other) for other in rest]
-        best = min(found, key=len, default=_told(parse(text["source"])))
-        if best:
-            lost += best
-        else:
-            rest.pop(found.index([]))
-    return tuple(lost)
-
-
-def _missing(before: str, after: str) -> list[str]:
-    old, new = parse(before), parse(after)
-    if old is None or new is None:
-        return [] if before == after else ["the module as a whole"]
-    wanted, there = [ast.dump(node) for node in old.body], [ast.dump(node) for node in new.body]
-    if wanted == there:
-        return []
-    counts = Counter(there)
-    lost = [
-        name
-        for node, dump in zip(old.body, wanted, strict=True)
-        for name in [_name_of(node)]
-        if not counts[dump]
-    ]
-    added = [node for node in new.body if ast.dump(node) not in set(wanted)]
-    lost += [f"{_name_of(node)}, which was added" for node in added if not is_test(node)]
-    lost += [f"{name}, which is defined twice" for name in _twice(new) if name not in _twice(old)]
-    if not lost and [dump for dump in there if dump in set(wanted)] != wanted:
-        lost.append("the order of its statements")
-    return lost
-
-
-def _told(tree: ast.Module | None) -> list[str]:
-    return [_name_of(node) for node in tree.body] if tree is not None else ["the module as a whole"]
-
-
-def _twice(tree: ast.Module) -> list[str]:
-    names = Counter(_bound(tree))
-    return [name for name, count in names.items() if count > 1]
-
-
-def _bound(tree: ast.Module) -> Iterator[str]:
-    for node in tree.body:
-        if isinstance(node, Definition):
-            yield node.name
-
-
-def _name_of(node: ast.stmt) -> str:
-    if isinstance(node, Definition):
-        return node.name
-    return ast.unparse(node).partition("\n")[0][:80]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from backend.foreign_code import parse
 from backend.llm.asking import Asked, Unreadable, ask
 from backend.llm.models import LanguageModel
 from backend.llm.replies import extract_code
@@ -13,7 +14,6 @@ from backend.tools.coder.proof.judging import Mistake
 from backend.tools.coder.proof.texts_of_tests import (
     SuiteText,
     asserts_nothing,
-    parse,
     test_names,
     without,
     without_copies,
