@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
-from backend.errors import NotFound, TooLarge
+from backend.errors import NotFound, StoreUnavailable, TooLarge
 from backend.types import Artifact, ArtifactRef
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -83,8 +83,18 @@ class BlobStore:
         return place
 
     async def put(self, content: bytes) -> str:
-        """Keep bytes; the same bytes are kept once. Returns their digest."""
-        return await asyncio.to_thread(self._put, content)
+        """Keep bytes; the same bytes are kept once. Returns their digest.
+
+        Raises:
+            StoreUnavailable: there is no room for them.
+        """
+        try:
+            return await asyncio.to_thread(self._put, content)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"Nothing can be written to {str(self._folder)!r}: {error.strerror}.",
+                "Make room on its disk, or correct PYTHON_CODER_DATA_DIR.",
+            ) from error
 
     @asynccontextmanager
     async def receive(self, *, max_bytes: int | None = None) -> AsyncIterator[Incoming]:

@@ -30,7 +30,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+)
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -40,7 +46,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backend.config.settings import Settings
-from backend.errors import SettingsError
+from backend.errors import SettingsError, StoreUnavailable
 
 Order = Literal["asc", "desc"]
 """By time of arrival: oldest or newest first."""
@@ -177,9 +183,21 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A transaction: committed on leaving, rolled back when leaving by an exception."""
-        async with self._sessions.begin() as session:
-            yield session
+        """A transaction: committed on leaving, rolled back when leaving by an exception.
+
+        Raises:
+            StoreUnavailable: the database does not take it: it is full, locked or of another make.
+        """
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except DBAPIError as error:
+            if isinstance(error, IntegrityError | DataError):
+                raise
+            raise StoreUnavailable(
+                f"The database cannot be used: {' '.join(str(error.orig).split())}.",
+                "Make room on its disk, or end what holds it.",
+            ) from error
 
     async def works(self) -> bool:
         """Whether it answers."""

@@ -26,7 +26,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Durability
 
 from backend.config.settings import Settings
-from backend.errors import SettingsError
+from backend.errors import SettingsError, StoreUnavailable
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
 
 T = TypeVar("T")
@@ -58,12 +58,21 @@ class _CheckpointFile(SqliteSaver):
     milliseconds a request.
     """
 
-    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, thread: ThreadPoolExecutor
+    ) -> None:
         super().__init__(connection)
+        self._path = path
         self._thread = thread
 
     async def _there(self, work: Callable[..., T], *given: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(
+                f"The steps of the work cannot be kept in {str(self._path)!r}: {error}.",
+                "Make room on its disk, or end what holds it.",
+            ) from error
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         return await self._there(self.get_tuple, config)
@@ -105,10 +114,28 @@ class _CheckpointFile(SqliteSaver):
 
 
 def _open(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
-    connection = None
     try:
         make_private(path)
-        connection = sqlite3.connect(path, check_same_thread=False)
+        try:
+            return _connect(path, thread)
+        except _Unreadable:
+            # It holds steps of interrupted requests only, and they are lost already.
+            _set_aside(path)
+            return _connect(path, thread)
+    except (OSError, sqlite3.Error) as error:
+        raise SettingsError(
+            f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
+            "Correct PYTHON_CODER_DATA_DIR, or make the folder writable.",
+        ) from None
+
+
+class _Unreadable(sqlite3.Error):
+    """The file is damaged, or of another make."""
+
+
+def _connect(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    try:
         # A commit is in the log before its step is over; the disk may have it a moment later.
         # That survives whatever becomes of the process, only not the loss of power.
         for pragma in (
@@ -117,16 +144,27 @@ def _open(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
             "synchronous = NORMAL",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        saver = _CheckpointFile(connection, thread)
+        saver = _CheckpointFile(connection, path, thread)
         saver.setup()
-    except (OSError, sqlite3.Error) as error:
-        if connection is not None:
-            connection.close()
-        raise SettingsError(
-            f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
-            "Correct PYTHON_CODER_DATA_DIR, or make the folder writable.",
-        ) from None
+        saver.get_tuple({"configurable": {"thread_id": ""}})
+    except sqlite3.Error as error:
+        connection.close()
+        if _is_unreadable(error):
+            raise _Unreadable(str(error)) from None
+        raise
     return saver
+
+
+def _is_unreadable(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
+
+
+def _set_aside(path: Path) -> None:
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    path.replace(path.with_name(f"{path.name}.broken"))
+    make_private(path)
 
 
 async def stream_states(

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.config.settings import Settings
-from backend.errors import PythonCoderError
+from backend.errors import PythonCoderError, StoreUnavailable
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
@@ -133,17 +133,23 @@ class Recorder:
         try:
             result = await work(job)
         except BaseException as error:
-            await asyncio.shield(self._fail(entry, job, error))
+            with suppress(StoreUnavailable):
+                await asyncio.shield(self._fail(entry, job, error))
             raise
         result |= {"run_id": job.run_id, "resumed": job.resumed, "cached": False}
-        await self.runs.finish(
-            job.run_id,
-            result,
-            owner=entry.owner,
-            columns=job.columns,
-            prompts=_prompts_of(result),
-        )
-        await self._forget(job, len(result.get("python_coder_results", ())))
+        try:
+            await self.runs.finish(
+                job.run_id,
+                result,
+                owner=entry.owner,
+                columns=job.columns,
+                prompts=_prompts_of(result),
+            )
+            await self._forget(job, len(result.get("python_coder_results", ())))
+        except StoreUnavailable as error:
+            # The work is done; its caller has it all the same.
+            if "notes" in result:
+                result["notes"].append(f"This request could not be recorded. {error}")
         return result
 
     async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
@@ -161,7 +167,7 @@ class Recorder:
 
     async def _forget(self, job: Job, uses: int) -> None:
         threads = [thread_of_use(job.run_id, number) for number in range(uses + 1)]
-        with suppress(OSError):
+        with suppress(OSError, StoreUnavailable):
             await forget(self.checkpointer, job.run_id, *threads)
 
 
