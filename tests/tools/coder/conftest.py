@@ -1,11 +1,16 @@
-"""What the tests of the loop share: the scripted model's lines, and the server that plays them."""
+"""What the tests of the loop share: what plays the model, and an engine for a module's tests."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from backend.config.settings import load_settings
+from backend.errors import SandboxUnavailable
+from backend.tools.python_executor_engine import PythonExecutor, open_engine
 from tests.ollama_server import OllamaServer
 from tests.scripts import use_script
 from tests.solving import Play
@@ -23,3 +28,13 @@ def server(ollama_server: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> Olla
     ollama_server.models = ["gpt-oss:20b", "qwen3:4b", "other:7b"]
     monkeypatch.setenv("PYTHON_CODER_MODEL", "ollama:gpt-oss:20b")
     return ollama_server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PythonExecutor]:
+    settings = load_settings(execution_dir=tmp_path_factory.mktemp("engine") / "execution")
+    try:
+        async with open_engine(settings) as opened:
+            yield opened
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))

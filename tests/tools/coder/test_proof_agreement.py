@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pandas as pd
 import pytest
-import pytest_asyncio
 
-from backend.config.settings import load_settings
-from backend.errors import SandboxUnavailable
 from backend.tools.coder.proof.agreement import Agreement, Held, agree
 from backend.tools.coder.proof.contract import live_values
-from backend.tools.python_executor_engine import PythonExecutor, open_engine
+from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -31,16 +27,6 @@ share = table.n.max() / table.n.sum()
 chart = "chart.csv"
 table.to_csv(chart)
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PythonExecutor]:
-    settings = load_settings(execution_dir=tmp_path_factory.mktemp("proof") / "execution")
-    try:
-        async with open_engine(settings) as opened:
-            yield opened
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 async def held(engine: PythonExecutor, code: str, agreement: Agreement = AGREEMENT) -> Held:

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from backend.config.settings import load_settings
-from backend.errors import RequestError, SandboxUnavailable
+from backend.errors import RequestError
 from backend.tools.coder.proof.constraints import MOST_CHECKS, read_constraints
 from backend.tools.coder.proof.contract import convert, parse_outputs
 from backend.tools.coder.proof.schema import check_schema, read_schema
-from backend.tools.python_executor_engine import PythonExecutor, open_engine
+from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -125,16 +122,6 @@ ADVICE = [
     "",
     "a" * 5000,
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PythonExecutor]:
-    settings = load_settings(execution_dir=tmp_path_factory.mktemp("proof") / "execution")
-    try:
-        async with open_engine(settings) as opened:
-            yield opened
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 async def holds(engine: PythonExecutor, code: str, constraint: str) -> bool:
@@ -311,7 +298,11 @@ async def test_words_are_told_and_nothing_is_checked(engine: PythonExecutor) -> 
     assert read_schema('{"not": closed').document is None
 
 
-@pytest.mark.parametrize("schema", [5, {"a": object()}, {"a": "x" * 100_000}], ids=str)
+@pytest.mark.parametrize(
+    "schema",
+    [5, {"a": object()}, {"a": "x" * 100_000}],
+    ids=["a number", "no JSON", "too long"],
+)
 async def test_what_is_no_schema_is_refused(schema: Any) -> None:
     with pytest.raises(ValueError, match="schema"):
         read_schema(schema)

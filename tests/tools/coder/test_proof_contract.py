@@ -5,20 +5,16 @@ import decimal
 import json
 import pathlib
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal, Optional
 
 import numpy as np
 import pandas as pd
 import pytest
-import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from backend.config.settings import load_settings
-from backend.errors import SandboxUnavailable
 from backend.tools.coder.proof.contract import (
     Converted,
     convert,
@@ -28,20 +24,10 @@ from backend.tools.coder.proof.contract import (
 )
 from backend.tools.coder.proof.inputs import ALL_CHARS, check_inputs, describe_inputs
 from backend.tools.coder.proof.values import Malformed, as_object, as_plain
-from backend.tools.python_executor_engine import PythonExecutor, open_engine
+from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PythonExecutor]:
-    settings = load_settings(execution_dir=tmp_path_factory.mktemp("proof") / "execution")
-    try:
-        async with open_engine(settings) as opened:
-            yield opened
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 async def converted(

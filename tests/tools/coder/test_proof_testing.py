@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import pytest_asyncio
 
 from backend.config.settings import load_settings
-from backend.errors import SandboxUnavailable
 from backend.llm.asking import Unreadable
 from backend.llm.models import open_models
 from backend.tools.coder.proof.judging import drop_mistakes, judge
@@ -22,7 +19,7 @@ from backend.tools.coder.proof.texts_of_tests import (
     without,
 )
 from backend.tools.coder.proof.writing_tests import read_tests, write_tests
-from backend.tools.python_executor_engine import PythonExecutor, open_engine
+from backend.tools.python_executor_engine import PythonExecutor
 from tests.scripts import program, write_script
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -46,16 +43,6 @@ if __name__ == "__main__":
     guarded = 5
 print("printed")
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PythonExecutor]:
-    settings = load_settings(execution_dir=tmp_path_factory.mktemp("proof") / "execution")
-    try:
-        async with open_engine(settings) as opened:
-            yield opened
-    except SandboxUnavailable as error:
-        pytest.skip(str(error))
 
 
 def caller(source: str) -> SuiteText:
