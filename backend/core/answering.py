@@ -71,9 +71,12 @@ async def answer_from_results(
         unsaid = f"The model gave no readable answer ({reason})." if judgement is None else why
         text = last_words(results, unsaid or "The model gave no answer of its own.")
         return Given(text=text, success=worked, calls=calls)
+    text, lacking = judgement["answer"].strip(), shortfall(judgement)
+    if lacking and lacking not in text:
+        text = f"{text}\n\nThis does not answer the whole request: {lacking}"
     return Given(
-        text=judgement["answer"].strip(),
+        text=text,
         success=judgement["answers_request"] and (worked or not results),
-        reason=shortfall(judgement),
+        reason=lacking,
         calls=calls,
     )

@@ -71,7 +71,7 @@ def extract_code(reply: str, language: str = "python") -> str | None:
         reply: as the model wrote it, thoughts included.
         language: "python", "bash", or another fence tag, which is then taken as it is.
     """
-    text = strip_thinking(reply)
+    text = strip_thinking(reply.replace("\0", ""))  # no program of any language holds one
     if not text:
         return None
     if language != "python":

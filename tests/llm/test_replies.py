@@ -26,6 +26,10 @@ def test_a_reply_gives_the_program_it_holds_or_none(path: Path) -> None:
     assert extract_code(reply) == (None if wanted == "None" else wanted)
 
 
+def test_null_characters_are_no_part_of_a_program() -> None:
+    assert extract_code("```python\nx = 1\0\nprint(x)\n```\0") == "x = 1\nprint(x)"
+
+
 @pytest.mark.parametrize("reply", ["", " \n", "```", "```python", "<think>", "{}", "\0", "\ud800"])
 def test_nothing_is_none_and_never_an_empty_text(reply: str) -> None:
     assert extract_code(reply) is None

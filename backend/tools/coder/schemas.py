@@ -106,5 +106,5 @@ def shortfall(judgement: Judgement) -> str:
     """Why the request is not answered and what is missing; '' when it is answered."""
     if judgement["answers_request"]:
         return ""
-    said = [judgement["reason"].strip(), *judgement["missing"]]
-    return "; ".join(filter(None, said)) or "no reason was given"
+    said = [judgement["reason"].strip(), *(each.strip() for each in judgement["missing"])]
+    return "; ".join(dict.fromkeys(filter(None, said))) or "no reason was given"

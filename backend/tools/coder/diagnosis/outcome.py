@@ -71,18 +71,20 @@ def ran(case: Case) -> Diagnosis | None:
     if not case.result.success:
         return None
     silent = not case.result.stdout.strip() and case.result.value is None
-    if silent and not case.result.artifacts:
+    nothing = f"It ran and printed nothing.{_never_called(case)}"
+    if silent and not case.result.artifacts and case.shortfall in ("", nothing):
         return Diagnosis(
             kind="output",
-            root_cause=f"It ran and printed nothing.{_never_called(case)}",
+            root_cause=nothing,
             advice=("Print every result that was asked for, with a label.",),
             signature="output: nothing",
         )
     known = bool(case.shortfall) and case.shortfall != _NO_REASON
     said = case.shortfall.strip() or _NO_REASON
+    told = " It printed nothing." if not case.result.stdout.strip() else ""
     return Diagnosis(
         kind="logic",
-        root_cause=f"It ran, but its output does not answer the request: {said}",
+        root_cause=f"It ran, but its output does not answer the request: {said}{told}",
         advice=("Read the request again, and check each number against the data.",),
         signature=signature_of("logic", case, about="wrong output"),
         certain=known,
@@ -90,11 +92,11 @@ def ran(case: Case) -> Diagnosis | None:
 
 
 def did_nothing(result: ExecutionResult, code: str, language: Language) -> str:
-    """Why a run that succeeded has done nothing: its functions are never called; else ''."""
+    """Why nothing came of a run that succeeded: no output, no value, no file; else ''."""
     if result.stdout.strip() or result.value is not None or result.artifacts:
         return ""
     idle = _never_called(Case(result=result, code=code, language=language))
-    return f"It ran and printed nothing.{idle}" if idle else ""
+    return f"It ran and printed nothing.{idle}"
 
 
 def _never_called(case: Case) -> str:
