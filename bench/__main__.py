@@ -10,6 +10,7 @@ from pathlib import Path
 import bench.corpora
 import bench.data_context
 import bench.hostile
+import bench.misbehaviours.table
 import bench.policy
 import bench.prompts
 import bench.replies
@@ -24,13 +25,15 @@ PARTS = {
     "replies": "programs out of replies",
     "all-corpora": "the same with 5,000 more programs and all plots; takes long",
     "context": "what looking into files costs and tells",
+    "misbehaviours": "what becomes of a model's and its server's misbehaviours; writes the page in docs/",
     "hostile": "harmful programs, and what they left outside",
 }
+WITHOUT_CORPORA = ("sandbox", "prompts", "context", "misbehaviours")
 USUAL = ("sandbox", "prompts", "corpora", "policy", "replies")
 
 
 def _arguments() -> argparse.Namespace:
-    listed = "\n".join(f"  {name:<12} {what}" for name, what in PARTS.items())
+    listed = "\n".join(f"  {name:<14} {what}" for name, what in PARTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=f"Without a name: {', '.join(USUAL)}.\n\n{listed}",
@@ -70,7 +73,10 @@ def main() -> int:
     if "context" in parts:
         print(f"\n== {PARTS['context'].capitalize()}", flush=True)
         asyncio.run(bench.data_context.main(corpora, share=arguments.share))
-    on_corpora = [part for part in parts if part not in ("sandbox", "prompts", "context")]
+    if "misbehaviours" in parts:
+        print(f"\n== {PARTS['misbehaviours'].capitalize()}", flush=True)
+        all_well &= asyncio.run(bench.misbehaviours.table.main())
+    on_corpora = [part for part in parts if part not in WITHOUT_CORPORA]
     if corpora is None:
         if on_corpora:
             print("\nSet PYTHON_CODER_CORPORA to a folder of corpora to measure on them.")
