@@ -76,13 +76,15 @@ class AutoCoder:
             ValueError: a type, constraint, schema or test that cannot be read.
             TypeError: an argument has the wrong type.
         """
+        if isinstance(files, str | bytes):
+            raise TypeError("files must be a sequence of paths, not one path")
         result = await self._tool.execute_code_task(
             request,
             context,
             [str(path) for path in files],
             options=Options(
                 outputs=outputs or {},
-                constraints=tuple(constraints),
+                constraints=constraints,
                 schema=schema,
                 tests=tests,
                 write_tests=write_tests,

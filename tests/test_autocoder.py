@@ -157,3 +157,16 @@ def test_programs_without_an_event_loop(play: Play) -> None:
 async def test_inside_an_event_loop_the_other_one_is_to_be_used() -> None:
     with pytest.raises(RequestError, match="await solve"):
         solve_sync("Five")
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [({"files": "a.csv"}, "files"), ({"constraints": "n > 1"}, "constraints")],
+    ids=["files", "constraints"],
+)
+async def test_one_text_in_place_of_several_is_refused(
+    play: Play, options: dict[str, Any], named: str
+) -> None:
+    play(generate("n = 1"))
+    with pytest.raises(TypeError, match=named):
+        await solve("Do it", outputs={"n": int}, **options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from typing import Any
 
@@ -25,7 +27,8 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "language": state["language"],
         "code": state["code"],
-        "output": shorten(last["stdout"], OBSERVATION_CHARS) or "(nothing was printed)",
+        # A large table takes longer than an event loop may be kept.
+        "output": await asyncio.to_thread(_seen, state),
         "artifacts": ", ".join(reference["name"] for reference in state["artifacts"]),
     }
     started = time.monotonic()
@@ -55,3 +58,15 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         found = await find_cause(state, deps, result, lacking)
         update |= await treat(state, deps, result, found)
     return update
+
+
+def _seen(state: CoderState) -> str:
+    """All that the program has to show but its files: a value that is not printed counts, too."""
+    parts = [shorten(state["attempts"][-1]["stdout"], OBSERVATION_CHARS)]
+    if state["value"] is not None:
+        value = shorten(state["value"], JUDGED_CONTEXT_CHARS)
+        parts.append(f"The value of its last expression: {value}")
+    if state["outputs"]:
+        plain = json.dumps(state["outputs"]["plain"], ensure_ascii=False)
+        parts.append(f"What it leaves behind: {shorten(plain, JUDGED_CONTEXT_CHARS)}")
+    return "\n".join(filter(None, parts)) or "(nothing was printed)"

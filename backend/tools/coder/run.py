@@ -12,7 +12,7 @@ from backend.tools.coder.diagnosis.outcome import did_nothing
 from backend.tools.coder.heal import find_cause, tell, treat
 from backend.tools.coder.improving import improvement_of, shortcoming
 from backend.tools.coder.proof.agreement import Held
-from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of
+from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of, retries_of
 from backend.tools.coder.task import options_of
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
@@ -49,7 +49,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
     found: Diagnosis | None = None
     if not result.success:
         found = await find_cause(reached, deps, result)
-    elif lacking := shortcoming(improvement, state, result.stdout) or _idle(state, result):
+    elif lacking := shortcoming(improvement, state, result.stdout) or _idle(state, deps, result):
         found = await find_cause(reached, deps, result, lacking)
     elif agreed.outputs or agreed.constraints.items:
         held = await agreed.hold(deps.engine, result, kept)
@@ -63,10 +63,19 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
     return update | {"timings": {"execution_s": result.duration_s}}
 
 
-def _idle(state: CoderState, result: ExecutionResult) -> str:
-    """Why nothing came of it. A program that is still so when it was told may be meant so."""
+def _idle(state: CoderState, deps: CoderContext, result: ExecutionResult) -> str:
+    """Why nothing came of it. A program that is still so when it was told may be meant so.
+
+    Where nothing can be repaired any more, its judge decides.
+    """
     options = state["options"]
-    if state["repairs"] or options["outputs"] or options["write_tests"] or state["tests"]:
+    if (
+        state["repairs"]
+        or not retries_of(state, deps)
+        or options["outputs"]
+        or options["write_tests"]
+        or state["tests"]
+    ):
         return ""
     return did_nothing(result, state["code"], state["language"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
 
 from backend.errors import RequestError
@@ -27,7 +28,7 @@ class Options:
     """A program to work on, instead of beginning with an empty page."""
     outputs: Mapping[str, Any] = field(default_factory=dict)
     """Name of a variable -> its type, or the type's name, which the program has to leave behind."""
-    constraints: tuple[str, ...] = ()
+    constraints: Sequence[str] = ()
     """What must hold: expressions over the outputs are checked, words are told to the model."""
     schema: str | Mapping[str, Any] = ""
     """What the output looks like, in words or as a JSON schema."""
@@ -47,10 +48,11 @@ class Options:
 
         Raises:
             RequestError: names the option, its value and what is allowed.
-            TypeError: a number of attempts that is none.
+            TypeError: an option has the wrong type; of constraints a text counts as such.
             ValueError: a declared type, constraint or schema that cannot be read; tests that are
                 none.
         """
+        self._require_types()
         agreed = self.agreed()
         object.__setattr__(self, "outputs", agreed.outputs.types)
         object.__setattr__(self, "constraints", tuple(self.constraints))
@@ -59,8 +61,6 @@ class Options:
         _one_of("focus", self.focus, get_args(Focus))
         for name in ("max_iterations", "max_retries"):
             value = getattr(self, name)
-            if value is not None and type(value) is not int:
-                raise TypeError(f"{name} must be an int or None, not {type(value).__name__}")
             if value is not None and not 0 <= value <= _MOST_ATTEMPTS:
                 raise RequestError(
                     f"{name} is {value!r}.",
@@ -73,6 +73,25 @@ class Options:
                 "Give the program as code.",
                 param="code",
             )
+
+    def _require_types(self) -> None:
+        wanted: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+            ("code", str, "a str"),
+            ("outputs", Mapping, "a mapping of names to types"),
+            ("constraints", Sequence, "a sequence of str"),
+            ("tests", str, "a str"),
+            ("write_tests", bool, "a bool"),
+            ("skip_tests", bool, "a bool"),
+            ("max_iterations", (int, NoneType), "an int or None"),
+            ("max_retries", (int, NoneType), "an int or None"),
+        )
+        for name, kind, words in wanted:
+            value = getattr(self, name)
+            is_other = isinstance(value, bool) and kind is not bool
+            # Each letter of a text would be a constraint.
+            is_other = is_other or (name == "constraints" and isinstance(value, str | bytes))
+            if is_other or not isinstance(value, kind):
+                raise TypeError(f"{name} must be {words}, not {type(value).__name__}")
 
     def _language(self, agreed: Agreement) -> Language | None:
         """Python where only that can be held to what is asked; else that of the given program."""

@@ -72,7 +72,7 @@ def ran(case: Case) -> Diagnosis | None:
         return None
     silent = not case.result.stdout.strip() and case.result.value is None
     nothing = f"It ran and printed nothing.{_never_called(case)}"
-    if silent and not case.result.artifacts and case.shortfall in ("", nothing):
+    if silent and not case.result.artifacts and case.shortfall in ("", _NO_REASON, nothing):
         return Diagnosis(
             kind="output",
             root_cause=nothing,
