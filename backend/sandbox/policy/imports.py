@@ -126,21 +126,6 @@ _STANDARD = frozenset(
 ) - frozenset(BLOCKED_IMPORTS)
 SAFE_PACKAGES = _THIRD_PARTY | _STANDARD | {"__future__"}
 
-# What people pip-install, or another package's job, under the name to import here.
-IMPORT_INSTEAD = {
-    "pillow": "PIL", "image": "PIL", "opencv": "cv2", "opencv_python": "cv2",
-    "beautifulsoup4": "bs4", "beautifulsoup": "bs4", "python_docx": "docx", "docx2txt": "docx",
-    "python_pptx": "pptx", "pyyaml": "yaml", "scikit_learn": "sklearn", "scikit": "sklearn",
-    "scikit_image": "skimage", "python_dateutil": "dateutil", "camelot": "pypdf",
-    "tabula": "pypdf", "pdfminer": "pypdf", "pypdf4": "pypdf", "xlwt": "openpyxl",
-    "odfpy": "odf", "ezodf": "odf", "ujson": "json", "rapidjson": "json", "cjson": "json",
-    "configobj": "configparser", "tables": "h5py", "modin": "pandas", "dask": "pandas",
-    "pyspark": "pandas", "vaex": "pandas", "cudf": "pandas", "theano": "numpy",
-    "ggplot": "seaborn", "plotnine": "seaborn", "pygal": "matplotlib", "mpld3": "matplotlib",
-    "pyplot": "matplotlib.pyplot", "plt": "matplotlib.pyplot", "np": "numpy", "pd": "pandas",
-    "igraph": "networkx", "igraph_python": "networkx", "ta": "pandas", "magic": "mimetypes",
-}  # fmt: skip
-
 USUAL_PACKAGES = (
     "numpy", "pandas", "scipy", "sklearn", "statsmodels", "matplotlib", "seaborn", "sympy", "networkx",
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Final
 
 from backend.sandbox.policy import packages
 from backend.sandbox.policy.findings import Edit, Finding, Surroundings, finding, replace
-from backend.sandbox.policy.imports import IMPORT_INSTEAD, SAFE_PACKAGES, USUAL_PACKAGES
+from backend.sandbox.policy.imports import SAFE_PACKAGES, USUAL_PACKAGES
 from backend.sandbox.policy.nearest import nearest
 from backend.sandbox.policy.scopes import Imported
 from backend.sandbox.policy.walk import Program
@@ -87,21 +87,16 @@ def misspelt_package(imported: Imported, around: Surroundings) -> tuple[str, Edi
     """What to import instead of a name that is no package; and how, where that is certain."""
     top = imported.module.partition(".")[0]
     known = SAFE_PACKAGES if around.installed is None else packages.importable(around.installed)
-    if (meant := IMPORT_INSTEAD.get(top.lower())) is not None:
-        same_api = meant.partition(".")[0] in known and top.lower() in _SAME
-        return f"Import {meant} instead.", renamed(imported, top, meant) if same_api else None
+    if (meant := packages.imported_as(top)) is not None:
+        is_there = meant.partition(".")[0] in known
+        return f"Import {meant} instead.", renamed(imported, top, meant) if is_there else None
+    if instead := packages.alternatives(top, around.installed):
+        return f"Import {instead[0]} instead.", None
     near = nearest(top, [name for name in known if abs(len(name) - len(top)) <= 3])
     if not near:
         return "", None
     one = near[0] if len(near) == 1 and len(top) > 3 else None
     return f"Did you mean {' or '.join(near)}?", renamed(imported, top, one) if one else None
-
-
-_SAME: Final = frozenset(
-    {"pillow", "opencv_python", "opencv", "beautifulsoup4", "scikit_learn", "scikit_image",
-     "pyyaml", "python_docx", "python_pptx", "python_dateutil", "scikit", "plt", "np", "pd", "pyplot"}
-)  # fmt: skip
-"""Names of distributions and the like: what they are called differs, not what they are."""
 
 
 def renamed(imported: Imported, old: str, new: str) -> Edit | None:

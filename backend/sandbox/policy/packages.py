@@ -21,8 +21,18 @@ _WITH_SUBMODULES = words("""
 """Packages whose direct submodules are known as well, because they are often misspelt."""
 _MAX_ENTRIES: Final = 20_000
 
-DISTRIBUTIONS: Final = {name: brought_by[0] for name, brought_by in names.DISTRIBUTIONS.items()}
-"""Import name -> what to install, where it is not called as it is imported."""
+_IMPORTED_AS: Final = {
+    **{
+        name: module
+        for module, brought_by in names.DISTRIBUTIONS.items()
+        if module in SAFE_PACKAGES
+        for name in (distribution.lower().replace("-", "_") for distribution in brought_by)
+        if name not in SAFE_PACKAGES and name not in names.DISTRIBUTIONS
+    },
+    "opencv": "cv2", "beautifulsoup": "bs4", "scikit": "sklearn", "np": "numpy", "pd": "pandas",
+    "plt": "matplotlib.pyplot", "pyplot": "matplotlib.pyplot",
+}  # fmt: skip
+"""What a package is installed as or called, in small letters -> what it is imported as."""
 
 _IN_PLACE_OF: Final = {
     "polars": "pandas", "duckdb": "pandas", "dask": "pandas", "modin": "pandas", "vaex": "pandas",
@@ -45,7 +55,14 @@ _IN_PLACE_OF: Final = {
     "statsmodels": "scipy", "sklearn": "scipy numpy", "sympy": "fractions math", "bs4": "html",
     "tables": "h5py", "netCDF4": "xarray h5py", "sqlalchemy": "sqlite3", "mpmath": "decimal",
     "faker": "random", "pydantic": "dataclasses", "attr": "dataclasses", "chardet": "charset_normalizer",
+    "image": "PIL", "docx2txt": "docx", "camelot": "pypdf", "tabula": "pypdf", "pdfminer": "pypdf",
+    "pypdf4": "pypdf", "xlwt": "openpyxl", "ezodf": "odf", "ujson": "json", "rapidjson": "json",
+    "cjson": "json", "configobj": "configparser", "pyspark": "pandas", "cudf": "pandas",
+    "ta": "pandas", "theano": "numpy", "ggplot": "seaborn", "plotnine": "seaborn",
+    "pygal": "matplotlib", "mpld3": "matplotlib", "igraph": "networkx", "igraph_python": "networkx",
+    "magic": "mimetypes",
 }  # fmt: skip
+"""A package -> others that can do its work in another way, the best one first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +128,20 @@ def is_installed(top: str, installed: Collection[str]) -> bool:
     return top in installed or top in sys.stdlib_module_names
 
 
-def alternatives(top: str, installed: Collection[str]) -> list[str]:
-    """Packages that are there and can do the work of one that is not."""
-    return [name for name in _IN_PLACE_OF.get(top, "").split() if is_installed(name, installed)]
+def imported_as(name: str) -> str | None:
+    """The module that a package is imported as, where it is called otherwise."""
+    return _IMPORTED_AS.get(name.lower())
+
+
+def is_package(top: str) -> bool:
+    """Whether a top name is known to be a package's, be it there or not."""
+    return top in SAFE_PACKAGES or top in names.DISTRIBUTIONS or top in _IN_PLACE_OF
+
+
+def alternatives(top: str, installed: Collection[str] | None) -> list[str]:
+    """Packages that can do the work of one that is not there, of those that are; None: of all."""
+    others = _IN_PLACE_OF.get(top) or _IN_PLACE_OF.get(top.lower(), "")
+    return [name for name in others.split() if installed is None or is_installed(name, installed)]
 
 
 def importable(installed: Collection[str]) -> frozenset[str]:

@@ -265,6 +265,9 @@ async def test_rules_tell_what_went_wrong(fail: Fail, name: str) -> None:
 
 async def test_what_to_install_is_named_as_the_index_names_it(fail: Fail) -> None:
     assert (await fail("import tensorflow"))[0].packages == ("tensorflow",)
+    for name in ("dask", "tabula", "pyspark"):
+        found, _ = await fail(f"raise ModuleNotFoundError(\"No module named '{name}'\")")
+        assert (found.kind, found.packages) == ("environment", (name,))
     assert (await fail("raise ModuleNotFoundError(\"No module named 'cv2'\")"))[0].packages == (
         "opencv-python-headless",
     )

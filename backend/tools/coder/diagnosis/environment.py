@@ -6,9 +6,9 @@ import re
 import sys
 
 from backend.sandbox.packages.names import distributions_for
-from backend.sandbox.policy.imports import IMPORT_INSTEAD, SAFE_PACKAGES
+from backend.sandbox.policy.imports import SAFE_PACKAGES
 from backend.sandbox.policy.nearest import nearest
-from backend.sandbox.policy.packages import DISTRIBUTIONS, alternatives
+from backend.sandbox.policy.packages import alternatives, imported_as, is_package
 from backend.tools.coder.diagnosis.case import Case, Diagnosis
 from backend.tools.coder.diagnosis.signatures import signature_of
 
@@ -53,7 +53,7 @@ def _missing(case: Case, module: str) -> Diagnosis:
     if _NO_PACKAGE.search(case.message) or (rest and is_there):
         near = _near_part(case, top, rest)
         return _wrong_name(case, f"The package {top!r} has no part {rest or module!r}.{near}")
-    proper = IMPORT_INSTEAD.get(top.lower())
+    proper = imported_as(top)
     if proper and proper != top and _has(case, proper.partition(".")[0]):
         return _wrong_name(case, f"There is no module {top!r}: it is imported as {proper!r}.")
     if near_names := _slips(case, top):
@@ -67,7 +67,7 @@ def _has(case: Case, top: str) -> bool:
 
 def _slips(case: Case, top: str) -> list[str]:
     """What was probably meant, where the name is nobody's."""
-    if top in SAFE_PACKAGES or top in DISTRIBUTIONS:
+    if is_package(top):
         return []
     known = [name for name in SAFE_PACKAGES if _has(case, name)]
     return nearest(top, known, n=1)
@@ -92,7 +92,7 @@ def _wrong_name(case: Case, cause: str) -> Diagnosis:
 
 def _lacking(case: Case, top: str) -> Diagnosis:
     distribution = distributions_for(top)[0]
-    instead = [name for name in alternatives(top, case.installed or ()) if _has(case, name)]
+    instead = alternatives(top, case.installed)
     advice = "Use what is installed in its place"
     if instead:
         advice += f": {' or '.join(instead[:_SHOWN])}"
