@@ -40,9 +40,10 @@ def _more(entries: Sequence[object]) -> str:
 
 def answer_line(answer: Answer) -> str:
     """Agent, model, calls, tokens, seconds and walls of an answer."""
-    walls = walls_text(answer.isolation)
+    taken = _taken([answer.model], answer.usage, answer.timings)
+    known = {"cached": answer.cached, "resumed": answer.resumed, "run_id": answer.run_id}
     return ", ".join(
-        [f"agent {answer.agent}", *_taken([answer.model], answer.usage, answer.timings), walls]
+        [f"agent {answer.agent}", *taken, walls_text(answer.isolation), *_from_record(known)]
     )
 
 
@@ -53,10 +54,14 @@ def task_line(result: Mapping[str, Any]) -> str:
     known = result["isolation"]
     isolation = Isolation(**{**known, "walls": tuple(known["walls"])}) if known else None
     models = list(dict.fromkeys(call["model"] for call in result["calls"]))
-    parts = [*_taken(models, result["usage"], result["timings"]), walls_text(isolation)]
-    if result.get("cached"):
-        parts.append(f"known from {result['run_id']} (--no-cache asks anew)")
-    return ", ".join(parts)
+    taken = _taken(models, result["usage"], result["timings"])
+    return ", ".join([*taken, walls_text(isolation), *_from_record(result)])
+
+
+def _from_record(known: Mapping[str, Any]) -> list[str]:
+    if known.get("cached"):
+        return [f"known from {known['run_id']} (--no-cache asks anew)"]
+    return [f"{known['run_id']} gone on with"] if known.get("resumed") else []
 
 
 def _taken(

@@ -261,3 +261,14 @@ def test_progress_of_a_failed_request_is_no_part_of_the_document() -> None:
     done = run("ask", "Calculate 2 + 2", "--json")
     assert json.loads(done.out)["error_kind"] == "model"
     assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.sandbox
+@needs_sandbox
+def test_an_answer_from_the_record_says_so(scripted: None, prices: Path) -> None:
+    asking = ("ask", "Mean price in prices.csv?", "-f", prices, "--agent", "react")
+    first, again, anew = (run(*asking, *more) for more in ((), (), ("--no-cache",)))
+    assert first.out == again.out == anew.out
+    assert "0 calls" in again.err
+    assert "known from run-" in again.err
+    assert "known from" not in first.err + anew.err
