@@ -89,6 +89,7 @@ class Improvement(TypedDict):
     before_s: float
     """Seconds the given program takes in the sandbox, the least of its runs."""
     after_s: float | None
+    """The same of the new program; None where it failed or does something else."""
     same_output: bool | None
     """None where the given program did not run."""
 

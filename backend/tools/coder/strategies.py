@@ -41,7 +41,7 @@ _FIRST: Mapping[DiagnosisKind, str] = {
     "environment": "Do it with what is there.",
     "timeout": "Do the same with less work; keep what it prints.",
     "memory": "Do the same with less memory; keep what it prints.",
-    "output": "Print exactly the results that were asked for, each with a label.",
+    "output": "Give exactly the results that were asked for, in the form that was asked for.",
     "test": "Change the program so that what the test expects holds. Do not touch the tests.",
 }
 _AGAIN: Mapping[DiagnosisKind, str] = {
@@ -58,7 +58,7 @@ _AGAIN: Mapping[DiagnosisKind, str] = {
     "timeout": "Another algorithm: whole columns or sorted data in place of loops in loops, or a "
     "sample of the data, and say so in the output.",
     "memory": "Work in chunks, or on a sample of the data, and say so in the output.",
-    "output": "Collect the results in a list of a few lines, and print only that at the end.",
+    "output": "Collect the results first, and give only those, in the last lines of the program.",
     "test": "Read what the test calls and compares: write the function anew from that, with the same "
     "name and arguments.",
 }

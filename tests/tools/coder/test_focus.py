@@ -60,6 +60,21 @@ async def test_the_times_before_and_after_are_told(play: Play) -> None:
     assert improvement["after_s"] > 0
 
 
+async def test_both_times_are_taken_of_the_programs_alone(play: Play) -> None:
+    play(generate("import json\ntotal = 45\nprint(total)"), *GOOD)
+    result = await solve(
+        "Faster",
+        code="total = 0\nfor n in range(10):\n    total += n\nprint(total)",
+        focus="optimise",
+        outputs={"total": int},
+        constraints=["total == 45"],
+    )
+    assert (result["success"], result["outputs"]) == (True, {"total": 45})
+    (attempt,) = result["attempts"]
+    improvement = result["improvement"]
+    assert improvement["after_s"] != attempt["duration_s"], "that run handed out values as well"
+
+
 @pytest.mark.parametrize("focus", ["optimise", "robustness"])
 async def test_a_version_that_prints_something_else_is_no_improvement(
     play: Play, focus: Focus
@@ -81,6 +96,7 @@ async def test_behaviour_that_stays_another_is_no_success(play: Play) -> None:
     result = await solve("Faster", code=SLOW, focus="optimise", max_retries=1)
     assert (result["success"], result["error_kind"]) == (False, "program")
     assert result["improvement"]["same_output"] is False
+    assert result["improvement"]["after_s"] is None, "it does something else"
 
 
 async def test_the_same_numbers_summed_in_another_order_are_the_same(play: Play) -> None:
@@ -116,6 +132,7 @@ async def test_a_fixed_program_may_print_something_else(play: Play) -> None:
     result = await solve("The sum is wrong", code="print(2 - 2)", focus="fix")
     assert (result["success"], len(result["attempts"])) == (True, 1)
     assert result["improvement"]["same_output"] is False
+    assert result["improvement"]["after_s"] > 0
 
 
 async def test_the_given_program_has_the_files_and_variables_too(
