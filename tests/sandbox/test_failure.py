@@ -22,23 +22,15 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["numpy,pandas", "none"])
-async def opened(
+async def executor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Executor]:
     if shutil.which("bwrap") is None:
         pytest.skip("install bubblewrap: apt-get install bubblewrap")
     folder = tmp_path_factory.mktemp("failures") / "execution"
     settings = load_settings(execution_dir=folder, preimport=request.param)
-    async with open_executor("local", settings) as executor:
-        yield executor
-
-
-@pytest.fixture
-def run(opened: Executor) -> Run:
-    async def run_code(code: str, **request: Any) -> Any:
-        return await opened.run(ExecutionRequest(code=code, **request))
-
-    return run_code
+    async with open_executor("local", settings) as opened:
+        yield opened
 
 
 async def fail(run: Run, code: str, **request: Any) -> Failure:
@@ -338,8 +330,8 @@ async def test_a_failure_at_exit_is_no_failure_of_the_program(run: Run) -> None:
     assert "ZeroDivisionError" in result.stderr
 
 
-async def test_a_cell_of_a_session_tells_as_well(opened: Executor) -> None:
-    async with await opened.open_session() as session:
+async def test_a_cell_of_a_session_tells_as_well(executor: Executor) -> None:
+    async with await executor.open_session() as session:
         first = await session.run(ExecutionRequest(code="def f(n):\n    return 1 / n\nx = 0"))
         assert (first.success, first.failure) == (True, None)
         failed = await session.run(ExecutionRequest(code="# here\nf(x)"))

@@ -37,7 +37,7 @@ plt.title("Title"); plt.xlabel("x"); plt.ylabel("y")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["everything", "nothing"])
-async def opened(
+async def executor(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Executor]:
     """With everything imported ahead, as usual, and with nothing."""
@@ -47,16 +47,8 @@ async def opened(
     usual = Settings.model_fields["preimport"].default
     imports = usual if request.param == "everything" else "none"
     settings = load_settings(execution_dir=folder, preimport=imports)
-    async with open_executor("local", settings) as executor:
-        yield executor
-
-
-@pytest.fixture
-def run(opened: Executor) -> Run:
-    async def run_code(code: str, **request: Any) -> Any:
-        return await opened.run(ExecutionRequest(code=code, **request))
-
-    return run_code
+    async with open_executor("local", settings) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -222,8 +214,8 @@ async def test_every_figure_is_told_once(run: Run) -> None:
     ]
 
 
-async def test_a_session_tells_of_a_figure_when_it_is_new_or_changed(opened: Executor) -> None:
-    async with await opened.open_session() as session:
+async def test_a_session_tells_of_a_figure_when_it_is_new_or_changed(executor: Executor) -> None:
+    async with await executor.open_session() as session:
         for code, charts in (
             (PLOT, ["figure_1.png"]),
             ("print('nothing new')", []),
@@ -235,9 +227,9 @@ async def test_a_session_tells_of_a_figure_when_it_is_new_or_changed(opened: Exe
             assert [chart["artifact"] for chart in result.charts] == charts
 
 
-async def test_a_session_keeps_what_was_passed_in(opened: Executor) -> None:
+async def test_a_session_keeps_what_was_passed_in(executor: Executor) -> None:
     frame = pd.DataFrame({"n": [1, 2]})
-    async with await opened.open_session() as session:
+    async with await executor.open_session() as session:
         await session.run(ExecutionRequest(code="it['n'] += 1", variables={"it": frame}))
         result = await session.run(ExecutionRequest(code="it", variables={"other": 1}))
     assert result.value == repr(frame + 1)

@@ -20,6 +20,12 @@ def parsed(code: str) -> ast.Module | None:
     return tree
 
 
+def first_line(statement: ast.stmt) -> int:
+    """The line in which a statement begins, its decorators included."""
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])
+
+
 def mended(code: str, mendings: Iterable[Mending]) -> tuple[str, tuple[str, ...]]:
     """The program with every mending in it, and what was changed, once each.
 
@@ -68,6 +74,5 @@ def _place_of_imports(code: str) -> int:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
         if not (is_text or is_future):
-            decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
-            return min([statement.lineno, *(each.lineno for each in decorators)]) - 1
+            return first_line(statement) - 1
     return len(code.split("\n"))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
+from backend.sandbox.fixes.editing import first_line
 from backend.sandbox.policy import tables
 from backend.sandbox.policy.findings import Edit, Mending, NewImport, replace
 from backend.sandbox.policy.known import FileFormat, KnownFiles
@@ -25,9 +26,7 @@ def files_read(program: Program, known: KnownFiles) -> set[str]:
     return named or set(known.files)
 
 
-def given_encoding(
-    program: Program, known: KnownFiles, lines: Collection[int]
-) -> Iterator[Mending]:
+def given_encoding(program: Program, known: KnownFiles) -> Iterator[Mending]:
     """The files' real encodings for calls that read them with another one."""
     for call, name in program.calls:
         file = _file_of(program, call, known) if name in _TAKES_ENCODING else None
@@ -74,8 +73,7 @@ def _first_line_of_work(tree: ast.Module) -> int:
     for statement in tree.body:
         is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
         if not isinstance(statement, ast.Import | ast.ImportFrom) and not is_text:
-            decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
-            return min([statement.lineno, *(each.lineno for each in decorators)])
+            return first_line(statement)
     return 1
 
 

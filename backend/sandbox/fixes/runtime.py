@@ -14,6 +14,7 @@ from backend.sandbox.policy.known import KnownFiles
 from backend.sandbox.policy.nearest import slip_of
 from backend.sandbox.policy.paths import name_meant, renamed_file
 from backend.sandbox.policy.walk import Program
+from backend.sandbox.policy.wellknown import OF_DATETIME
 from backend.types import Failure
 
 _QUOTED = re.compile(r"'((?:[^'\\\n]|\\.){1,300})'|`([^`\n]{1,300})`|\"([^\"\n]{1,300})\"")
@@ -131,7 +132,7 @@ def _is_made(failed: Failed, column: str) -> bool:
 
 
 def _encoding(failed: Failed) -> Iterator[Mending]:
-    yield from reading.given_encoding(failed.program, failed.known, failed.lines)
+    yield from reading.given_encoding(failed.program, failed.known)
 
 
 def _tokens(failed: Failed) -> Iterator[Mending]:
@@ -151,7 +152,7 @@ def _attribute(failed: Failed) -> Iterator[Mending]:
                 yield replace(node, text, f"used `{text}` instead of `{root}.{node.attr}`")
     elif found is not None and found[1] == "datetime":
         for node in attributes:
-            if failed.program.path(node) == f"datetime.{found[2]}" and found[2] in _OF_DATETIME:
+            if failed.program.path(node) == f"datetime.{found[2]}" and found[2] in OF_DATETIME:
                 text = f"{ast.unparse(node.value)}.datetime.{node.attr}"
                 yield replace(node, text, f"used `{text}` instead of `{ast.unparse(node)}`")
     elif "'datetime.datetime' has no attribute 'datetime'" in message:
@@ -163,9 +164,6 @@ def _attribute(failed: Failed) -> Iterator[Mending]:
                 yield replace(
                     node, ast.unparse(node.value), "used `datetime`, which is the class already"
                 )
-
-
-_OF_DATETIME = frozenset({"now", "today", "strptime", "fromtimestamp", "fromisoformat", "utcnow"})
 
 
 def _first_quoted(text: str) -> str | None:

@@ -28,10 +28,7 @@ def endless_loops(program: Program, around: Surroundings) -> Iterator[Finding]:
     if program.members & _INTERRUPTING:
         return
     for loop in program.loops:
-        if isinstance(loop, ast.While):
-            found = _judge_while(loop, program)
-        else:
-            found = _judge_for(loop, program)
+        found = _judge_while(loop) if isinstance(loop, ast.While) else _judge_for(loop, program)
         if found is None:
             continue
         what, sure = found
@@ -44,7 +41,7 @@ def endless_loops(program: Program, around: Surroundings) -> Iterator[Finding]:
         )
 
 
-def _judge_while(loop: ast.While, program: Program) -> tuple[str, bool] | None:
+def _judge_while(loop: ast.While) -> tuple[str, bool] | None:
     body = _Body(loop)
     if body.leaves:
         return None

@@ -68,7 +68,8 @@ IMPORTS: Final[dict[str, str]] = {
     },
     **_ALIASES,
 }
-_OF_THE_CLASS = words("now today strptime fromtimestamp fromisoformat utcnow combine")
+OF_DATETIME = words("now today strptime fromtimestamp fromisoformat utcnow combine")
+"""What is called on the class ``datetime``, never on the module of that name."""
 _THIRD_PARTY = words("""
     numpy pandas matplotlib seaborn statsmodels networkx sympy xarray sklearn bs4 tqdm PIL scipy
     openpyxl yaml cv2
@@ -108,6 +109,6 @@ def import_for(use: Use, installed: Collection[str] | None) -> str | None:
 def _import_of_datetime(use: Use) -> str | None:
     """``datetime.now()`` is said of the class, ``datetime.datetime`` of the module."""
     if use.name in ("datetime", "date"):
-        is_module = use.name == "datetime" and use.member not in _OF_THE_CLASS and not use.called
+        is_module = use.name == "datetime" and use.member not in OF_DATETIME and not use.called
         return "import datetime" if is_module else f"from datetime import {use.name}"
     return None
