@@ -127,6 +127,7 @@ LOSSLESS = [
     ("np.int64(3)", int, 3),
     ("np.array(3)", int, 3),
     ("2**80", int, 2**80),
+    ("2**1024", int, 2**1024),
     ("decimal.Decimal('3.00')", int, 3),
     ("3", float, 3.0),
     ("'3.0'", float, 3.0),

@@ -262,7 +262,10 @@ class Choice(Kind):
 
 def _to_int(raw: Any) -> Any:
     number = _read_number(raw)
-    if number is None or not math.isfinite(number) or number != int(number):
+    if number is None:
+        return None
+    # A large int is finite, and more than isfinite can take.
+    if isinstance(number, float) and not number.is_integer():
         return None
     whole = int(number)
     return whole if abs(whole) <= 2**53 else {TAG: "int", "hex": hex(whole)}
