@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backend.sandbox.policy import blocking, check, imports_of, installed_in
+from backend.sandbox.policy import blocking, check, installed_in, third_party_imports
 from backend.types import Issue
 from bench.corpora import complete
 from bench.plain import run_plain
@@ -103,7 +103,7 @@ async def _running(codes: Mapping[str, str]) -> list[str]:
 
 
 def _imports_are_installed(code: str) -> bool:
-    return all(name in INSTALLED for name in imports_of(code).third_party)
+    return all(name in INSTALLED for name in third_party_imports(code))
 
 
 def milliseconds_per_100_lines(path: Path) -> float:

@@ -15,7 +15,7 @@ from backend.errors import RequestError
 from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
 from backend.sandbox.policy.findings import Finding, Surroundings
 from backend.sandbox.policy.imports import BLOCKED_IMPORTS, SAFE_PACKAGES
-from backend.sandbox.policy.packages import Imports, imports_of, installed_in
+from backend.sandbox.policy.packages import installed_in, third_party_imports
 from backend.sandbox.policy.python import judge_tree
 from backend.sandbox.policy.shell import check_shell
 from backend.types import Issue, Language
@@ -23,12 +23,11 @@ from backend.types import Issue, Language
 __all__ = [
     "BLOCKED_IMPORTS",
     "SAFE_PACKAGES",
-    "Imports",
     "blocking",
     "check",
     "examine",
-    "imports_of",
     "installed_in",
+    "third_party_imports",
 ]
 
 _COOKIE = re.compile(r"[ \t\f]*#[^\n]*?coding[:=][ \t]*([-\w.]+)")

@@ -6,7 +6,6 @@ import ast
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from backend.foreign_code import parse
@@ -65,21 +64,10 @@ _IN_PLACE_OF: Final = {
 """A package -> others that can do its work in another way, the best one first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Imports:
-    """The packages that a program imports, by their top names, sorted."""
+def third_party_imports(code: str) -> tuple[str, ...]:
+    """Top names of the packages outside of the standard library that a program imports, sorted.
 
-    third_party: tuple[str, ...]
-    """Import names that are not the standard library's."""
-    standard: tuple[str, ...]
-    distributions: tuple[str, ...]
-    """What to install for `third_party`, in the same order: ``pillow`` for ``PIL``."""
-
-
-def imports_of(code: str) -> Imports:
-    """The packages that a Python program imports; none if it is no Python.
-
-    Relative imports and ``__future__`` are left out.
+    None if it is no Python; relative imports are left out.
     """
     tops: set[str] = set()
     tree = parse(code)
@@ -88,13 +76,7 @@ def imports_of(code: str) -> Imports:
             tops |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             tops.add(node.module.partition(".")[0])
-    tops.discard("__future__")
-    third_party = tuple(sorted(tops - sys.stdlib_module_names))
-    return Imports(
-        third_party=third_party,
-        standard=tuple(sorted(tops & sys.stdlib_module_names)),
-        distributions=tuple(names.distributions_for(name)[0] for name in third_party),
-    )
+    return tuple(sorted(tops - sys.stdlib_module_names - {"__future__"}))
 
 
 def installed_in(folders: Iterable[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.errors import PythonCoderError
-from backend.sandbox.policy.packages import imports_of
+from backend.sandbox.policy import third_party_imports
 from backend.store.blobs import BlobStore
 from backend.tools.coder.state import CoderState
 from backend.types import ArtifactRef, total_usage
@@ -63,7 +63,7 @@ def build_result(
 def _packages(state: CoderState) -> list[str]:
     if state.get("language") != "python":
         return []
-    return list(imports_of(state.get("code", "")).third_party)
+    return list(third_party_imports(state.get("code", "")))
 
 
 def _with_path(reference: ArtifactRef, blobs: BlobStore | None) -> dict[str, Any]:
