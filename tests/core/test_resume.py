@@ -122,3 +122,35 @@ def test_a_task_goes_on_where_kill_9_ended_it(
     result = json.loads(done.stdout)
     assert (result["success"], result["output"], result["resumed"]) == (True, "42\n", True)
     assert sum(WRITING in prompt for prompt in prompts(ollama_server)) == 1
+
+
+def test_who_goes_on_with_a_task_has_its_files_where_they_are_now(
+    ollama_server: OllamaServer, environment: dict[str, str], tmp_path: Path
+) -> None:
+    import subprocess
+    import sys
+
+    task = TASK.replace('"Add 20 and 22"', '"Show it", None, sys.argv[1:]')
+    settings = dict(os.environ) | environment
+    places = [tmp_path / folder / "a.txt" for folder in ("before", "now")]
+    for place in places:
+        place.parent.mkdir()
+        place.write_text("the same")
+    ollama_server.add(
+        {**generate("print(open('a.txt').read())"), "when": WRITING},
+        {"reply": "{}", "when": REVIEW, "fault": "hold"},
+    )
+    process = subprocess.Popen([sys.executable, "-c", task, places[0]], env=settings)
+    while REVIEW not in ollama_server.next_request().body["messages"][-1]["content"]:
+        pass
+    process.kill()
+    process.wait()
+    places[0].write_text("something else by now")
+
+    approve = {"reply": '{"verdict": "approve", "findings": []}', "when": REVIEW}
+    judged = {"reply": '{"answers_request": true}', "when": "Judge whether its output"}
+    ollama_server.add(approve, judged)
+    command = [sys.executable, "-c", task, places[1]]
+    done = subprocess.run(command, env=settings, stdout=-1, check=True)
+    result = json.loads(done.stdout)
+    assert (result["output"], result["resumed"]) == ("the same\n", True)

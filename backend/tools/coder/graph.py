@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -192,6 +193,7 @@ async def run_task(
     """
     started = time.monotonic()
     state = _first_state(task)
+    context = replace(context, files=task.files)
     try:
         await _require_inputs(task)
         async for reached in stream_states(

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from backend.prompts.texts import shorten
-from backend.tools.coder.state import CoderContext, CoderState, Improvement, paths_of
+from backend.tools.coder.state import CoderContext, CoderState, Improvement
 from backend.types import ExecutionRequest, ExecutionResult, Focus
 
 RUNS = 3
@@ -39,7 +39,7 @@ async def _runs_of(
     request = ExecutionRequest(
         code=code,
         language=state["language"],
-        files=paths_of(state["files"]),
+        files=deps.files,
         variables=deps.inputs,
     )
     results: list[ExecutionResult] = []

@@ -8,7 +8,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from backend.tools.coder.improving import measure
-from backend.tools.coder.state import CoderContext, CoderState, paths_of
+from backend.tools.coder.state import CoderContext, CoderState
 from backend.tools.python_executor_engine import describe_files
 from backend.types import Event
 
@@ -31,7 +31,7 @@ async def prepare(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str
 
 
 async def _look_into_files(state: CoderState, deps: CoderContext) -> dict[str, Any]:
-    facts = await describe_files(deps.engine, paths_of(state["files"]))
+    facts = await describe_files(deps.engine, deps.files)
     text = "Looked into " + ", ".join(state["files"])
     deps.emit(Event(kind="files", text=text, data={"facts": facts}))
     update: dict[str, Any] = {"facts": facts, "inspected": True}

@@ -12,7 +12,7 @@ from backend.tools.coder.diagnosis.outcome import did_nothing
 from backend.tools.coder.heal import find_cause, tell, treat
 from backend.tools.coder.improving import improvement_of, shortcoming
 from backend.tools.coder.proof.agreement import Held
-from backend.tools.coder.state import Attempt, CoderContext, CoderState, paths_of, retries_of
+from backend.tools.coder.state import Attempt, CoderContext, CoderState, retries_of
 from backend.tools.coder.task import options_of
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
@@ -25,7 +25,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
     request = ExecutionRequest(
         code=state["code"],
         language=state["language"],
-        files=paths_of(state["files"]),
+        files=deps.files,
         variables=deps.inputs,
     )
     # What the check found was weighed before; findings that were let pass must not stop it here.

@@ -176,15 +176,13 @@ class CoderContext:
     emit: Emit = ignore_event
     assess: bool = True
     """Judge a successful run's output here. Agents judge it in their answer step instead."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Name in the working directory -> path outside. The state's were so when the task began: who
+    goes on with it may have the same files elsewhere."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """Variables that programs find defined."""
     sampling: Sampling = field(default_factory=lambda: Sampling())
     """For what the model writes; what it judges has the settings'."""
-
-
-def paths_of(files: Mapping[str, str]) -> dict[str, Path]:
-    """The state's file names as paths."""
-    return {name: Path(path) for name, path in files.items()}
 
 
 def iterations_of(state: CoderState, context: CoderContext) -> int:

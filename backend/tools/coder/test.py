@@ -16,7 +16,7 @@ from backend.tools.coder.proof.judging import Judgement, Mistake, drop_mistakes,
 from backend.tools.coder.proof.testing import TestReport, report_of, run_tests
 from backend.tools.coder.proof.texts_of_tests import SuiteText
 from backend.tools.coder.proof.writing_tests import write_tests
-from backend.tools.coder.state import CoderContext, CoderState, paths_of, result_of
+from backend.tools.coder.state import CoderContext, CoderState, result_of
 from backend.tools.coder.task import options_of
 from backend.types import Event, ModelCall
 
@@ -98,7 +98,7 @@ class _Testing:
             deps.engine,
             state["code"],
             self._tests,
-            files=paths_of(state["files"]),
+            files=deps.files,
             variables=deps.inputs,
         )
         earlier = [report_of(each) for each in state["test_reports"]] + self._reports
