@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from backend.cli.writing import write_new, write_over
 from backend.errors import MachineError, RequestError
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\u200e\u200f\u202a-\u202e\u2066-\u2069]')
@@ -79,27 +80,14 @@ class OutputFolder:
     def _put(self, place: Path, content: bytes) -> bool:
         """Put the bytes at a place; False when it is taken by something else."""
         if self._overwrite and place not in self._written and not place.is_dir():
-            unfinished = place.with_name(f".{os.getpid()}-{place.name}")
-            _write_new(unfinished, content)
-            os.replace(unfinished, place)
+            write_over(place, content)
             return True
         try:
-            _write_new(place, content)
+            write_new(place, content)
             return True
         except FileExistsError:
             ours = place not in self._written and place.is_file() and not place.is_symlink()
             return ours and place.read_bytes() == content
-
-
-def _write_new(place: Path, content: bytes) -> None:
-    """Write a file that must not exist yet (nor a link); none is left when that fails."""
-    with open(place, "xb") as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:
-            place.unlink(missing_ok=True)
-            raise
 
 
 def safe_name(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from backend.cli.writing import write_new, write_over
 from backend.errors import MachineError, RequestError
 
 
@@ -33,12 +34,8 @@ class NotebookFile:
             RequestError: somebody else has written it meanwhile.
         """
         try:
-            if self._overwrite:
-                unfinished = self.path.with_name(f".{os.getpid()}-{self.path.name[:100]}")
-                _write_new(unfinished, text)
-                os.replace(unfinished, self.path)
-            else:
-                _write_new(self.path, text)
+            write = write_over if self._overwrite else write_new
+            write(self.path, text.encode("utf-8"))
         except FileExistsError:
             raise self._refusal("it is there already") from None
         except OSError as error:
@@ -53,14 +50,3 @@ class NotebookFile:
             f"The notebook {str(self.path)!r} cannot be written: {why}.",
             "Name another file, or give --overwrite to replace one.",
         )
-
-
-def _write_new(path: Path, text: str) -> None:
-    """Write a file that must not exist yet; none is left when that fails."""
-    with open(path, "x", encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.flush()
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise

@@ -9,11 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.cli.conftest import TABLE
 from tests.commands import PATIENCE_S, Descendants, needs_sandbox, run, start
 from tests.ollama_server import OllamaServer
 from tests.scripts import APPROVE, act, generate, repair, use_script, write_script
 
-TABLE = "city,price\nOslo,10\nRome,20\n"
 MAKES_FILES = (
     "import pandas as pd\n"
     "table = pd.read_csv('prices.csv')\n"
@@ -27,13 +27,6 @@ CONVERSATION: list[dict[str, Any]] = [
     repair(MAKES_FILES),
     act("finish", "The mean price is 15.0."),
 ]
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.csv"
-    path.write_text(TABLE)
-    return path
 
 
 @pytest.fixture

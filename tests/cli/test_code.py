@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import TABLE
 from tests.commands import needs_sandbox, run
 from tests.scripts import APPROVE, ASSESS, generate, repair, use_script, write_script
 
-TABLE = "city,price\nOslo,10\nRome,20\n"
 PROGRAM = (
     "import pandas as pd\n"
     "table = pd.read_csv('prices.csv')\n"
@@ -19,13 +19,6 @@ PROGRAM = (
     "table.to_csv('copy.csv', index=False)\n"
 )
 TESTS = "from solution import total\n\ndef test_total():\n    assert total == 30\n"
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.csv"
-    path.write_text(TABLE)
-    return path
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from typing import Any
 import nbformat
 import pytest
 
+from tests.cli.conftest import TABLE
 from tests.commands import Done, needs_sandbox, run
 from tests.scripts import APPROVE, act, generate, use_script
 
 pytestmark = [pytest.mark.sandbox, needs_sandbox]
 
-TABLE = "city,price\nOslo,10\nRome,20\n"
 PROGRAM = (
     "import pandas as pd\n"
     "least = 0\n"
@@ -41,13 +41,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.csv"
-    path.write_text(TABLE)
-    return path
 
 
 @pytest.fixture
