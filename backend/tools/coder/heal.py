@@ -34,6 +34,7 @@ from backend.tools.coder.state import (
     Diagnosed,
     Former,
     retries_of,
+    updated,
 )
 from backend.tools.coder.strategies import Strategy, seen_before, strategy
 from backend.types import Event, ExecutionResult
@@ -83,7 +84,7 @@ async def treat(
         found: its diagnosis.
     """
     update = _failed(tell(state, found, result))
-    state = {**state, **update}  # type: ignore[typeddict-item]
+    state = updated(state, update)
     if state["repairs"] >= retries_of(state, deps):
         return update | {"step": "", "attempts": _noted(state, found, "no repair is left")}
     fixed = await in_turn(state["code"], lambda: _mend(state, deps, result))

@@ -12,7 +12,13 @@ from backend.tools.coder.diagnosis.outcome import did_nothing
 from backend.tools.coder.heal import find_cause, tell, treat
 from backend.tools.coder.improving import improvement_of, shortcoming
 from backend.tools.coder.proof.agreement import Held
-from backend.tools.coder.state import Attempt, CoderContext, CoderState, retries_of
+from backend.tools.coder.state import (
+    Attempt,
+    CoderContext,
+    CoderState,
+    retries_of,
+    updated,
+)
 from backend.tools.coder.task import options_of
 from backend.types import Event, ExecutionRequest, ExecutionResult
 
@@ -45,7 +51,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         "problem": "",
         "step": "",
     }
-    reached: CoderState = {**state, **update}  # type: ignore[typeddict-item]
+    reached = updated(state, update)
     found: Diagnosis | None = None
     if not result.success:
         found = await find_cause(reached, deps, result)

@@ -15,6 +15,7 @@ from typing import Any
 from backend.config.settings import Settings
 from backend.errors import NotFound, PythonCoderError, RequestError
 from backend.prompts.texts import shorten
+from backend.sandbox.policy import blocking
 from backend.store.blobs import BlobStore
 from backend.store.run_records import Run
 from backend.store.runs import RunStore
@@ -287,9 +288,8 @@ def _error_of(result: ExecutionResult) -> str:
     """What went wrong, its first line the shortest form of it."""
     stderr = result.stderr.strip()
     if result.isolation is None:
-        return "The static check refuses it: " + " ".join(
-            issue.message for issue in result.issues if issue.severity != "advice"
-        )
+        against = " ".join(issue.message for issue in blocking(result.issues))
+        return f"The static check refuses it: {against}"
     if result.stopped_by:
         return f"It was stopped by the {result.stopped_by} limit."
     if result.failure is not None:

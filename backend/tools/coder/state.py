@@ -185,6 +185,11 @@ class CoderContext:
     """For what the model writes; what it judges has the settings'."""
 
 
+def updated(state: CoderState, update: Mapping[str, Any]) -> CoderState:
+    """The state as an update leaves it, of keys that are replaced and not added to."""
+    return {**state, **update}  # type: ignore[typeddict-item]
+
+
 def iterations_of(state: CoderState, context: CoderContext) -> int:
     """Rewrites that this task may have before a run."""
     wanted: int | None = state["options"]["max_iterations"]

@@ -16,7 +16,7 @@ from backend.tools.coder.proof.judging import Judgement, Mistake, drop_mistakes,
 from backend.tools.coder.proof.testing import TestReport, report_of, run_tests
 from backend.tools.coder.proof.texts_of_tests import SuiteText
 from backend.tools.coder.proof.writing_tests import write_tests
-from backend.tools.coder.state import CoderContext, CoderState, result_of
+from backend.tools.coder.state import CoderContext, CoderState, result_of, updated
 from backend.tools.coder.task import options_of
 from backend.types import Event, ModelCall
 
@@ -79,7 +79,7 @@ class _Testing:
         }
         if judgement is None or judgement.verdict in ("passed", "test_at_fault"):
             return update
-        state: CoderState = {**self._state, **update}  # type: ignore[typeddict-item]
+        state = updated(self._state, update)
         result = result_of(state["attempts"][-1])
         return update | await treat(state, self._deps, result, _failed(judgement))
 

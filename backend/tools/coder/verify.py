@@ -26,6 +26,7 @@ from backend.tools.coder.state import (
     Modification,
     Verification,
     iterations_of,
+    updated,
 )
 from backend.types import Event, Issue
 
@@ -42,7 +43,7 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     fixed = await in_turn(state["code"], lambda: _mend(state, deps, issues))
     if fixed is not None:
         update = _by_rule(state, deps, issues, fixed)
-        state = {**state, **update}  # type: ignore[typeddict-item]
+        state = updated(state, update)
         issues = await _issues(state, deps)
     found = [issue.as_dict() for issue in issues]
     against = [issue.as_dict() for issue in blocking(issues)]

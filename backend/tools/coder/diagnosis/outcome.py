@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from backend.foreign_code import MAX_CODE_CHARS, quiet_compiler
+from backend.foreign_code import parse
 from backend.sandbox.policy import blocking
 from backend.tools.coder.diagnosis.case import Case, Diagnosis
 from backend.tools.coder.diagnosis.signatures import signature_of
@@ -100,13 +100,9 @@ def did_nothing(result: ExecutionResult, code: str, language: Language) -> str:
 
 
 def _never_called(case: Case) -> str:
-    if case.language != "python" or len(case.code) > MAX_CODE_CHARS:
+    tree = parse(case.code) if case.language == "python" else None
+    if tree is None:
         return ""
-    with quiet_compiler():
-        try:
-            tree = ast.parse(case.code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return ""
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     idle = [name for name in defined if name not in used]
