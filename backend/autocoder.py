@@ -96,7 +96,7 @@ class AutoCoder:
             use_cache=use_cache,
         )
         if not result["success"]:
-            raise TaskFailed(result)
+            raise TaskFailed(str(result["error"]), result=result)
         if not outputs:
             return result["output"]
         # Rebuilding a large table takes longer than an event loop may be kept.

@@ -178,8 +178,10 @@ class BudgetExceeded(PythonCoderError):
 class TaskFailed(PythonCoderError):
     """A task failed whose caller wanted values; ``error_kind`` says who must act."""
 
-    def __init__(self, result: Mapping[str, Any]) -> None:
-        super().__init__(str(result["error"]))
-        self.error_kind = result["error_kind"]
-        self.result = dict(result)
+    def __init__(
+        self, what: str, remedy: str = "", *, result: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(what, remedy)
+        self.result = dict(result or {})
         """All that was reached: ``code``, ``output``, ``attempts``, ``usage``, ..."""
+        self.error_kind = self.result.get("error_kind") or "program"
