@@ -149,7 +149,9 @@ class BlobStore:
 
     def _put(self, content: bytes) -> str:
         sha256 = hashlib.sha256(content).hexdigest()
-        if self._place(sha256).exists():
+        place = self._place(sha256)
+        # A file that lost its end, as to a full disk, is written anew.
+        if place.exists() and place.stat().st_size == len(content):
             return sha256
         unfinished = self._open_unfinished()
         try:

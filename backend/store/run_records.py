@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -120,7 +120,7 @@ def last_program(result: Mapping[str, Any]) -> str:
     return next((str(use["code"]) for use in reversed(uses) if use.get("code")), "")
 
 
-def artifacts_of(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def artifacts_of(result: Mapping[str, Any]) -> list[MutableMapping[str, Any]]:
     """The files that a result tells of, those of an answer's uses of the coder among them."""
     uses = result.get("python_coder_results", ())
     return [*result.get("artifacts", ()), *(made for use in uses for made in artifacts_of(use))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -178,12 +178,21 @@ async def recall(runs: RunStore, blobs: BlobStore, identity: Identity, *, owner:
     run = await runs.find_completed(owner=owner, key=identity.key)
     if run is None or run.result is None or run.spec.get("script", "") != identity.script:
         return None
-    made = artifacts_of(run.result)
     try:
-        await asyncio.to_thread(lambda: [blobs.path(entry["sha256"]) for entry in made])
-    except NotFound:
+        await asyncio.to_thread(_find_again, artifacts_of(run.result), blobs)
+    except (NotFound, OSError):
         return None
     return run
+
+
+def _find_again(made: Sequence[MutableMapping[str, Any]], blobs: BlobStore) -> None:
+    """Name the files where they lie now: the data folder may have been moved."""
+    for entry in made:
+        place = blobs.path(entry["sha256"])
+        if place.stat().st_size != entry["size"]:
+            raise NotFound(f"{entry['name']!r} is no longer whole.")
+        if "path" in entry:
+            entry["path"] = str(place)
 
 
 def columns_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

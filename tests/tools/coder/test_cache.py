@@ -183,3 +183,31 @@ async def test_a_batch_leaves_a_record_of_each(server: OllamaServer) -> None:
     tasks = [{"query": "One"}, {"query": "Two"}]
     results = await python_coder_tool.execute_code_tasks(tasks, parallel=1)
     assert len({result["run_id"] for result in results}) == 2
+
+
+MADE = "open('made.txt', 'w').write('kept')\nprint(%r)"
+
+
+def made_by(result: dict[str, Any]) -> Path:
+    (made,) = result["artifacts"]
+    return Path(made["path"])
+
+
+async def test_what_a_cut_off_file_was_made_by_is_done_again(server: OllamaServer) -> None:
+    serve(server, MADE % "first", MADE % "second")
+    path = made_by(await solve())
+    path.write_text("k")
+    again = await solve()
+    assert (again["output"], again["cached"]) == ("second\n", False)
+    assert made_by(again).read_text() == "kept"
+
+
+async def test_a_recalled_result_names_its_files_where_they_lie_now(
+    server: OllamaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(server, MADE % "first")
+    await solve()
+    (tmp_path / "data").rename(tmp_path / "moved")
+    monkeypatch.setenv("PYTHON_CODER_DATA_DIR", str(tmp_path / "moved"))
+    again = await solve()
+    assert (again["cached"], made_by(again).read_text()) == (True, "kept")
