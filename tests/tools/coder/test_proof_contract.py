@@ -22,8 +22,9 @@ from backend.tools.coder.proof.contract import (
     parse_outputs,
     single,
 )
+from backend.tools.coder.proof.encoded import Malformed
 from backend.tools.coder.proof.inputs import ALL_CHARS, check_inputs, describe_inputs
-from backend.tools.coder.proof.values import Malformed, as_object, as_plain
+from backend.tools.coder.proof.values import as_object, as_plain
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest
 

@@ -57,6 +57,16 @@ class Constraints:
             lines.append(told)
         return "\n".join(lines)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """For the caller: which of them nothing is held against."""
+        return tuple(
+            f"The constraint `{each.said}` is told to the model, and not checked: it is neither "
+            "an expression over the declared outputs nor words that are known."
+            for each in self.items
+            if not each.checks
+        )
+
     def judge(self, results: Sequence[CheckResult]) -> tuple[Issue, ...]:
         """What does not hold, in words for a model.
 

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from backend.tools.coder.proof.declared import SUPPORTED, Unsupported, kind_of
+from backend.tools.coder.proof.encoded import FILE, Malformed, tag_of
 from backend.tools.coder.proof.kinds import File, Kind, Mismatch
-from backend.tools.coder.proof.values import FILE, Malformed, as_object, as_plain, tag_of
+from backend.tools.coder.proof.values import as_object, as_plain
 from backend.types import Artifact, ArtifactRef, Issue
 
 _MOST_OUTPUTS = 60

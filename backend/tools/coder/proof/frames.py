@@ -10,14 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backend.tools.coder.proof.values import (
-    Malformed,
-    as_object,
-    elements,
-    labels,
-    nested,
-    tag_of,
-)
+from backend.tools.coder.proof.encoded import Malformed, elements, labels, nested, tag_of
+from backend.tools.coder.proof.values import as_object
 
 _NUMPY = re.compile(
     r"bool|[<>]?[iuf][1248]|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)|object"

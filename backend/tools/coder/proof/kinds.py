@@ -1,25 +1,19 @@
-"""Types that a caller may declare, and what of a program's value each of them takes.
-
-Nothing is lost by a conversion: ``3.0`` is an ``int``, ``3.7`` is not, and a truth value is no
-number.
-"""
+"""Types that a caller may declare, and what of a program's value each of them takes."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backend.tools.coder.proof.values import (
+from backend.tools.coder.proof import conversions
+from backend.tools.coder.proof.encoded import (
     FILE,
     TAG,
     elements,
     labels,
     nested,
-    number_of,
     scalar_of,
     shape_of,
     tag_of,
@@ -29,7 +23,6 @@ Files = Mapping[str, Mapping[str, Any]]
 """Name of a file that the program wrote -> what is known of it."""
 
 _SHOWN_CHARS = 60
-_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*")
 _ARTICLES = re.compile(r"[aeioAEIO]|int\b")
 
 
@@ -257,75 +250,6 @@ class Choice(Kind):
         raise Mismatch(f"`{where}` should be one of {listed}; it is {told(raw)}.")
 
 
-# --- conversions of one value; None for what is not of the type
-
-
-def _to_int(raw: Any) -> Any:
-    number = _read_number(raw)
-    if number is None:
-        return None
-    # A large int is finite, and more than isfinite can take.
-    if isinstance(number, float) and not number.is_integer():
-        return None
-    whole = int(number)
-    return whole if abs(whole) <= 2**53 else {TAG: "int", "hex": hex(whole)}
-
-
-def _to_float(raw: Any) -> Any:
-    number = _read_number(raw)
-    if number is None:
-        return None
-    try:
-        found = float(number)
-    except OverflowError:
-        return None
-    if isinstance(number, int) and int(found) != number:
-        return None
-    return found if math.isfinite(found) else {TAG: "float", "value": repr(found)}
-
-
-def _read_number(raw: Any) -> int | float | None:
-    if isinstance(raw, str) and len(raw) < 400 and _NUMBER.fullmatch(raw):
-        return number_of({TAG: "Decimal", "value": raw.strip()})
-    return number_of(raw)
-
-
-def _to_str(raw: Any) -> Any:
-    if tag_of(raw) == "path":
-        return raw.get("value")
-    return raw if isinstance(raw, str) else None
-
-
-def _to_date(raw: Any) -> Any:
-    text = raw.get("value") if tag_of(raw) in ("date", "datetime") else raw
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    if moment.time() != dt.time() or moment.tzinfo is not None or len(text) > 29:
-        return None
-    return {TAG: "date", "value": moment.date().isoformat()}
-
-
-def _to_datetime(raw: Any) -> Any:
-    text = raw.get("value") if tag_of(raw) in ("date", "datetime") else raw
-    try:
-        dt.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return {TAG: "datetime", "value": text}
-
-
-def _to_decimal(raw: Any) -> Any:
-    if tag_of(raw) == "Decimal":
-        return raw
-    return {TAG: "Decimal", "value": str(raw)} if type(raw) is int else None
-
-
-def _tagged(tag: str) -> Callable[[Any], Any]:
-    return lambda raw: raw if tag_of(raw) == tag else None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Anything(Kind):
     """Whatever can be handed out, None too."""
@@ -349,20 +273,26 @@ class Nothing(Kind):
         raise self.refuse(raw, where)
 
 
-INT = Simple(text="int", advice="assign a whole number", convert=_to_int)
-FLOAT = Simple(text="float", advice="assign a number", convert=_to_float)
-STR = Simple(text="str", advice="assign text", convert=_to_str)
+INT = Simple(text="int", advice="assign a whole number", convert=conversions.to_int)
+FLOAT = Simple(text="float", advice="assign a number", convert=conversions.to_float)
+STR = Simple(text="str", advice="assign text", convert=conversions.to_str)
 BOOL = Simple(
     text="bool",
     advice="assign True or False",
     convert=lambda raw: raw if raw in (True, False) and isinstance(raw, bool) else None,
 )
-DATE = Simple(text="date", advice="assign a datetime.date", convert=_to_date)
-DATETIME = Simple(text="datetime", advice="assign a datetime.datetime", convert=_to_datetime)
-DECIMAL = Simple(text="Decimal", advice="assign a decimal.Decimal", convert=_to_decimal)
-FRAME = Simple(text="DataFrame", advice="assign a pandas DataFrame", convert=_tagged("DataFrame"))
-SERIES = Simple(text="Series", advice="assign a pandas Series", convert=_tagged("Series"))
-ARRAY = Simple(text="ndarray", advice="assign a numpy array", convert=_tagged("ndarray"))
+DATE = Simple(text="date", advice="assign a datetime.date", convert=conversions.to_date)
+DATETIME = Simple(
+    text="datetime", advice="assign a datetime.datetime", convert=conversions.to_datetime
+)
+DECIMAL = Simple(text="Decimal", advice="assign a decimal.Decimal", convert=conversions.to_decimal)
+FRAME = Simple(
+    text="DataFrame", advice="assign a pandas DataFrame", convert=conversions.tagged("DataFrame")
+)
+SERIES = Simple(
+    text="Series", advice="assign a pandas Series", convert=conversions.tagged("Series")
+)
+ARRAY = Simple(text="ndarray", advice="assign a numpy array", convert=conversions.tagged("ndarray"))
 A_FILE = File(text="File", advice="assign the path of a file that the program wrote")
 ANYTHING = Anything(text="Any")
 NOTHING = Nothing(text="None")
