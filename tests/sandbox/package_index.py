@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.server
 import io
+import os
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from backend.config.install_list import normalised
 
@@ -70,7 +73,22 @@ class Index:
 
 
 @contextmanager
-def serve_index(folder: Path) -> Iterator[Index]:
+def only_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index that is the only one that pip knows of; it has ``tinypkg``."""
+    folder.mkdir()
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with _serve_index(folder) as index:
+        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+        index.add("tinypkg", {"tinypkg/__init__.py": "WORD = 'tiny'\n"})
+        yield index
+
+
+@contextmanager
+def _serve_index(folder: Path) -> Iterator[Index]:
     index = Index(folder)
 
     class Handler(http.server.SimpleHTTPRequestHandler):

@@ -23,23 +23,14 @@ from backend.sandbox.packages.names import distributions_for, imported_by
 from backend.sandbox.packages.overlay import Overlay
 from backend.sandbox.walls.interpreter import find_interpreter
 from backend.sandbox.walls.landlocked import landlock_abi
-from tests.sandbox.package_index import Index, serve_index
+from tests.sandbox.package_index import Index, only_index
 
 LISTED = "tinypkg, PyYAML_Like>=1,<2, only-source, with-pth, needy, deep, addressed, shadow, big"
 
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    folder = tmp_path / "index"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    with serve_index(folder) as index:
-        monkeypatch.setenv("PIP_INDEX_URL", index.url)
-        index.add("tinypkg", {"tinypkg/__init__.py": "WORD = 'tiny'\n"})
+    with only_index(tmp_path / "index", monkeypatch) as index:
         yield index
 
 

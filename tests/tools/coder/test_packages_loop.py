@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.sandbox.package_index import Index, serve_index
+from tests.sandbox.package_index import Index, only_index
 from tests.scripts import generate, repair
 from tests.solving import GOOD, Play, solve
 
@@ -17,18 +16,9 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    folder = tmp_path / "index"
-    folder.mkdir()
-    for name in [name for name in os.environ if name.startswith("PIP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    with serve_index(folder) as index:
-        monkeypatch.setenv("PIP_INDEX_URL", index.url)
+    with only_index(tmp_path / "index", monkeypatch) as index:
         monkeypatch.setenv("PYTHON_CODE_ALLOW_INSTALL", "true")
         monkeypatch.setenv("PYTHON_CODE_INSTALL_LIST", "lifelines, tinypkg")
-        index.add("tinypkg", {"tinypkg/__init__.py": "WORD = 'tiny'\n"})
         index.add("lifelines", {"lifelines/__init__.py": "WORD = 'alive'\n"})
         yield index
 
