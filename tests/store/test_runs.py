@@ -305,7 +305,7 @@ async def test_a_run_of_a_process_that_lives_is_nobody_elses(runs: RunStore) -> 
 async def test_a_run_on_another_machine_counts_as_interrupted_after_long_silence(
     runs: RunStore, database: Database
 ) -> None:
-    run_id = await begin(runs)
+    await begin(runs)
     await _set(database, process="elsewhere boot 1 2 3")
     assert await runs.mark_interrupted(owner="me") == 0
     await _set(database, updated_at=RunRow.updated_at - STALE_S - 1)
