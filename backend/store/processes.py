@@ -26,6 +26,8 @@ def this_process() -> str:
 
 def presence_of(process: str) -> Presence:
     """Whether a process that ``this_process`` named is still there; a zombie is not."""
+    if process.count(" ") != 4:
+        return "unknown"  # a name of another version's
     host, boot, namespace, pid, ticks = process.split(" ")
     here = _place()
     if host != here[0]:

@@ -325,6 +325,7 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert presence_of(f"{host} another-boot {namespace} {pid} {ticks}") == "gone"
     assert presence_of(f"{host} {boot} 1 {pid} {ticks}") == "unknown"
     assert presence_of(f"elsewhere {boot} {namespace} {pid} {ticks}") == "unknown"
+    assert presence_of(f"{host} {pid}") == "unknown", "as another version names it"
 
 
 def test_a_process_that_nobody_has_waited_for_is_gone() -> None:

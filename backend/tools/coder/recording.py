@@ -24,7 +24,7 @@ from backend.store.database import LOCAL_OWNER, Database, open_database
 from backend.store.run_records import RunKind
 from backend.store.runs import RunStore
 from backend.tools.coder.checkpoints import Checkpointer, forget, open_checkpointer
-from backend.tools.coder.recall import identify, recall
+from backend.tools.coder.recall import Identity, identify, recall
 from backend.types import Message, total_usage
 
 Result = dict[str, Any]
@@ -101,27 +101,41 @@ class Recorder:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
             if known is not None and known.result is not None:
                 return _recalled(known.id, known.result, time.monotonic() - started)
-        unfinished = known_as & {"running", "interrupted"}
-        job = await self._resume(entry, identity.key) if entry.resume and unfinished else None
-        if job is None:
-            run_id = await self.runs.begin(
-                owner=entry.owner,
-                kind=entry.kind,
-                key=identity.key,
-                request=entry.request,
-                model=entry.model.name,
-                spec={
-                    "model": f"{entry.model.provider}:{entry.model.name}",
-                    "background": entry.background,
-                    "history": [[turn.role, turn.content] for turn in entry.history],
-                    "script": identity.script,
-                    "files": {name: dict(mark) for name, mark in identity.files.items()},
-                    "options": dict(entry.options),
-                },
-                session_id=entry.session_id,
-            )
-            job = Job(run_id=run_id, resumed=False)
+        unfinished = bool(known_as & {"running", "interrupted"})
+        job = await self._take_on(entry, identity, resume=entry.resume and unfinished)
         return await self._record(entry, job, work)
+
+    async def _take_on(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
+        """Go on with a request or begin it; a caller cancelled meanwhile leaves it cancelled."""
+        taking = asyncio.ensure_future(self._begin(entry, identity, resume=resume))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError as error:
+            with suppress(PythonCoderError):
+                await self._fail(entry, await taking, error)
+            raise
+
+    async def _begin(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
+        job = await self._resume(entry, identity.key) if resume else None
+        if job is not None:
+            return job
+        run_id = await self.runs.begin(
+            owner=entry.owner,
+            kind=entry.kind,
+            key=identity.key,
+            request=entry.request,
+            model=entry.model.name,
+            spec={
+                "model": f"{entry.model.provider}:{entry.model.name}",
+                "background": entry.background,
+                "history": [[turn.role, turn.content] for turn in entry.history],
+                "script": identity.script,
+                "files": {name: dict(mark) for name, mark in identity.files.items()},
+                "options": dict(entry.options),
+            },
+            session_id=entry.session_id,
+        )
+        return Job(run_id=run_id, resumed=False)
 
     async def _resume(self, entry: Entry, key: str) -> Job | None:
         found = await self.runs.find_interrupted(owner=entry.owner, key=key)
@@ -137,6 +151,15 @@ class Recorder:
                 await asyncio.shield(self._fail(entry, job, error))
             raise
         result |= {"run_id": job.run_id, "resumed": job.resumed, "cached": False}
+        finishing = asyncio.ensure_future(self._finish(entry, job, result))
+        try:
+            await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            await finishing
+            raise
+        return result
+
+    async def _finish(self, entry: Entry, job: Job, result: Result) -> None:
         try:
             await self.runs.finish(
                 job.run_id,
@@ -150,7 +173,6 @@ class Recorder:
             # The work is done; its caller has it all the same.
             if "notes" in result:
                 result["notes"].append(f"This request could not be recorded. {error}")
-        return result
 
     async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
         """Cancelled or failed: nobody goes on with it."""

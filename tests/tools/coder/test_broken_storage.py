@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from backend.tools.python_coder_tool import open_tool
 from backend.types import Event
 from tests.scripts import generate
 from tests.solving import GOOD, Play, solve
@@ -107,3 +109,53 @@ async def test_steps_that_can_no_longer_be_kept_end_a_task_with_what_was_reached
     assert "checkpoints.db" in result["error"]
     assert result["code"] == "print(1)"
     assert result["usage"]["calls"] == 2
+
+
+class Writer:
+    """Somebody else who writes to the database, so that others wait for their turn."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection = sqlite3.connect(database)
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        self._connection.rollback()
+        self._connection.close()
+
+
+def left_behind(data: Path) -> tuple[list[str], int]:
+    """How the runs stand, and how many steps are kept."""
+    with (
+        closing(sqlite3.connect(data / "python-coder.db")) as runs,
+        closing(sqlite3.connect(data / "checkpoints.db")) as steps,
+    ):
+        statuses = [row[0] for row in runs.execute("SELECT status FROM runs ORDER BY position")]
+        (kept,) = steps.execute("SELECT count(*) FROM checkpoints").fetchone()
+    return statuses, kept
+
+
+@pytest.mark.parametrize(("moment", "recorded"), [("begin", "cancelled"), ("output", "completed")])
+async def test_a_task_that_is_cancelled_while_it_is_recorded_leaves_nothing_open(
+    data: Path, play: Play, moment: str, recorded: str
+) -> None:
+    play(generate("print(1)", repeat=True), *GOOD)
+    async with open_tool() as tool:
+        await tool.execute_code_task("The first one")
+        other = Writer(data / "python-coder.db")
+
+        def emit(event: Event) -> None:
+            if event.kind == moment:
+                other.begin()
+
+        if moment == "begin":
+            other.begin()
+        task = asyncio.create_task(tool.execute_code_task("The second", emit=emit))
+        await asyncio.sleep(1)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        other.end()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert left_behind(data) == (["completed", recorded], 0)
