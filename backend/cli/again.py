@@ -13,7 +13,7 @@ import click
 from backend.cli.account import files_line
 from backend.cli.folder import OutputFolder
 from backend.cli.options import json_option, output_options, quiet_option, read_settings
-from backend.cli.output import for_terminal, print_json, print_line
+from backend.cli.output import for_terminal, headline, print_json, print_line
 from backend.cli.records import open_records, write_artifacts
 from backend.cli.signals import run_async
 from backend.errors import RequestError
@@ -96,7 +96,7 @@ def _show(result: dict[str, Any], *, quiet: bool) -> None:
     if quiet:
         return
     if result["error"]:
-        print_line(result["error"].splitlines()[0])
+        print_line(headline(result["error"]))
     for note in result["notes"]:
         print_line(note)
     ended = "Done" if result["success"] else "Failed"

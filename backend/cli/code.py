@@ -21,7 +21,7 @@ from backend.cli.options import (
     quiet_option,
     read_model_settings,
 )
-from backend.cli.output import for_terminal, print_json, print_line
+from backend.cli.output import for_terminal, headline, print_json, print_line
 from backend.cli.question import read_question
 from backend.cli.signals import run_async
 from backend.cli.wishes import read_context, read_options, wish_options
@@ -148,8 +148,12 @@ def tell_result(result: Mapping[str, Any], written: list[Path], delivery: Delive
     else:
         tell(document, delivery.telling)
     if result["error"]:
-        print_line(f"Error: {result['error'].splitlines()[0]}")
+        print_line(f"Error: {headline(result['error'])}")
     if not delivery.quiet:
+        if result["improvement"]:
+            from backend.tools.coder.report import improvement_line
+
+            print_line(improvement_line(result["improvement"]))
         for note in result["notes"]:
             print_line(note)
         delivery.tell_files(document["artifacts"], written)

@@ -35,6 +35,12 @@ def one_line(text: str, limit: int = 0) -> str:
     return line if not limit or len(line) <= limit else line[: limit - 1] + "…"
 
 
+def headline(text: str) -> str:
+    """What to tell of an error in one line: the first one, and what it announces by a colon."""
+    first, *rest = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    return f"{first} {rest[0].removeprefix('- ')}" if first.endswith(":") and rest else first
+
+
 def print_line(text: str) -> None:
     """One line to whoever watches: stderr."""
     print(one_line(text), file=sys.stderr, flush=True)

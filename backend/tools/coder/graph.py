@@ -143,7 +143,7 @@ def _first_state(task: Task) -> CoderState:
         "isolation": None,
         "value": None,
         "notes": [],
-        "remarks": [],
+        "remarks": list(agreed.constraints.remarks),
         "assessment": None,
         "success": False,
         "error": None,

@@ -148,12 +148,12 @@ def _history(result: Result) -> Iterator[Block]:
             if former and (difference := _difference(former, attempt["code"])):
                 yield Verbatim(text=difference, language="diff")
             former = attempt["code"]
-        yield from _improvement(use.get("improvement"))
+        if made := use.get("improvement"):
+            yield Line(text=improvement_line(made))
 
 
-def _improvement(made: Result | None) -> Iterator[Block]:
-    if not made:
-        return
+def improvement_line(made: Result) -> str:
+    """What the new program is, held against the given one."""
     after = made.get("after_s")
     same = {True: "it prints the same", False: "it prints something else"}.get(made["same_output"])
     told = [
@@ -161,7 +161,7 @@ def _improvement(made: Result | None) -> Iterator[Block]:
         "now it fails" if after is None else f"now {after:.3g} s",
         *([same] if same else []),
     ]
-    yield Line(text=f"Improvement ({made['focus']}): {', '.join(told)}")
+    return f"Improvement ({made['focus']}): {', '.join(told)}"
 
 
 def _outcome(attempt: Result) -> str:

@@ -133,7 +133,8 @@ async def rewrite(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str
 async def repair(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
     """Ask for a new version after a failed run, with the error and all former attempts."""
     problem = state["problem"]
-    runtime.context.emit(Event(kind="repair", text=f"Repairing: {problem.splitlines()[0]}"))
+    told = problem.splitlines()[0].rstrip(":")
+    runtime.context.emit(Event(kind="repair", text=f"Repairing: {told}"))
     update, _ = await _ask_again(state, runtime, problem, state["instruction"])
     if "code" not in update:
         return update

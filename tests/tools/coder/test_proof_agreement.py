@@ -101,3 +101,9 @@ async def test_nothing_is_asked_where_nothing_is_agreed(engine: PythonExecutor) 
 async def test_what_cannot_be_agreed_on_is_refused(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         agree(**asked)
+
+
+async def test_a_constraint_that_nothing_is_held_against_is_told_to_the_caller() -> None:
+    agreed = agree(outputs={"total": int}, constraints=["totl > 0", "total > 0"])
+    (remark,) = agreed.constraints.remarks
+    assert remark.startswith("The constraint `totl > 0` is told to the model, and not checked")
