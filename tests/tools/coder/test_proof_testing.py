@@ -356,6 +356,17 @@ async def test_what_the_program_raises_is_its_own(engine: PythonExecutor) -> Non
     assert judge(report, tests).verdict == "code_at_fault"
 
 
+@pytest.mark.parametrize("end", ["sys.exit(0)", "pytest.skip(allow_module_level=True)"])
+async def test_written_tests_of_which_none_is_run_are_wrong_themselves(
+    engine: PythonExecutor, end: str
+) -> None:
+    text = f"import sys, pytest\n{end}\ndef test_a(): assert double(2) == 4"
+    found = await judged(engine, [model(text)])
+    assert (found.verdict, len(found.mistakes)) == ("test_at_fault", 1)
+    assert drop_mistakes([model(text)], found.mistakes) == ([], list(found.mistakes))
+    assert (await judged(engine, [caller(text)])).verdict == "unclear"
+
+
 async def test_a_report_without_tests_proves_nothing() -> None:
     assert not TestReport().passed
     assert judge(TestReport(), []).verdict == "unclear"

@@ -81,8 +81,16 @@ def judge(
         why = report.trouble or f"they were stopped by the {report.stopped_by} limit"
         return Judgement(verdict="unclear", problem=f"The tests could not be run to the end: {why}")
     if not report.failing:
-        return Judgement(verdict="unclear", problem="No test was run.")
+        return _nothing_run(tests)
     return _judge_cases(report, Expected(tests, checks), declared, earlier)
+
+
+def _nothing_run(tests: Sequence[SuiteText]) -> Judgement:
+    """The program is not to blame for written tests that leave or skip before the first of them."""
+    if not tests or any(each["by"] == "caller" for each in tests):
+        return Judgement(verdict="unclear", problem="No test was run.")
+    mistakes = (Mistake(module=n, function="", why="none is run") for n in range(len(tests)))
+    return Judgement(verdict="test_at_fault", mistakes=tuple(mistakes))
 
 
 def _judge_cases(
