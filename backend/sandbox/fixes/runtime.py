@@ -144,12 +144,7 @@ def _attribute(failed: Failed) -> Iterator[Mending]:
     found = _MODULE_ATTRIBUTE.search(message)
     attributes = [node for node in failed.nodes if isinstance(node, ast.Attribute)]
     if found is not None and found[1] == "numpy" and found[2] in _NUMPY_GONE:
-        new = _NUMPY_GONE[found[2]]
-        for node in attributes:
-            if node.attr == found[2] and failed.program.path(node) == f"numpy.{node.attr}":
-                root = ast.unparse(node.value)
-                text = new.replace("np.", f"{root}.")
-                yield replace(node, text, f"used `{text}` instead of `{root}.{node.attr}`")
+        yield from _numpy_gone(failed, found[2])
     elif found is not None and found[1] == "datetime":
         for node in attributes:
             if failed.program.path(node) == f"datetime.{found[2]}" and found[2] in OF_DATETIME:
@@ -164,6 +159,17 @@ def _attribute(failed: Failed) -> Iterator[Mending]:
                 yield replace(
                     node, ast.unparse(node.value), "used `datetime`, which is the class already"
                 )
+
+
+def _numpy_gone(failed: Failed, name: str) -> Iterator[Mending]:
+    new = _NUMPY_GONE[name]
+    if new in failed.program.bound:
+        return  # the program means something else by it
+    for node in failed.nodes:
+        if isinstance(node, ast.Attribute) and failed.program.path(node) == f"numpy.{name}":
+            root = ast.unparse(node.value)
+            text = new.replace("np.", f"{root}.")
+            yield replace(node, text, f"used `{text}` instead of `{root}.{name}`")
 
 
 def _first_quoted(text: str) -> str | None:

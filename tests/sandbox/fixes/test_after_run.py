@@ -184,6 +184,7 @@ def failure(kind: str, message: str, line: int = 1) -> Failure:
         ("d = {}\nd['a']", failure("KeyError", "'a'", 2)),
         ("d = {}\nd['unit price']=1\nd['unit price']", failure("KeyError", "'unit price'", 3)),
         ("1 / 0", failure("ZeroDivisionError", "division by zero")),
+        ("import numpy as np\nint = str\nnp.int(3)", failure("AttributeError", "module 'numpy' has no attribute 'int'", 3)),
         ("int('price')", failure("ValueError", "invalid literal for int() with base 10: 'Price'")),
         ("open('sales.csv', encoding='cp949')", failure("UnicodeEncodeError", "x")),
         ("x = 1", "no traceback at all"),
