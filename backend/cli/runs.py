@@ -55,8 +55,10 @@ def list_runs(
 ) -> int:
     """List runs, the newest first."""
 
+    settings = read_settings()
+
     async def work() -> RunPage:
-        async with open_records(read_settings()) as records:
+        async with open_records(settings) as records:
             owner = records.owner
             last = await records.runs.find(after, owner=owner) if after else None
             return await records.runs.page(
@@ -80,7 +82,8 @@ def list_runs(
     if page.has_more:
         print_line(f"There are more: --after {page.runs[-1].id[:_ID_CHARS]}")
     if not page.runs:
-        print_line("There are none.")
+        where = "DATABASE_URL" if settings.database_url else f"{settings.data_dir.absolute()}"
+        print_line(f"There are none in {where}.")
     return 0
 
 

@@ -258,7 +258,9 @@ def _require_types(query: Any, context: Any, file_paths: Any) -> None:
     if file_paths is None:
         return
     if isinstance(file_paths, str | bytes) or not isinstance(file_paths, Sequence):
-        raise TypeError(f"file_paths must be a sequence of str, not {type(file_paths).__name__}")
+        raise TypeError(
+            f"file_paths must be a list of str, not {type(file_paths).__name__}: write [path]."
+        )
     for path in file_paths:
         if not isinstance(path, str):
             raise TypeError(f"each of file_paths must be a str, not {type(path).__name__}")

@@ -112,7 +112,7 @@ def _attempt(state: CoderState, result: ExecutionResult) -> Attempt:
 def _output_event(result: ExecutionResult, problem: str) -> Event:
     shown = problem or result.stdout
     data = {
-        "success": result.success,
+        "success": not problem,
         "stopped_by": result.stopped_by,
         "returncode": result.returncode,
         "duration_s": round(result.duration_s, 4),
