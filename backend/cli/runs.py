@@ -54,7 +54,6 @@ def list_runs(
     status: RunStatus | None, saved: bool, after: str | None, limit: int, as_json: bool
 ) -> int:
     """List runs, the newest first."""
-
     settings = read_settings()
 
     async def work() -> RunPage:
