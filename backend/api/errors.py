@@ -30,6 +30,7 @@ from backend.errors import (
     PythonCoderError,
     RequestError,
     SandboxUnavailable,
+    StoreUnavailable,
     TooLarge,
 )
 
@@ -49,6 +50,7 @@ _CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
     (ModelNotFound, "model_not_found"),
     (ModelUnavailable, "model_unavailable"),
     (SandboxUnavailable, "sandbox_unavailable"),
+    (StoreUnavailable, "store_unavailable"),
     (BadReply, "bad_reply"),
     (BudgetExceeded, "budget_exceeded"),
     (Busy, "busy"),

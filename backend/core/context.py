@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.runnables.config import var_child_runnable_config
 
 from backend.llm.models import LanguageModel
+from backend.prompts.fences import fenced
 from backend.prompts.texts import OBSERVATION_CHARS, list_facts, shorten
 from backend.tools.coder.graph import CoderGraph, run_task
 from backend.tools.coder.recording import thread_of_use
@@ -111,7 +112,7 @@ def describe_result(result: Mapping[str, Any]) -> str:
 def list_results(results: Sequence[Mapping[str, Any]]) -> str:
     """Every use of the coder with its program and what it came to."""
     return "\n\n".join(
-        f"Result {number}\n```python\n{shorten(result['code'], 2000)}\n```\n"
+        f"Result {number}\n{fenced(shorten(result['code'], 2000), result['language'])}\n"
         f"{describe_result(result)}"
         for number, result in enumerate(results, 1)
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import jinja2
 from jinja2 import meta
 
+from backend.prompts.fences import fenced
 from backend.types import Stage
 
 _FOLDER = Path(__file__).parent
@@ -92,6 +93,7 @@ def _load(folder: Path, name: str) -> tuple[jinja2.Template, frozenset[str]]:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["fenced"] = fenced
     file = f"{name}.md"
     if file not in environment.list_templates():
         known = ", ".join(sorted(path.stem for path in folder.glob("*.md")))

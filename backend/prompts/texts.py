@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.prompts.facts import list_facts
+from backend.prompts.fences import fenced
 
 __all__ = [
     "ATTEMPTS_CHARS",
@@ -51,7 +52,7 @@ def list_former(former: Sequence[Mapping[str, Any]], language: str = "python") -
         attempt = former[number - 1]
         share = max(room // max(number, 1), 600)
         block = (
-            f"Attempt {number}\n```{language}\n{shorten(attempt['code'], share // 2)}\n```\n"
+            f"Attempt {number}\n{fenced(shorten(attempt['code'], share // 2), language)}\n"
             f"Result: {shorten(attempt['diagnosis'], share // 2)}"
         )
         room -= len(block)

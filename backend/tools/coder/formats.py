@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import quote
 
 from backend.errors import RequestError
+from backend.prompts.fences import fenced
 from backend.tools.coder.blocks import Block, FileLink, Line, Prose, Table, Title
 from backend.tools.coder.plain_text import aligned, visible, words_of
 from backend.tools.coder.report import Section, report
@@ -111,11 +112,7 @@ def _markdown(block: Block) -> str:
     if isinstance(block, FileLink):
         mark = "!" if block.is_picture else ""
         return f"{mark}[{_escaped(block.name)}]({_destination(block.target)})"
-    text = visible(block.text)
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    end = "" if text.endswith("\n") or not text else "\n"
-    return f"{fence}{block.language}\n{text}{end}{fence}"
+    return fenced(visible(block.text), block.language)
 
 
 def _plain(block: Block) -> str:

@@ -74,11 +74,13 @@ def read_verdict(reply: str) -> Verdict:
 def _finding(entry: Any) -> dict[str, Any]:
     if not isinstance(entry, dict):
         return {"severity": "advisory", "topic": "", "message": str(entry)}
-    severity = "blocking" if str(entry.get("severity")).lower() == "blocking" else "advisory"
+    message = str(entry.get("message") or "").strip()
+    # What does not say what is wrong gives nobody anything to put right.
+    is_blocking = message and str(entry.get("severity")).lower() == "blocking"
     return {
-        "severity": severity,
-        "topic": str(entry.get("topic", "")),
-        "message": str(entry.get("message", "")),
+        "severity": "blocking" if is_blocking else "advisory",
+        "topic": str(entry.get("topic") or ""),
+        "message": message,
     }
 
 
@@ -98,7 +100,7 @@ def read_judgement(reply: str) -> Judgement:
         "answers_request": str(answers).strip().lower() not in ("false", "no", "0"),
         "answer": answer if isinstance(answer, str) else "" if answer is None else str(answer),
         "reason": str(value.get("reason") or ""),
-        "missing": [str(entry) for entry in missing] if isinstance(missing, list) else [],
+        "missing": [str(entry) for entry in missing if entry] if isinstance(missing, list) else [],
     }
 
 

@@ -367,3 +367,10 @@ async def test_what_shows_in_a_run_only_is_mended_without_a_model(
     assert "repair" not in result["usage"]["by_stage"]
     if len(result["attempts"]) == 2:
         assert "mended by rule" in result["attempts"][0]["diagnosis"]["strategy"]
+
+
+async def test_a_blocking_finding_without_words_blocks_nothing(play: Play) -> None:
+    finding = {"severity": "blocking", "topic": "logic", "message": None}
+    reply = json.dumps({"verdict": "revise", "findings": [finding]})
+    play(generate("print(1)"), {"stage": "review", "reply": reply}, ASSESS)
+    assert (await solve())["iterations"] == 1
