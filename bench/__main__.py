@@ -10,6 +10,7 @@ from pathlib import Path
 import bench.corpora
 import bench.data_context
 import bench.hostile
+import bench.loop
 import bench.misbehaviours.table
 import bench.policy
 import bench.prompts
@@ -19,6 +20,7 @@ from bench.machine import describe
 
 PARTS = {
     "sandbox": "how fast the sandbox is, beside others",
+    "loop": "what a request costs beside the model and the program",
     "corpora": "harmless programs in the sandbox; those that fail also in plain Python",
     "prompts": "how many tokens each stage's prompt has",
     "policy": "what the static check stops",
@@ -28,8 +30,8 @@ PARTS = {
     "misbehaviours": "what becomes of a model's and its server's misbehaviours; writes the page in docs/",
     "hostile": "harmful programs, and what they left outside",
 }
-WITHOUT_CORPORA = ("sandbox", "prompts", "context", "misbehaviours")
-USUAL = ("sandbox", "prompts", "corpora", "policy", "replies")
+WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "misbehaviours")
+USUAL = ("sandbox", "loop", "prompts", "context", "corpora", "policy", "replies")
 
 
 def _arguments() -> argparse.Namespace:
@@ -65,6 +67,9 @@ def main() -> int:
     if "sandbox" in parts:
         print("\n== Speed", flush=True)
         asyncio.run(bench.sandbox.main(write_readme=arguments.write_readme, share=arguments.share))
+    if "loop" in parts:
+        print(f"\n== {PARTS['loop'].capitalize()}", flush=True)
+        asyncio.run(bench.loop.main(share=arguments.share))
     all_well = True
     if "prompts" in parts:
         print(f"\n== {PARTS['prompts'].capitalize()}", flush=True)

@@ -80,7 +80,7 @@ def _sampler(once: Any, calls: dict[str, int], name: str = "") -> Sampler:
 
 
 @asynccontextmanager
-async def _cases(folder: Path, calls: dict[str, int]) -> AsyncIterator[list[Case]]:
+async def _cases(folder: Path, calls: dict[str, int], runs: int) -> AsyncIterator[list[Case]]:
     script = folder / "script.jsonl"
     script.write_text("".join(json.dumps(line) + "\n" for line in _LINES), encoding="utf-8")
     common: dict[str, Any] = {"model": f"scripted:{script}", "data_dir": folder / "data"}
@@ -107,9 +107,9 @@ async def _cases(folder: Path, calls: dict[str, int]) -> AsyncIterator[list[Case
             return _sampler(lambda n: tool.execute_code_task(f"Mean, {n}"), calls, name)
 
         yield [
-            Case(name="three bare LangGraph nodes", runs=RUNS, sample=await _bare_graph()),
-            Case(name="the sandboxed run alone", runs=RUNS, sample=_sampler(run_alone, calls)),
-            *(Case(name=name, runs=RUNS, sample=task(name, tool)) for name, tool in tools.items()),
+            Case(name="three bare LangGraph nodes", runs=runs, sample=await _bare_graph()),
+            Case(name="the sandboxed run alone", runs=runs, sample=_sampler(run_alone, calls)),
+            *(Case(name=name, runs=runs, sample=task(name, tool)) for name, tool in tools.items()),
         ]
 
 
@@ -122,11 +122,15 @@ def _row(timing: Timing, calls: dict[str, int]) -> tuple[str, ...]:
     return (name, str(len(timing.samples_ms)), asked, f"{p50:.1f}", f"{p95:.1f}", shown)
 
 
-async def main() -> None:
-    """Print what a request costs, case by case, beside LangGraph and the sandbox alone."""
+async def main(share: float = 1.0) -> None:
+    """Print what a request costs, case by case, beside LangGraph and the sandbox alone.
+
+    Args:
+        share: of the usual number of runs.
+    """
     calls: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        async with _cases(Path(folder), calls) as cases:
+        async with _cases(Path(folder), calls, max(int(RUNS * share), 10)) as cases:
             timings = await measure(cases)
     print(as_text(HEAD, [_row(timing, calls) for timing in timings]))
     print(

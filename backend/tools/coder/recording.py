@@ -168,7 +168,7 @@ class Recorder:
                 columns=job.columns,
                 prompts=_prompts_of(result),
             )
-            await self._forget(job, len(result.get("python_coder_results", ())))
+            await self._forget(entry, job, len(result.get("python_coder_results", ())))
         except StoreUnavailable as error:
             # The work is done; its caller has it all the same.
             if "notes" in result:
@@ -185,10 +185,12 @@ class Recorder:
             owner=entry.owner,
             status="cancelled" if cancelled else "failed",
         )
-        await self._forget(job, entry.settings.max_steps)
+        await self._forget(entry, job, entry.settings.max_steps)
 
-    async def _forget(self, job: Job, uses: int) -> None:
-        threads = [thread_of_use(job.run_id, number) for number in range(uses + 1)]
+    async def _forget(self, entry: Entry, job: Job, uses: int) -> None:
+        # A use that was under way has steps, too, and no result.
+        numbers = range(uses + 1) if entry.kind == "ask" else ()
+        threads = [thread_of_use(job.run_id, number) for number in numbers]
         with suppress(OSError, StoreUnavailable):
             await forget(self.checkpointer, job.run_id, *threads)
 
