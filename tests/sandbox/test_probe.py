@@ -66,7 +66,8 @@ async def test_the_doctor_looks_at_everything_and_runs_a_program(settings: Setti
         pytest.skip(str(error))
     findings = {finding.topic: finding for finding in await diagnose(settings)}
     assert set(findings) == {
-        "bubblewrap", "namespaces", "seccomp", "landlock", "cgroup", "walls", "imports", "run",
+        "bubblewrap", "namespaces", "seccomp", "landlock", "cgroup", "walls", "imports", "packages",
+        "run",
     }  # fmt: skip
     assert findings["run"].state == "ok", findings
     assert all(finding.state == "ok" or finding.remedy for finding in findings.values())

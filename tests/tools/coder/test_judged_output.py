@@ -17,7 +17,7 @@ pytestmark = pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("code", "options", "seen"),
     [
-        ("print('total', 7)", {}, ["Its output\ntotal 7"]),
+        ("print('total', 7)", {}, ["Its output\n```\ntotal 7\n```"]),
         ("x = 41\nx + 1", {}, ["The value of its last expression: 42"]),
         (
             "share, names = 0.5, ['ä']",
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sandbox
             ['What it leaves behind: {"share": 0.5, "names": ["ä"]}'],
         ),
         ("open('a.txt', 'w').close()", {}, ["Files it wrote: a.txt"]),
-        ("print(1)\n2", {}, ["Its output\n1", "last expression: 2"]),
+        ("print(1)\n2", {}, ["Its output\n```\n1\n```", "last expression: 2"]),
     ],
     ids=["printed", "value", "outputs", "file", "both"],
 )

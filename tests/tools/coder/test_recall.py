@@ -122,7 +122,7 @@ async def test_a_result_is_recalled_while_its_files_are_kept(
 ) -> None:
     blobs = BlobStore(tmp_path / "blobs")
     digest = await blobs.put(b"plot")
-    use = {"success": True, "artifacts": [{"name": "p.png", "sha256": digest}]}
+    use = {"success": True, "artifacts": [{"name": "p.png", "sha256": digest, "size": 4}]}
     for key, result in (("task", use), ("ask", {"success": True, "python_coder_results": [use]})):
         run_id = await runs.begin(owner="me", kind="task", key=key, request="Q", model="m")
         await runs.finish(run_id, result, owner="me")
