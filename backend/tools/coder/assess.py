@@ -28,7 +28,7 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "language": state["language"],
         "code": state["code"],
         # A large table takes longer than an event loop may be kept.
-        "output": await asyncio.to_thread(_seen, state),
+        "output": await asyncio.to_thread(_seen, state) if state["outputs"] else _seen(state),
         "artifacts": ", ".join(reference["name"] for reference in state["artifacts"]),
     }
     started = time.monotonic()

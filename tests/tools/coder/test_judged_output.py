@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sandbox
             ['What it leaves behind: {"share": 0.5, "names": ["ä"]}'],
         ),
         ("open('a.txt', 'w').close()", {}, ["Files it wrote: a.txt"]),
-        ("print(1)\n2", {}, ["Its output\n```\n1\n```", "last expression: 2"]),
+        ("print(1)\n2", {}, ["Its output\n```\n1\n", "last expression: 2"]),
     ],
     ids=["printed", "value", "outputs", "file", "both"],
 )
