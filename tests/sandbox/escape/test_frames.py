@@ -91,7 +91,10 @@ def test_frames_of_a_program_say_nothing_of_walls_limits_or_files(
     if check and answer.issues:
         return
     assert answer.stdout.startswith(MARKER)
-    assert (answer.success, answer.stopped_by) == (False, None)
+    assert not answer.success
+    # Who takes away what the keeper is told may end the keeper, and with it himself.
+    harmed = ("killed",) if "meant for the keeper" in forgery else ()
+    assert answer.stopped_by in (None, *harmed)
     assert answer.returncode in (5, ITS_WORD)
     assert answer.walls == person.walls
     assert answer.artifacts == {}
