@@ -97,7 +97,16 @@ def reaches(attack: Attack, canaries: Canaries) -> None:
 def kept(answer: Answer, canaries: Canaries) -> None:
     """Nothing that came out holds the secret."""
     contents = [content.decode("latin-1") for _, content in answer.artifacts.values()]
-    out = "".join([answer.stdout, answer.stderr, answer.value or "", *answer.notes, *contents, str(answer.failure)])
+    out = "".join(
+        [
+            answer.stdout,
+            answer.stderr,
+            answer.value or "",
+            *answer.notes,
+            *contents,
+            str(answer.failure),
+        ]
+    )
     assert canaries.secret not in out
 
 
