@@ -92,7 +92,7 @@ def test_frames_of_a_program_say_nothing_of_walls_limits_or_files(
         return
     assert answer.stdout.startswith(MARKER)
     assert not answer.success
-    # Who takes away what the keeper is told may end the keeper, and with it himself.
+    # On a busy machine no report of it may arrive; then it counts as killed, which is no success.
     harmed = ("killed",) if "meant for the keeper" in forgery else ()
     assert answer.stopped_by in (None, *harmed)
     assert answer.returncode in (5, ITS_WORD)
