@@ -7,12 +7,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.config.settings import load_settings
+from backend.config.settings import Settings, load_settings
 from backend.errors import RequestError
 from backend.sandbox import ExecutionRequest, Executor, open_executor
 from backend.sandbox.walls.limits import resolve_limits
 from backend.types import StoppedBy
-from tests.sandbox.conftest import MARK, MARKER, Run, nobody_left, refused
+from tests.sandbox.conftest import MARK, MARKER, Run, descendants, nobody_left, refused
 
 sandboxed = pytest.mark.sandbox
 
@@ -273,3 +273,26 @@ async def test_a_queue_forms_when_all_places_are_taken(tmp_path: Path) -> None:
 async def test_a_program_may_be_out_of_time_while_it_is_sent(run: Run, seconds: float) -> None:
     result = await run("#" + "x" * 10_000_000 + "\nwhile True: pass", timeout_s=seconds)
     assert result.stopped_by == "timeout"
+
+
+@sandboxed
+async def test_too_many_processes_are_named_when_they_leave_their_keeper_no_turn(
+    run: Run, settings: Settings
+) -> None:
+    """It says what was wrong, and not merely that time ran out."""
+    code = (
+        "import os, time\n"
+        "for _ in range(3):\n    if not os.fork(): time.sleep(60)\n"
+        "time.sleep(1)\n"
+        f"for _ in range({settings.max_processes}):\n    if not os.fork(): time.sleep(60)\n"
+        "time.sleep(60)"
+    )
+    running = asyncio.create_task(run(code, timeout_s=3))
+    keeper = None
+    while keeper is None:
+        await asyncio.sleep(0.02)
+        keeper = next((each for each in descendants() if len(descendants(each)) == 4), None)
+    keeper.suspend()
+    answer = await running
+    assert answer.stopped_by == "processes", answer.notes
+    assert any("without end" in note for note in answer.notes)

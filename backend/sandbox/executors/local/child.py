@@ -14,7 +14,7 @@ from backend.sandbox.executors.local.line import Line
 from backend.sandbox.executors.local.report import Reader
 from backend.sandbox.executors.local.streams import Streams
 from backend.sandbox.executors.local.zygote import Zygote
-from backend.sandbox.inside import wire
+from backend.sandbox.inside import family, wire
 from backend.sandbox.removal import remove_tree
 from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.cgroup import Cgroup
@@ -166,6 +166,10 @@ class Child:
             if limit_bytes != self._memory_limit:
                 self.group.limit_memory(limit_bytes)
                 self._memory_limit = limit_bytes
+
+    async def count_processes(self) -> int:
+        """How many processes its keeper keeps now."""
+        return len(await asyncio.to_thread(family.descendants, self._pid))
 
     async def send(self, kind: bytes, payload: bytes = b"") -> None:
         """Write a frame to the keeper; nothing happens when it is gone."""

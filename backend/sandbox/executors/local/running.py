@@ -49,6 +49,9 @@ async def run_once(
     began = time.monotonic()
     stopped = await _until_over(child, header, limits)
     duration = time.monotonic() - began
+    if stopped == "timeout" and await child.count_processes() > limits.processes:
+        # So many can leave their keeper no turn in which to say so.
+        stopped = "processes"
     await _until_reported(child, limits, stopped, is_session=is_session)
     stdout, stderr = child.streams.finish()
     report = reader.report
