@@ -20,7 +20,12 @@ LAYERS = [
     ["backend.core"],
     ["backend.tools.python_coder_tool", "backend.tools.registry"],
     ["backend.tools.coder"],
-    ["backend.tools.python_executor_engine", "backend.tools.question", "backend.tools.languages"],
+    [
+        "backend.tools.python_executor_engine",
+        "backend.tools.question",
+        "backend.tools.languages",
+        "backend.tools.toolbox",
+    ],
     ["backend.tools.input_files"],
     ["backend.sandbox", "backend.store", "backend.llm"],
     ["backend.prompts"],

@@ -1,0 +1,164 @@
+"""Tools as the agents see them: what each is for, what it is given, and what came of a use."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+from backend.config.settings import Settings
+from backend.store.blobs import BlobStore
+from backend.types import (
+    ArtifactRef,
+    Emit,
+    ErrorKind,
+    ExecutionRequest,
+    ExecutionResult,
+    ignore_event,
+)
+
+_CLOSE_ENOUGH = 0.8
+
+Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
+
+
+class ToolResult(TypedDict):
+    """What came of one use of a tool; plain JSON values, kept in a graph's state."""
+
+    success: bool
+    text: str
+    """The observation: everything the model gets to see of it."""
+    artifacts: list[ArtifactRef]
+    isolation: dict[str, Any] | None
+    """The walls of the program it ran; None where it ran none."""
+    error_kind: ErrorKind | None
+    """Who must act, where it failed; None where the model can do something else."""
+    details: dict[str, Any]
+    """More of it for the answer's metadata: code, hits, ..."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolContext:
+    """What a tool may use while it works on one request."""
+
+    settings: Settings
+    execute: Execute
+    """Runs a program behind the static check; in the request's session where there is one."""
+    blobs: BlobStore
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Name in the working directory -> path outside."""
+    emit: Emit = ignore_event
+
+
+class Tool(Protocol):
+    """Something an agent can use."""
+
+    @property
+    def name(self) -> str:
+        """As models write it: letters, digits and underscores."""
+
+    @property
+    def description(self) -> str:
+        """For a prompt, one or two sentences: what it does, and what its input is."""
+
+    @property
+    def aliases(self) -> frozenset[str]:
+        """What models write when they mean it, in small letters with underscores."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON schema of its arguments, an object."""
+
+    async def use(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Do it. What fails by the arguments or by what they lead to is told in the result.
+
+        Args:
+            arguments: as ``schema`` has them; not validated before.
+            context: what it may use.
+
+        Raises:
+            PythonCoderError: our machinery failed; no other arguments would help.
+        """
+
+
+def told(
+    text: str,
+    *,
+    success: bool = True,
+    artifacts: Sequence[ArtifactRef] = (),
+    isolation: Mapping[str, Any] | None = None,
+    error_kind: ErrorKind | None = None,
+    **details: Any,
+) -> ToolResult:
+    """A result with what is usually empty left out."""
+    return {
+        "success": success,
+        "text": text,
+        "artifacts": list(artifacts),
+        "isolation": None if isolation is None else dict(isolation),
+        "error_kind": error_kind,
+        "details": details,
+    }
+
+
+class Toolbox:
+    """The tools of one request, by name."""
+
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+
+    def __getitem__(self, name: str) -> Tool:
+        return self._tools[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    @property
+    def names(self) -> list[str]:
+        """In the order in which they are listed."""
+        return list(self._tools)
+
+    def describe(self) -> str:
+        """One line a tool, for a prompt."""
+        return "\n".join(f"- {tool.name}: {tool.description}" for tool in self._tools.values())
+
+    def find(self, named: str) -> str | None:
+        """The tool a model means; None for something unknown.
+
+        Bold, backticks, quotes, words around it, other spellings and small slips are understood.
+        """
+        words = re.findall(r"[a-z0-9]+", named.lower())
+        whole = "_".join(words)
+        for name, tool in self._tools.items():
+            if whole == name.lower() or whole in tool.aliases:
+                return name
+        if whole and len(words) <= 6:
+            padded = f"_{whole}_"
+            for name, tool in self._tools.items():
+                telling = {name.lower(), *(alias for alias in tool.aliases if "_" in alias)}
+                if any(f"_{each}_" in padded for each in telling):
+                    return name
+        close = difflib.get_close_matches(whole, self._tools, n=1, cutoff=_CLOSE_ENOUGH)
+        return close[0] if close else None
+
+
+def arguments_of(tool: Tool, given: str) -> dict[str, Any]:
+    """What a model gave a tool, as its arguments.
+
+    A JSON object with keys of the tool's is taken as it is; any other text is the one argument
+    that has to be there, or else the first.
+    """
+    properties: Mapping[str, Any] = tool.schema.get("properties", {})
+    try:
+        value = json.loads(given)
+    except ValueError:
+        value = None
+    if isinstance(value, dict) and (not properties or properties.keys() & value.keys()):
+        return value
+    required = [name for name in tool.schema.get("required", ()) if name in properties]
+    first = next(iter([*required, *properties]), None)
+    return {} if first is None or not given.strip() else {first: given}
