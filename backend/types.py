@@ -84,6 +84,8 @@ class ExecutionRequest:
     """Names of the program whose values are handed out when it has ended well; Python only."""
     checks: Sequence[str] = ()
     """Expressions over the program's names, evaluated when it has ended well; Python only."""
+    describe_names: bool = False
+    """Tell which names it leaves behind; of a Bash program there is nothing to tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +205,11 @@ class ExecutionResult:
     say in ``$type`` what else they are. None if it did not end well, or none was asked for."""
     checks: tuple[CheckResult, ...] = ()
     """Of the checks that were asked for, in their order."""
+    names: Mapping[str, str] | None = None
+    """The names it left, where that was asked for -> short description of what each stands for, as
+    the program's process tells it: not to be trusted. In a session also those of programs before."""
+    rolled_back: bool = False
+    """It left nothing in its session, which is what it was before."""
     issues: tuple[Issue, ...] = ()
     """What the static check found; a program refused by it was not run."""
     notes: tuple[str, ...] = ()

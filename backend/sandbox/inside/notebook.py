@@ -46,6 +46,7 @@ def _run(main: script.Main, header: Mapping[str, Any], number: int, to_keeper: L
     sys.argv = [sys.argv[0], *header["argv"]]
     status = main.execute(header, f"{workspace()}/cell_{number}.py")
     main.claim_outputs(header, status)
+    main.claim_names(header)
     main.hand_out()
     status = script.flush(status)
     if main.is_a_fork:

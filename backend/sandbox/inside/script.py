@@ -15,7 +15,19 @@ from contextlib import contextmanager, suppress
 from types import CodeType, ModuleType
 from typing import Any
 
-from . import artifacts, display, failure, figures, hooks, kernel, outputs, source, variables, wire
+from . import (
+    artifacts,
+    display,
+    failure,
+    figures,
+    hooks,
+    kernel,
+    names,
+    outputs,
+    source,
+    variables,
+    wire,
+)
 from .line import Line
 from .places import workspace
 
@@ -128,10 +140,18 @@ class Main:
         with suppress(BaseException):
             self._line.say(wire.OUTPUTS, outputs.claim(self._module.__dict__, header["asked"]))
 
+    def claim_names(self, header: Mapping[str, Any]) -> None:
+        """Tell which names it leaves behind, if that is asked for, however it has ended."""
+        if "describe_names" not in header or self.is_a_fork:
+            return
+        with suppress(BaseException):
+            self._line.say(wire.NAMES, names.claim(self._module.__dict__))
+
     def _wind_up(self, status: int, header: Mapping[str, Any]) -> int:
         """What an interpreter does at its end, without taking every module apart."""
         _attempt(_wait_for_threads)
         self.claim_outputs(header, status)
+        self.claim_names(header)
         for step in (self._hand_out, _call_exit_functions):
             _attempt(step)
         return flush(status)

@@ -68,7 +68,9 @@ FAILURE = b"z"
 """Which exception ended it, and where, as JSON."""
 OUTPUTS = b"o"
 """The values and checks that were asked for, as JSON."""
-CLAIMS = (VALUE, HTML, CHARTS, FAILURE, OUTPUTS)
+NAMES = b"m"
+"""The names it leaves, as JSON."""
+CLAIMS = (VALUE, HTML, CHARTS, FAILURE, OUTPUTS, NAMES)
 FINISHED = b"q"
 """It has come to its end. Two bytes: the exit status; and whether there may be files, or how many
 threads a session's program leaves running. The host passes it on to the keeper."""

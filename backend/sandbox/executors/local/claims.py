@@ -27,6 +27,10 @@ OUTPUTS_BYTES = 640 * 1024
 OUTPUTS_BRACKETS = 30_000
 """Lists and objects of all of them together."""
 
+NAMES_BYTES = 128 * 1024
+"""Of the names that a program leaves, with what they stand for, as JSON text."""
+
+_MAX_NAMES = 500
 _MAX_OUTPUTS_DEPTH = 100
 _SURROGATE = re.compile(r"\\u[dD]")
 _CHECK_CHARS = 1000
@@ -118,6 +122,23 @@ def outputs_of(claim: bytes | None) -> Outputs:
         return Outputs(values=values, checks=tuple(map(_check_result, checks)))
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return Outputs(values=None, checks=())
+
+
+def names_of(claim: bytes | None) -> dict[str, str] | None:
+    """A claim as names with a line about each; None if it is no such."""
+    if claim is None or len(claim) > NAMES_BYTES:
+        return None
+    if claim.count(b"[") + claim.count(b"{") > _MAX_BRACKETS:
+        return None
+    try:
+        found = json.loads(claim)
+        if not isinstance(found, dict) or len(found) > _MAX_NAMES:
+            return None
+        if not all(name.isidentifier() for name in found):
+            return None
+        return {_name(name): " ".join(_text(line).split()) for name, line in found.items()}
+    except (ValueError, RecursionError):
+        return None
 
 
 def _check_result(told: Mapping[str, Any]) -> CheckResult:

@@ -144,6 +144,8 @@ def build_header(
             "bytes": OUTPUTS_BYTES,
             "brackets": OUTPUTS_BRACKETS,
         }
+    if request.describe_names and not for_bash:
+        program["describe_names"] = True
     marshalled = marshal.dumps(program, _MARSHAL_VERSION)
     keeper: dict[str, Any] = {
         "is_session": is_session,

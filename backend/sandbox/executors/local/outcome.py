@@ -10,6 +10,7 @@ from backend.sandbox.executors.local.claims import (
     charts_of,
     failure_of,
     html_of,
+    names_of,
     outputs_of,
     text_of,
 )
@@ -82,6 +83,8 @@ def result_of(
         failure=None if success else failure_of(report.claims.get(wire.FAILURE)),
         outputs=asked.values,
         checks=asked.checks,
+        names=None if report.back else names_of(report.claims.get(wire.NAMES)),
+        rolled_back=report.back,
         notes=tuple(notes),
     )
 
