@@ -23,7 +23,8 @@ from backend.prompts.texts import (
     shorten,
 )
 from backend.prompts.tokens import estimate_tokens
-from backend.tools.registry import FINISH, ToolName, list_tools
+from backend.tools.registry import CODER, FINISH, ToolName
+from backend.tools.toolbox import Toolbox
 from backend.types import Stage
 
 _REQUEST = "Read sales.csv, add up the revenue of each region and quarter, and plot it as bars. "
@@ -76,7 +77,7 @@ def _repeated(text: str, chars: int) -> str:
 
 def _fixed() -> dict[str, str]:
     return {
-        "tools": list_tools(),
+        "tools": Toolbox([CODER]).describe(),
         "names": " | ".join([*ToolName, FINISH]),
         "packages": "numpy, pandas, matplotlib, seaborn, scipy, sklearn, statsmodels, sympy, "
         "networkx, PIL, openpyxl, docx, pptx, pypdf, bs4, lxml, yaml",

@@ -43,9 +43,15 @@ def act(action: str, action_input: str, thought: str = "So.", **more: Any) -> di
     return {"stage": "act", "reply": json.dumps(reply), **more}
 
 
-def plan(*steps: tuple[str, str], **more: Any) -> dict[str, Any]:
+def plan(*steps: tuple[str, str], chained: bool = False, **more: Any) -> dict[str, Any]:
+    """Steps that are independent of each other, or each of which waits for the one before it."""
     listed = [
-        {"id": f"s{number}", "task": task, "tool": tool, "depends_on": []}
+        {
+            "id": f"s{number}",
+            "task": task,
+            "tool": tool,
+            "depends_on": [f"s{number - 1}"] if chained and number > 1 else [],
+        }
         for number, (tool, task) in enumerate(steps, 1)
     ]
     return {"stage": "plan", "reply": json.dumps({"steps": listed}), **more}

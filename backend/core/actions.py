@@ -10,17 +10,23 @@ from typing import Any
 
 from backend.llm.asking import Unreadable
 from backend.llm.replies import extract_code, extract_json, strip_thinking
-from backend.tools.registry import FINISH, ToolName, find_tool
+from backend.tools.registry import FINISH, ToolName, find_action
+from backend.tools.toolbox import Toolbox, takes_object
 
-ACTION_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "thought": {"type": "string"},
-        "action": {"type": "string", "enum": [*(str(tool) for tool in ToolName), FINISH]},
-        "action_input": {"type": "string"},
-    },
-    "required": ["thought", "action", "action_input"],
-}
+
+def action_schema(toolbox: Toolbox) -> dict[str, Any]:
+    """The JSON schema of one step with these tools."""
+    takes_objects = any(takes_object(tool) for tool in toolbox)
+    return {
+        "type": "object",
+        "properties": {
+            "thought": {"type": "string"},
+            "action": {"type": "string", "enum": [*toolbox.names, FINISH]},
+            "action_input": {"type": ["string", "object"] if takes_objects else "string"},
+        },
+        "required": ["thought", "action", "action_input"],
+    }
+
 
 _NAME_KEYS = ("action", "tool", "name", "tool_name", "function")
 _INPUT_KEYS = ("action_input", "input", "tool_input", "arguments", "parameters", "args")
@@ -44,10 +50,17 @@ class Action:
     named: str
     """What the model wrote."""
     input: str
+    """What the tool is given, as text."""
+    arguments: Mapping[str, Any] | None = None
+    """The same where the model gave an object."""
 
 
-def read_action(reply: str) -> Action:
+def read_action(reply: str, toolbox: Toolbox) -> Action:
     """The first action of a reply; what it invents after an ``Observation:`` is not read.
+
+    Args:
+        reply: what the model said.
+        toolbox: the tools there are.
 
     Raises:
         Unreadable: it names no action.
@@ -55,7 +68,7 @@ def read_action(reply: str) -> Action:
     text = strip_thinking(reply)
     before = _OBSERVATION.split(text, maxsplit=1)[0]
     for part in (before, text):
-        action = _from_json(part) or _from_labels(part)
+        action = _from_json(part, toolbox) or _from_labels(part, toolbox)
         if action is not None:
             return action
     code = extract_code(text)
@@ -65,7 +78,7 @@ def read_action(reply: str) -> Action:
     raise Unreadable('it names no action; answer with "thought", "action" and "action_input"')
 
 
-def _from_json(text: str) -> Action | None:
+def _from_json(text: str, toolbox: Toolbox) -> Action | None:
     value = extract_json(text)
     if value is None:
         return None
@@ -82,10 +95,17 @@ def _from_json(text: str) -> Action | None:
     thought = value.get("thought")
     return Action(
         thought=thought if isinstance(thought, str) else "",
-        tool=find_tool(named),
+        tool=find_action(named, toolbox),
         named=named,
         input=_input_text(given),
+        arguments=_arguments(given),
     )
+
+
+def _arguments(given: Any) -> Mapping[str, Any] | None:
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        given = extract_json(given)
+    return given if isinstance(given, Mapping) else None
 
 
 def _input_text(given: Any) -> str:
@@ -99,7 +119,7 @@ def _input_text(given: Any) -> str:
     return json.dumps(given, ensure_ascii=False, default=str)
 
 
-def _from_labels(text: str) -> Action | None:
+def _from_labels(text: str, toolbox: Toolbox) -> Action | None:
     thought = _after(_THOUGHT, text)
     match = _ACTION.search(text)
     final = _FINAL.search(text)
@@ -114,7 +134,7 @@ def _from_labels(text: str) -> Action | None:
     called = re.fullmatch(r"[`*]*(\w+)[`*]*\s*[(\[{]\s*(.+?)\s*[)\]}][`*]*", named, re.S)
     if given is None and called:
         named, body = called.group(1), called.group(2).strip("\"'")
-    return Action(thought=thought, tool=find_tool(named), named=named, input=body)
+    return Action(thought=thought, tool=find_action(named, toolbox), named=named, input=body)
 
 
 def _after(label: re.Pattern[str], text: str) -> str:

@@ -1,39 +1,54 @@
 """Plan-and-execute: a plan, its steps, an answer that is verified, and a new plan if it must be.
 
-plan ─> python_coder ─┬─> python_coder   (the next step)
-  ^                   └─> answer ─┬─> end
-  └───────────────────────────────┘      (not answered: the reason goes to the next plan)
+plan ─┬─> python_coder ─┬─> follow ─┬─> python_coder, tool   (all whose turn it is, side by side)
+  ^   ├─> tool ─────────┘           ├─> answer ─┬─> end
+  |   └─> end  (a question back)    |           |            (not answered: the reason goes
+  └─────────────────────────────────┴───────────┘             to the next plan)
+
+A step that fails is tried once more with the reason; then a new plan is made with it; a third
+failure ends the work, and what was found out until then is answered (``progress.py``).
 """
 
 from __future__ import annotations
 
+from functools import partial
 from operator import add
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Send
 
 from backend.core.answering import answer_from_results
-from backend.core.context import MACHINERY, AgentContext, describe_result, list_results
-from backend.core.plans import PLAN_SCHEMA, PlanStep, list_steps, read_plan, whole_request
+from backend.core.context import AgentContext
+from backend.core.findings import (
+    MACHINERY,
+    Finding,
+    describe,
+    findings_of,
+    list_findings,
+    reason_of,
+)
+from backend.core.plans import (
+    PlanStep,
+    list_steps,
+    plan_schema,
+    read_plan,
+    whole_request,
+    with_new_ids,
+)
+from backend.core.progress import DoneStep, Progress, StepStatus, repeated_steps
 from backend.llm.asking import ask
 from backend.tools.coder.checkpoints import Checkpointer
-from backend.tools.registry import NO_TOOL, ToolName, list_tools
+from backend.tools.registry import NO_TOOL, ToolName
+from backend.tools.toolbox import arguments_of
 from backend.types import Event, ModelCall
 
-StepStatus = Literal["done", "failed", "skipped", "thought"]
 
-
-class DoneStep(TypedDict):
-    """A step of a plan and what became of it."""
-
-    plan: int
-    id: str
-    task: str
-    tool: str
-    status: StepStatus
-    observation: str
+def _first_said(left: str, right: str) -> str:
+    """Of steps done side by side, the first that ends the work says why."""
+    return left or right
 
 
 class PlanState(TypedDict, total=False):
@@ -42,16 +57,33 @@ class PlanState(TypedDict, total=False):
     request: str
     plans: int
     plan: list[PlanStep]
-    position: int
     steps: Annotated[list[DoneStep], add]
     python_coder_results: Annotated[list[dict[str, Any]], add]
+    tool_results: Annotated[list[dict[str, Any]], add]
+    """Of all other tools; each with the id of its step, as the coder's have it."""
     calls: Annotated[list[ModelCall], add]
     answer: str
+    questions: list[str]
+    """What has to be known first; then there is no plan, and they are the answer."""
     success: bool
     why: str
-    """Why the last answer did not answer the request."""
-    ending: str
+    """Why the last plan, or the answer after it, did not do."""
+    ending: Annotated[str, _first_said]
     """Why no further plan is made."""
+
+
+class Assignment(TypedDict):
+    """What the node of a tool is told of the step that it is to do."""
+
+    request: str
+    plan: int
+    wave: int
+    step: PlanStep
+    number: int
+    """Uses of the coder before this one."""
+    findings: list[Finding]
+    note: str
+    """What went wrong before."""
 
 
 PlanGraph = CompiledStateGraph[PlanState, AgentContext, PlanState, PlanState]
@@ -63,11 +95,12 @@ def first_plan_state(request: str) -> PlanState:
         "request": request,
         "plans": 0,
         "plan": [],
-        "position": 0,
         "steps": [],
         "python_coder_results": [],
+        "tool_results": [],
         "calls": [],
         "answer": "",
+        "questions": [],
         "success": False,
         "why": "",
         "ending": "",
@@ -77,89 +110,177 @@ def first_plan_state(request: str) -> PlanState:
 async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
     """Ask for a plan, or for a new one with what was missing."""
     deps = runtime.context
-    done = state["python_coder_results"]
+    toolbox = deps.toolbox
     values = {
         "request": state["request"],
         "history": deps.history_text,
         "files": deps.files_text,
-        "tools": list_tools(),
-        "done": list_results(done) if done else "",
+        "tools": toolbox.describe(),
+        "names": " | ".join([*toolbox.names, NO_TOOL]),
+        "done": list_findings(findings_of(state)),
         "why": state["why"],
     }
     asked = await ask(
         deps.model,
         "plan",
         values,
-        read_plan,
-        schema=PLAN_SCHEMA,
+        partial(read_plan, toolbox=toolbox),
+        schema=plan_schema(toolbox),
         **deps.coder.sampling,
     )
-    steps, note = asked.value or whole_request(state["request"]), ""
-    if asked.value is None:
-        note = f"The plan could not be read ({asked.reason}); the request is its one step."
+    update: dict[str, Any] = {"plans": state["plans"] + 1, "calls": asked.calls}
+    if asked.value is not None and asked.value.questions and not state["steps"]:
+        return update | _ask_back(asked.value.questions, deps)
+    read = asked.value.steps if asked.value is not None else []
+    steps, note = read or [whole_request(state["request"])], ""
+    if not read:
+        why = asked.reason or "it only asks"
+        note = f"The plan could not be read ({why}); the request is its one step."
     elif _misses_code(steps, state, deps):
-        steps = [*steps, {**whole_request(state["request"])[0], "id": "code"}]
+        steps = [*steps, whole_request(state["request"], "code")]
         note = "The plan ran no program for a request that needs one; a step was added."
+    again = repeated_steps(steps, state["steps"])
+    if len(again) < len(steps):
+        # What was done before and stands in the plan among other things is not done anew.
+        steps = [step for step in steps if step["id"] not in again]
+    steps = with_new_ids(steps, {step["id"] for step in state["steps"]})
     text = "\n".join(filter(None, [list_steps(steps), note]))
     deps.emit(Event(kind="plan", text=text, data={"steps": [dict(step) for step in steps]}))
-    return {
-        "plans": state["plans"] + 1,
-        "plan": steps,
-        "position": 0,
-        "calls": asked.calls,
-    }
+    return update | {"plan": steps}
+
+
+def _ask_back(questions: list[str], deps: AgentContext) -> dict[str, Any]:
+    text = "\n".join(questions if len(questions) == 1 else [f"- {each}" for each in questions])
+    deps.emit(Event(kind="plan", text=f"Something has to be known first:\n{text}"))
+    return {"plan": [], "questions": questions, "answer": text, "success": False}
 
 
 def _misses_code(steps: list[PlanStep], state: PlanState, deps: AgentContext) -> bool:
-    if not deps.needs_code or state["python_coder_results"]:
+    if not deps.needs_code or findings_of(state):
         return False
-    return all(step["tool"] != ToolName.PYTHON_CODER for step in steps)
+    running = {ToolName.PYTHON_CODER, ToolName.RUN_PYTHON, ToolName.RUN_BASH}
+    return all(step["tool"] not in running for step in steps)
 
 
-async def python_coder(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
-    """Do the plan's next step."""
-    deps = runtime.context
-    step = state["plan"][state["position"]]
-    update: dict[str, Any] = {"position": state["position"] + 1}
-    failed = _failed_before(step, state)
-    if step["tool"] == NO_TOOL:
-        entry = _entry(state, step, "thought", "Left to the answer.")
-    elif step["tool"] != ToolName.PYTHON_CODER:
-        problem = f"There is no tool {step['tool']!r}; there is {', '.join(ToolName)}."
-        entry = _entry(state, step, "skipped", problem)
-    elif failed:
-        entry = _entry(state, step, "skipped", f"It waits for {failed}, which failed.")
-    else:
-        deps.emit(Event(kind="action", text=step["task"], data={"tool": step["tool"]}))
-        result = await deps.use_coder(state["request"], step["task"], state["python_coder_results"])
-        result["step"] = step["id"]
-        status: StepStatus = "done" if result["success"] else "failed"
-        entry = _entry(state, step, status, describe_result(result))
-        update["python_coder_results"] = [result]
-        if result["error_kind"] in MACHINERY:
-            update |= {"ending": str(result["error"]), "position": len(state["plan"])}
-    deps.emit(Event(kind="observation", text=entry["observation"], data={"step": step["id"]}))
-    return update | {"steps": [entry]}
+async def python_coder(state: Assignment, runtime: Runtime[AgentContext]) -> dict[str, Any]:
+    """Do a step of the plan with ``python_coder``."""
+    deps, step = runtime.context, state["step"]
+    _announce(deps, step)
+    result = await deps.use_coder(
+        state["request"],
+        step["task"],
+        step=step["id"],
+        number=state["number"],
+        findings=state["findings"],
+        note=state["note"],
+    )
+    return {"python_coder_results": [result]} | _observe(state, deps, result)
 
 
-def _failed_before(step: PlanStep, state: PlanState) -> str:
-    fallen = [
-        done["id"]
-        for done in state["steps"]
-        if done["plan"] == state["plans"] and done["status"] in ("failed", "skipped")
-    ]
-    return ", ".join(need for need in step["depends_on"] if need in fallen)
+async def tool(state: Assignment, runtime: Runtime[AgentContext]) -> dict[str, Any]:
+    """Do a step of the plan with another tool."""
+    deps, step = runtime.context, state["step"]
+    _announce(deps, step)
+    arguments = arguments_of(deps.toolbox[step["tool"]], step["task"])
+    result = await deps.use_tool(step["tool"], arguments, step=step["id"], given=step["task"])
+    return {"tool_results": [result]} | _observe(state, deps, result)
 
 
-def _entry(state: PlanState, step: PlanStep, status: StepStatus, observation: str) -> DoneStep:
+def _announce(deps: AgentContext, step: PlanStep) -> None:
+    data = {"tool": step["tool"], "step": step["id"]}
+    deps.emit(Event(kind="action", text=step["task"], data=data))
+
+
+def _observe(assignment: Assignment, deps: AgentContext, result: dict[str, Any]) -> dict[str, Any]:
+    status: StepStatus = "done" if result["success"] else "failed"
+    entry = _entry(assignment["plan"], assignment["wave"], assignment["step"], status, result)
+    deps.emit(Event(kind="observation", text=entry["observation"], data={"step": entry["id"]}))
+    update: dict[str, Any] = {"steps": [entry]}
+    if result["error_kind"] in MACHINERY:
+        update["ending"] = reason_of(result)
+    return update
+
+
+def _entry(
+    plan_number: int,
+    wave: int,
+    step: PlanStep,
+    status: StepStatus,
+    result: dict[str, Any] | str,
+) -> DoneStep:
     return {
-        "plan": state["plans"],
+        "plan": plan_number,
+        "wave": wave,
         "id": step["id"],
         "task": step["task"],
         "tool": step["tool"],
+        "depends_on": step["depends_on"],
         "status": status,
-        "observation": observation,
+        "observation": result if isinstance(result, str) else describe(result),
     }
+
+
+async def follow(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
+    """Settle what need not or cannot be done, and say why, when the plan did not work out."""
+    deps = runtime.context
+    known = deps.toolbox.names
+    progress = Progress(plan=state["plan"], number=state["plans"], done=state["steps"])
+    entries: list[DoneStep] = []
+    for step in progress.left:
+        if step["tool"] == NO_TOOL:
+            settled: tuple[StepStatus, str] = "thought", "Left to the answer."
+        elif step["tool"] not in known:
+            problem = f"There is no tool {step['tool']!r}; there is {', '.join(known)}."
+            settled = "skipped", problem
+        elif waits := progress.fallen_for(step):
+            settled = "skipped", f"It waits for {waits}, which failed."
+        else:
+            continue
+        entry = _entry(state["plans"], progress.wave, step, *settled)
+        entries.append(entry)
+        progress = progress.with_done(entry)
+        deps.emit(Event(kind="observation", text=entry["observation"], data={"step": step["id"]}))
+    update: dict[str, Any] = {"steps": entries}
+    if progress.is_stuck:
+        update["why"] = progress.failure()
+        if progress.gives_up or state["plans"] >= deps.coder.settings.max_plans:
+            update["ending"] = progress.failure()
+    return update
+
+
+async def next_steps(state: PlanState) -> list[Send] | str:
+    """All steps whose turn it is, side by side; the answer, or a new plan, when none is left."""
+    progress = Progress(plan=state["plan"], number=state["plans"], done=state["steps"])
+    if state["ending"]:
+        return "answer"
+    if progress.ready:
+        return _assign(state, progress)
+    return "plan" if progress.is_stuck else "answer"
+
+
+def _assign(state: PlanState, progress: Progress) -> list[Send]:
+    uses = len(state["python_coder_results"])
+    findings = findings_of(state)
+    sends = []
+    for step in progress.ready:
+        is_coder = step["tool"] == ToolName.PYTHON_CODER
+        assignment: Assignment = {
+            "request": state["request"],
+            "plan": state["plans"],
+            "wave": progress.wave,
+            "step": step,
+            "number": uses,
+            "findings": findings if is_coder else [],
+            "note": progress.note_on(step, state["why"]),
+        }
+        uses += is_coder
+        sends.append(Send("python_coder" if is_coder else "tool", assignment))
+    return sends
+
+
+async def after_plan(state: PlanState) -> str:
+    """A question back is the answer; a plan is followed."""
+    return "__end__" if state["questions"] else "follow"
 
 
 async def answer(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
@@ -172,7 +293,7 @@ async def answer(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, 
     given = await answer_from_results(
         runtime.context,
         request=state["request"],
-        results=state["python_coder_results"],
+        findings=findings_of(state),
         plan=list_steps(state["plan"]),
         why="\n".join(filter(None, [state["ending"], *undone])),
     )
@@ -184,14 +305,7 @@ async def answer(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, 
     }
 
 
-async def next_step(state: PlanState) -> Literal["python_coder", "answer"]:
-    """The next step of the plan, or the answer when all are done."""
-    return "python_coder" if state["position"] < len(state["plan"]) else "answer"
-
-
-async def after_answer(
-    state: PlanState, runtime: Runtime[AgentContext]
-) -> Literal["plan", "__end__"]:
+async def after_answer(state: PlanState, runtime: Runtime[AgentContext]) -> str:
     """Plan again with the reason when the request is not answered and a plan is left."""
     if not state["why"] or state["ending"]:
         return "__end__"
@@ -202,10 +316,14 @@ def build_plan_graph(checkpointer: Checkpointer | None = None) -> PlanGraph:
     """The compiled graph; it keeps nothing between requests but what the checkpointer holds."""
     builder = StateGraph(PlanState, context_schema=AgentContext)
     builder.add_node("plan", plan)
-    builder.add_node("python_coder", python_coder)
+    builder.add_node("follow", follow)
+    builder.add_node("python_coder", python_coder, input_schema=Assignment)
+    builder.add_node("tool", tool, input_schema=Assignment)
     builder.add_node("answer", answer)
     builder.add_edge(START, "plan")
-    builder.add_conditional_edges("plan", next_step)
-    builder.add_conditional_edges("python_coder", next_step)
-    builder.add_conditional_edges("answer", after_answer)
+    builder.add_conditional_edges("plan", after_plan, ["follow", "__end__"])
+    builder.add_conditional_edges("follow", next_steps, ["python_coder", "tool", "answer", "plan"])
+    builder.add_edge("python_coder", "follow")
+    builder.add_edge("tool", "follow")
+    builder.add_conditional_edges("answer", after_answer, ["plan", "__end__"])
     return builder.compile(checkpointer, name="plan_execute")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from backend.core.context import AgentContext, last_words, list_results
+from backend.core.context import AgentContext
+from backend.core.findings import Finding, last_words, list_findings
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
@@ -28,7 +28,7 @@ async def answer_from_results(
     deps: AgentContext,
     *,
     request: str,
-    results: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
     plan: str,
     why: str = "",
 ) -> Given:
@@ -37,14 +37,14 @@ async def answer_from_results(
     Args:
         deps: whom to ask.
         request: what was asked.
-        results: the uses of the coder.
+        findings: what the tools found out.
         plan: the plan behind them, as text.
         why: why no more is done; told to the model, and to the user if the model fails.
 
     A model that is gone or unreadable does not lose what was computed: the answer is then made
     by rule from the outputs.
     """
-    shown = list_results(results) or "(no program was run)"
+    shown = list_findings(findings) or "(no tool was used)"
     values = {
         "request": request,
         "history": deps.history_text,
@@ -63,20 +63,20 @@ async def answer_from_results(
         )
         judgement, reason, calls = asked.value, asked.reason, asked.calls
     except (BudgetExceeded, ModelError, ModelUnavailable) as error:
-        if not results:
+        if not findings:
             raise
         reason, calls = error.what, list(error.calls)
-    worked = any(result["success"] for result in results)
+    worked = any(result["success"] for result in findings)
     if judgement is None or not judgement["answer"].strip():
         unsaid = f"The model gave no readable answer ({reason})." if judgement is None else why
-        text = last_words(results, unsaid or "The model gave no answer of its own.")
+        text = last_words(findings, unsaid or "The model gave no answer of its own.")
         return Given(text=text, success=worked, calls=calls)
     text, lacking = judgement["answer"].strip(), shortfall(judgement)
     if lacking and lacking not in text:
         text = f"{text}\n\nThis does not answer the whole request: {lacking}"
     return Given(
         text=text,
-        success=judgement["answers_request"] and (worked or not results),
+        success=judgement["answers_request"] and (worked or not findings),
         reason=lacking,
         calls=calls,
     )

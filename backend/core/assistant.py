@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from backend.config.settings import Settings
 from backend.core.agent_graph import build_plan_graph, first_plan_state
-from backend.core.context import AgentContext, last_words
+from backend.core.context import AgentContext
+from backend.core.findings import findings_of, last_words
 from backend.core.outcome import answer_from, route_event
 from backend.core.react_agent import build_react_graph, first_react_state
 from backend.core.requests import Answer, Ask, answer_of
@@ -194,7 +195,7 @@ class Assistant:
     ) -> dict[str, Any]:
         """Run an agent's graph; once a program has run, nothing that was found out is lost."""
         state: dict[str, Any] = {}
-        steps = self.settings.max_steps * 3 + self.settings.max_plans * 20 + 20
+        steps = self.settings.max_steps * 3 + self.settings.max_plans * 40 + 20
         graph: Any = self._react if agent == "react" else self._plan
         first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
         try:
@@ -203,10 +204,10 @@ class Assistant:
             ):
                 state = reached
         except PythonCoderError as error:
-            results = state.get("python_coder_results", [])
-            if not results:
+            findings = findings_of(state) if state else []
+            if not findings:
                 raise
-            text = last_words(results, str(error))
+            text = last_words(findings, str(error))
             calls = [*state["calls"], *getattr(error, "calls", ())]
             return {**state, "calls": calls, "answer": text, "success": False}
         return state

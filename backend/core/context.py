@@ -1,22 +1,28 @@
-"""What the agents' graphs work with, and how they use the coder and tell of its results."""
+"""What the agents' graphs work with, and how they use their tools."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
 
+from backend.core.findings import Finding, list_findings
+from backend.errors import PythonCoderError
 from backend.llm.models import LanguageModel
-from backend.prompts.fences import fenced
-from backend.prompts.texts import OBSERVATION_CHARS, list_facts, shorten
+from backend.prompts.texts import list_facts, shorten
 from backend.tools.coder.graph import CoderGraph, run_task
 from backend.tools.coder.recording import thread_of_use
 from backend.tools.coder.state import CoderContext
 from backend.tools.coder.task import Task
-from backend.types import Emit, Message
+from backend.tools.registry import CODER
+from backend.tools.toolbox import Tool, Toolbox, ToolContext, told
+from backend.types import Emit, Event, Message
 
 _HISTORY_CHARS = 6000
 
@@ -29,6 +35,8 @@ class AgentContext:
     coder_graph: CoderGraph
     needs_code: bool
     """An answer without running a program would be a guess."""
+    tools: Sequence[Tool] = ()
+    """Beside ``python_coder``."""
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Message] = ()
@@ -45,6 +53,11 @@ class AgentContext:
         """Whom to tell."""
         return self.coder.emit
 
+    @cached_property
+    def toolbox(self) -> Toolbox:
+        """Every tool of the request, ``python_coder`` first."""
+        return Toolbox([CODER, *self.tools])
+
     @property
     def history_text(self) -> str:
         """The conversation before the request, for a prompt."""
@@ -58,9 +71,24 @@ class AgentContext:
         return list_facts(self.facts)
 
     async def use_coder(
-        self, request: str, task: str, results: Sequence[Mapping[str, Any]]
+        self,
+        request: str,
+        task: str,
+        *,
+        step: str,
+        number: int,
+        findings: Sequence[Finding] = (),
+        note: str = "",
     ) -> dict[str, Any]:
         """Let ``python_coder`` work on a task of a request.
+
+        Args:
+            request: the request.
+            task: the part of it that is to be done.
+            step: the id of the step that this is.
+            number: how many uses of the coder came before; its steps are kept under it.
+            findings: what was found out before.
+            note: what went wrong before, for whoever writes the program.
 
         Raises:
             PythonCoderError: our machinery failed before anything was run.
@@ -70,14 +98,16 @@ class AgentContext:
             parts.append(f"It is a part of this request of the user: {request}")
         if self.history:
             parts.append(f"Conversation so far:\n{self.history_text}")
-        if results:
-            parts.append(f"Results so far:\n{list_results(results)}")
-        thread = thread_of_use(self.run_id, len(results)) if self.run_id else None
+        if findings:
+            parts.append(f"Results so far:\n{list_findings(findings)}")
+        if note:
+            parts.append(note)
+        thread = thread_of_use(self.run_id, number) if self.run_id else None
         # A graph of its own, whose steps are kept under a name of its own: not a part of this one.
         var_child_runnable_config.set(None)
         result = await run_task(
             self.coder_graph,
-            self.coder,
+            replace(self.coder, emit=self._emit_for(step)),
             Task(
                 request=task,
                 background="\n\n".join(parts),
@@ -88,41 +118,46 @@ class AgentContext:
             raise_early=True,
         )
         del result["facts"]  # the same for every use
-        return result
+        return {**result, "step": step, "task": task}
 
+    async def use_tool(
+        self, name: str, arguments: Mapping[str, Any], *, step: str, given: str
+    ) -> dict[str, Any]:
+        """Use another tool. Whatever is wrong with it or its arguments is told in the result.
 
-MACHINERY = frozenset(("sandbox", "disabled", "model", "budget"))
-"""Kinds of error that no model can mend by answering something else."""
+        Args:
+            name: the tool's.
+            arguments: for it.
+            step: the id of the step that this is.
+            given: the arguments as the model wrote them.
 
+        Raises:
+            PythonCoderError: our machinery failed.
+        """
+        emit = self._emit_for(step)
+        coder = self.coder
+        context = ToolContext(
+            settings=coder.settings,
+            execute=coder.engine.execute,
+            blobs=coder.blobs,
+            files=self.files,
+            emit=emit,
+        )
+        began = time.monotonic()
+        try:
+            result = await cast(Tool, self.toolbox[name]).use(arguments, context)
+        except (PythonCoderError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # somebody else's code: an entry point's
+            result = told(f"{name} failed: {type(error).__name__}: {error}", success=False)
+        seconds = round(time.monotonic() - began, 4)
+        return {**result, "step": step, "tool": name, "task": given, "duration_s": seconds}
 
-def describe_result(result: Mapping[str, Any]) -> str:
-    """What a use of the coder came to, as an observation: the program's output whole up to 6 KB."""
-    if not result["success"]:
-        printed = result["output"].strip()
-        before = f"\nIt printed before that:\n{shorten(printed, 2000)}" if printed else ""
-        return f"It failed: {shorten(result['error'] or 'no reason is known', 3000)}{before}"
-    parts = [shorten(result["output"].rstrip(), OBSERVATION_CHARS) or "(nothing was printed)"]
-    if result.get("value") is not None:
-        parts.append(f"Value of the last expression: {shorten(result['value'], 2000)}")
-    if result["artifacts"]:
-        parts.append("Files: " + ", ".join(entry["name"] for entry in result["artifacts"]))
-    return "\n".join(parts)
+    def _emit_for(self, step: str) -> Emit:
+        """Tells of events with the step that they belong to: several may be under way."""
+        emit = self.emit
 
+        def emit_with_step(event: Event) -> None:
+            emit(replace(event, data={**event.data, "step": step}))
 
-def list_results(results: Sequence[Mapping[str, Any]]) -> str:
-    """Every use of the coder with its program and what it came to."""
-    return "\n\n".join(
-        f"Result {number}\n{fenced(shorten(result['code'], 2000), result['language'])}\n"
-        f"{describe_result(result)}"
-        for number, result in enumerate(results, 1)
-    )
-
-
-def last_words(results: Sequence[Mapping[str, Any]], why: str) -> str:
-    """An answer made by rule from what the programs printed, when the model gives none."""
-    good = [result for result in results if result["success"]]
-    if not good:
-        tried = f" The last program failed: {results[-1]['error']}" if results else ""
-        return f"The request could not be answered: {why}{tried}"
-    printed = "\n\n".join(describe_result(result) for result in good)
-    return f"{why} This is what the program printed:\n\n{printed}"
+        return emit_with_step

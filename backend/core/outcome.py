@@ -35,13 +35,15 @@ def answer_from(
 ) -> Answer:
     """The answer of a graph's last state, with what all its uses of the coder took."""
     results: Sequence[dict[str, Any]] = state.get("python_coder_results", [])
+    others: Sequence[dict[str, Any]] = state.get("tool_results", [])
     calls: Sequence[ModelCall] = state["calls"]
     timings: dict[str, float] = {"model_s": sum(call["duration_s"] for call in calls)}
     usage_calls = list(calls)
     for result in results:
         timings = add_seconds(timings, result["timings"])
         usage_calls += result["calls"]
-    isolation = next((r["isolation"] for r in reversed(results) if r["isolation"]), None)
+    ran = [*results, *others]
+    isolation = next((r["isolation"] for r in reversed(ran) if r["isolation"]), None)
     return Answer(
         text=state["answer"],
         success=state["success"],
@@ -52,7 +54,9 @@ def answer_from(
         matched_terms=chosen.matched_terms,
         steps=[dict(step) for step in state.get("steps", [])],
         python_coder_results=list(results),
-        artifacts=[_reference(entry) for result in results for entry in result["artifacts"]],
+        tool_results=list(others),
+        questions=list(state.get("questions", [])),
+        artifacts=[_reference(entry) for result in ran for entry in result["artifacts"]],
         calls=list(calls),
         usage=total_usage(usage_calls),
         timings={key: round(seconds, 4) for key, seconds in timings.items()},

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 from backend.llm.asking import Unreadable
 from backend.llm.replies import extract_json, strip_thinking
-from backend.tools.registry import NO_TOOL, ToolName, find_tool
+from backend.tools.registry import NO_TOOL, ToolName, find_action
+from backend.tools.toolbox import Toolbox
 
 MAX_PLAN_STEPS = 8
 """A longer plan is cut: small models repeat themselves."""
+MAX_QUESTIONS = 5
 
-PLAN_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "steps": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "id": {"type": "string"},
-                    "task": {"type": "string"},
-                    "tool": {
-                        "type": "string",
-                        "enum": [*(str(tool) for tool in ToolName), NO_TOOL],
-                    },
-                    "depends_on": {"type": "array", "items": {"type": "string"}},
-                },
-                "required": ["id", "task", "tool", "depends_on"],
-            },
-        }
-    },
-    "required": ["steps"],
-}
+
+def plan_schema(toolbox: Toolbox) -> dict[str, Any]:
+    """The JSON schema of a plan with these tools."""
+    step = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "task": {"type": "string"},
+            "tool": {"type": "string", "enum": [*toolbox.names, NO_TOOL]},
+            "depends_on": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["id", "task", "tool", "depends_on"],
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "steps": {"type": "array", "items": step},
+            "questions": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["steps"],
+    }
+
 
 _LINE = re.compile(r"^\s*(?:step\s*)?\d+\s*[.):]\s*(?:\[([^\]]*)\])?\s*(.+?)\s*$", re.I | re.M)
 
@@ -47,33 +50,94 @@ class PlanStep(TypedDict):
     tool: str
     """A tool's name, ``none``, or what the model wrote where no such tool exists."""
     depends_on: list[str]
+    """Without their results it cannot be done."""
+    after: list[str]
+    """What it comes behind merely because nothing was said of what waits for what."""
 
 
-def read_plan(reply: str) -> list[PlanStep]:
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a model wants to do: steps, or to know something first."""
+
+    steps: list[PlanStep] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    """To the user; only where there is no step."""
+
+
+def read_plan(reply: str, toolbox: Toolbox) -> Plan:
     """The steps of a plan as JSON or as lines ``1. [tool] task``, in an order that can be done.
 
     The tool comes from the step's own field: a tool's name in the task's prose selects nothing.
 
+    Args:
+        reply: what the model said.
+        toolbox: the tools there are.
+
     Raises:
-        Unreadable: there is no step.
+        Unreadable: there is neither a step nor a question.
     """
     value = extract_json(reply)
     raw = value.get("steps", value.get("plan")) if value is not None else None
-    steps = _from_objects(raw) if isinstance(raw, list) else []
-    if not steps:
-        steps = _from_lines(strip_thinking(reply))
+    steps = _from_objects(raw, toolbox) if isinstance(raw, list) else []
+    if steps:
+        return Plan(steps=_in_order(steps[:MAX_PLAN_STEPS]))
+    if value is not None and (questions := _questions(value)):
+        return Plan(questions=questions[:MAX_QUESTIONS])
+    steps = _from_lines(strip_thinking(reply), toolbox)
     if not steps:
         raise Unreadable('it holds no plan; answer with {"steps": [...]}')
-    return _in_order(steps[:MAX_PLAN_STEPS])
+    return Plan(steps=_in_order(steps[:MAX_PLAN_STEPS]))
 
 
-def whole_request(request: str) -> list[PlanStep]:
-    """The plan for when none can be read: the request itself, as one step."""
-    return [{"id": "s1", "task": request, "tool": str(ToolName.PYTHON_CODER), "depends_on": []}]
+def whole_request(request: str, step_id: str = "s1") -> PlanStep:
+    """The step for when no plan can be read: the request itself."""
+    return {
+        "id": step_id,
+        "task": request,
+        "tool": str(ToolName.PYTHON_CODER),
+        "depends_on": [],
+        "after": [],
+    }
 
 
-def _from_objects(raw: Sequence[Any]) -> list[PlanStep]:
+def with_new_ids(steps: Sequence[PlanStep], taken: Collection[str]) -> list[PlanStep]:
+    """The steps of a further plan, under ids that no step of an earlier one has.
+
+    Args:
+        steps: what they wait for and is not among them, they need not wait for.
+        taken: the ids there are.
+    """
+    renamed: dict[str, str] = {}
+    for step in steps:
+        name, number = step["id"], 2
+        while name in taken or name in renamed.values():
+            name = f"{step['id']}.{number}"
+            number += 1
+        renamed[step["id"]] = name
+    return [
+        {
+            **step,
+            "id": renamed[step["id"]],
+            "depends_on": [renamed[need] for need in step["depends_on"] if need in renamed],
+            "after": [renamed[each] for each in step["after"] if each in renamed],
+        }
+        for step in steps
+    ]
+
+
+def _questions(value: Mapping[str, Any]) -> list[str]:
+    for key in ("questions", "clarification", "clarifications", "question"):
+        asked = value.get(key)
+        listed = asked if isinstance(asked, list) else [asked]
+        found = [each.strip() for each in listed if isinstance(each, str) and each.strip()]
+        if found:
+            return found
+    return []
+
+
+def _from_objects(raw: Sequence[Any], toolbox: Toolbox) -> list[PlanStep]:
     steps: list[PlanStep] = []
+    ordered = False
     for number, entry in enumerate(raw, 1):
         if isinstance(entry, str) and entry.strip():
             entry = {"task": entry, "tool": ToolName.PYTHON_CODER}
@@ -88,29 +152,42 @@ def _from_objects(raw: Sequence[Any]) -> list[PlanStep]:
             {
                 "id": str(entry.get("id") or f"s{number}"),
                 "task": task.strip(),
-                "tool": _tool(named if isinstance(named, str) else ""),
+                "tool": _tool(named if isinstance(named, str) else "", toolbox),
                 "depends_on": [str(need) for need in needs] if isinstance(needs, list) else [],
+                "after": [],
             }
         )
-    return _with_own_ids(steps)
+        ordered = ordered or isinstance(needs, list)
+    steps = _with_own_ids(steps)
+    return steps if ordered else _one_by_one(steps)
 
 
-def _from_lines(text: str) -> list[PlanStep]:
+def _one_by_one(steps: Sequence[PlanStep]) -> list[PlanStep]:
     return [
-        {
-            "id": f"s{number}",
-            "task": task,
-            "tool": _tool(named) if named is not None else str(ToolName.PYTHON_CODER),
-            "depends_on": [],
-        }
-        for number, (named, task) in enumerate(
-            ((match.group(1), match.group(2)) for match in _LINE.finditer(text)), 1
-        )
+        {**step, "after": [before["id"] for before in steps[:number]]}
+        for number, step in enumerate(steps)
     ]
 
 
-def _tool(named: str) -> str:
-    return find_tool(named) or named.strip()
+def _from_lines(text: str, toolbox: Toolbox) -> list[PlanStep]:
+    return _one_by_one(
+        [
+            {
+                "id": f"s{number}",
+                "task": task,
+                "tool": _tool(named, toolbox) if named is not None else str(ToolName.PYTHON_CODER),
+                "depends_on": [],
+                "after": [],
+            }
+            for number, (named, task) in enumerate(
+                ((match.group(1), match.group(2)) for match in _LINE.finditer(text)), 1
+            )
+        ]
+    )
+
+
+def _tool(named: str, toolbox: Toolbox) -> str:
+    return find_action(named, toolbox) or named.strip()
 
 
 def _with_own_ids(steps: list[PlanStep]) -> list[PlanStep]:

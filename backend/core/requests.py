@@ -58,6 +58,10 @@ class Answer:
     """One entry for each step of the agent: thought, action, input, observation, ..."""
     python_coder_results: list[dict[str, Any]] = field(default_factory=list)
     """The dicts of ``execute_code_task``, one for each use of the coder."""
+    tool_results: list[dict[str, Any]] = field(default_factory=list)
+    """What came of each use of another tool."""
+    questions: list[str] = field(default_factory=list)
+    """What the user has to say first; then they are the answer, and nothing was done."""
     artifacts: list[ArtifactRef] = field(default_factory=list)
     calls: list[ModelCall] = field(default_factory=list)
     """The agent's own calls; the coder's are in its results."""

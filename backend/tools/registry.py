@@ -1,65 +1,73 @@
-"""The tools an agent may name, and what a model writes when it means one of them."""
+"""The names of actions: the tools of the house, and the two that are none."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from backend.tools.toolbox import Toolbox
 
 
 class ToolName(StrEnum):
-    """The tools there are; ``finish`` and ``none`` are no tools."""
+    """The tools of the house; others come from MCP servers and entry points."""
 
     PYTHON_CODER = "python_coder"
+    RUN_PYTHON = "run_python"
+    RUN_BASH = "run_bash"
+    SEARCH_FILES = "search_files"
 
-
-DESCRIPTIONS: Mapping[ToolName, str] = {
-    ToolName.PYTHON_CODER: (
-        "writes, checks and runs a Python program. The input is the task in words: what to "
-        "calculate, read or plot, with file and column names."
-    ),
-}
 
 FINISH = "finish"
 NO_TOOL = "none"
 
-_ALIASES: Mapping[str, frozenset[str]] = {
-    ToolName.PYTHON_CODER: frozenset(
+
+def _text_argument(name: str, description: str) -> dict[str, Any]:
+    properties = {name: {"type": "string", "description": description}}
+    return {"type": "object", "properties": properties, "required": [name]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionDescription:
+    """An action that the agents do themselves, as prompts and models see it."""
+
+    name: str
+    description: str
+    aliases: frozenset[str]
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+
+CODER = ActionDescription(
+    name=ToolName.PYTHON_CODER,
+    description="writes, checks, runs and repairs a Python program. The input is the task in "
+    "words: what to calculate, read or plot, with file and column names.",
+    aliases=frozenset(
         "python_coder coder code python generate generate_code write_code code_generation "
-        "run_python python_code run_code execute execute_code code_interpreter interpreter "
-        "python_repl repl python_tool python_interpreter programming".split()
+        "python_code run_code execute execute_code code_interpreter interpreter python_tool "
+        "python_interpreter use_coder programming".split()
     ),
-    FINISH: frozenset("finish final final_answer answer done respond reply complete end".split()),
-    NO_TOOL: frozenset("none no_tool null nothing reasoning think thinking llm".split()),
-}
-_CLOSE_ENOUGH = 0.8
+    schema=_text_argument("task", "The task in words, with file and column names."),
+)
+
+FINISHING = ActionDescription(
+    name=FINISH,
+    description="the request is answered. The input is the full answer for the user, with the "
+    "numbers from the observations.",
+    aliases=frozenset("finish final final_answer answer done respond reply complete end".split()),
+    schema=_text_argument("answer", "The full answer for the user."),
+)
+
+_NO_TOOL_ALIASES = frozenset("none no_tool null nothing reasoning think thinking llm".split())
 
 
-def find_tool(named: str) -> str | None:
-    """The tool, ``finish`` or ``none`` that a model means, or None for something unknown.
+def find_action(named: str, toolbox: Toolbox) -> str | None:
+    """The tool, ``finish`` or ``none`` that a model means; None for something unknown.
 
     Bold, backticks, quotes, words around it, other spellings and small slips are understood.
     """
-    words = re.findall(r"[a-z]+", named.lower())
-    whole = "_".join(words)
-    if not whole:
+    whole = "_".join(re.findall(r"[a-z0-9]+", named.lower()))
+    if not whole or whole in _NO_TOOL_ALIASES:
         return NO_TOOL
-    for tool, aliases in _ALIASES.items():
-        if whole in aliases:
-            return str(tool)
-    padded = f"_{whole}_"
-    if len(words) <= 6:
-        for tool, aliases in _ALIASES.items():
-            long = (alias for alias in aliases if "_" in alias or alias in ("coder", FINISH))
-            if any(f"_{alias}_" in padded for alias in long):
-                return str(tool)
-    close = difflib.get_close_matches(
-        whole, [str(tool) for tool in ToolName] + [FINISH], n=1, cutoff=_CLOSE_ENOUGH
-    )
-    return close[0] if close else None
-
-
-def list_tools() -> str:
-    """One line a tool, for a prompt."""
-    return "\n".join(f"- {tool}: {DESCRIPTIONS[tool]}" for tool in ToolName)
+    return Toolbox([*toolbox, FINISHING]).find(named)

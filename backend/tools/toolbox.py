@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from backend.config.settings import Settings
+from backend.prompts.texts import shorten
 from backend.store.blobs import BlobStore
 from backend.types import (
     ArtifactRef,
@@ -22,6 +23,8 @@ from backend.types import (
 )
 
 _CLOSE_ENOUGH = 0.8
+_DESCRIPTION_CHARS = 600
+"""Of one tool; those of MCP servers are often whole pages."""
 
 Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
 
@@ -54,8 +57,8 @@ class ToolContext:
     emit: Emit = ignore_event
 
 
-class Tool(Protocol):
-    """Something an agent can use."""
+class Described(Protocol):
+    """Something a model may name in its next step."""
 
     @property
     def name(self) -> str:
@@ -72,6 +75,10 @@ class Tool(Protocol):
     @property
     def schema(self) -> Mapping[str, Any]:
         """The JSON schema of its arguments, an object."""
+
+
+class Tool(Described, Protocol):
+    """Something an agent can use."""
 
     async def use(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Do it. What fails by the arguments or by what they lead to is told in the result.
@@ -106,25 +113,28 @@ def told(
 
 
 class Toolbox:
-    """The tools of one request, by name."""
+    """The tools of one request, by name, in the order in which they are listed."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(self, tools: Sequence[Described]) -> None:
+        self._tools = {str(tool.name): tool for tool in tools}
 
-    def __getitem__(self, name: str) -> Tool:
+    def __getitem__(self, name: str) -> Described:
         return self._tools[name]
+
+    def __iter__(self) -> Iterator[Described]:
+        return iter(self._tools.values())
 
     def __contains__(self, name: object) -> bool:
         return name in self._tools
 
     @property
     def names(self) -> list[str]:
-        """In the order in which they are listed."""
+        """Of all of them."""
         return list(self._tools)
 
     def describe(self) -> str:
         """One line a tool, for a prompt."""
-        return "\n".join(f"- {tool.name}: {tool.description}" for tool in self._tools.values())
+        return "\n".join(f"- {_line(tool)}" for tool in self)
 
     def find(self, named: str) -> str | None:
         """The tool a model means; None for something unknown.
@@ -146,7 +156,29 @@ class Toolbox:
         return close[0] if close else None
 
 
-def arguments_of(tool: Tool, given: str) -> dict[str, Any]:
+def takes_object(tool: Described) -> bool:
+    """Its input cannot be said in one text: several arguments, or one that is none."""
+    properties: Mapping[str, Any] = tool.schema.get("properties", {})
+    required = list(tool.schema.get("required", ()))
+    if len(required) != 1:
+        return len(properties) > 1
+    kind: str = properties.get(required[0], {}).get("type", "string")
+    return kind != "string"
+
+
+def _line(tool: Described) -> str:
+    text = " ".join(shorten(tool.description, _DESCRIPTION_CHARS).split())
+    if not takes_object(tool):
+        return f"{tool.name}: {text}"
+    required = tool.schema.get("required", ())
+    parts = [
+        f'"{name}": {given.get("type", "value")}{"" if name in required else " (optional)"}'
+        for name, given in tool.schema.get("properties", {}).items()
+    ]
+    return f"{tool.name}: {text} The input is JSON: {{{', '.join(parts)}}}"
+
+
+def arguments_of(tool: Described, given: str) -> dict[str, Any]:
     """What a model gave a tool, as its arguments.
 
     A JSON object with keys of the tool's is taken as it is; any other text is the one argument

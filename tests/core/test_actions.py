@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from backend.core.actions import read_action
+from backend.core import actions
 from backend.llm.asking import Unreadable
+from backend.tools.registry import CODER
+from backend.tools.toolbox import Toolbox
 
 CODE = "def f(x):\n    return x + 1\n\nprint(f(1))"
+TOOLBOX = Toolbox([CODER])
+
+
+def read_action(reply: str) -> actions.Action:
+    return actions.read_action(reply, TOOLBOX)
 
 
 @pytest.mark.parametrize(

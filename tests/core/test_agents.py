@@ -199,7 +199,7 @@ async def test_a_plan_is_done_step_by_step_and_answered(play: Play, tmp_path: Pa
     sales = tmp_path / "sales.csv"
     sales.write_text("region,amount\nnorth,10\nsouth,32\n")
     play(
-        plan(("python_coder", "Total amount"), ("python_coder", "Plot the amounts")),
+        plan(("python_coder", "Total amount"), ("python_coder", "Plot the amounts"), chained=True),
         generate("import pandas as pd\nprint('total', pd.read_csv('sales.csv').amount.sum())"),
         generate(
             "import pandas as pd, matplotlib.pyplot as plt\n"
@@ -292,7 +292,7 @@ async def test_what_waits_for_a_failed_step_is_skipped(
         {**answer("It failed: broken.", answers=False, reason="no data"), "repeat": True},
     )
     given = await put("Compute it", agent_type="plan_execute")
-    assert [step["status"] for step in given.steps[:2]] == ["failed", "skipped"]
+    assert [step["status"] for step in given.steps[:3]] == ["failed", "failed", "skipped"]
     assert not given.success
 
 

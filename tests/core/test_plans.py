@@ -4,8 +4,14 @@ import json
 
 import pytest
 
-from backend.core.plans import read_plan
+from backend.core import plans
 from backend.llm.asking import Unreadable
+from backend.tools.registry import CODER
+from backend.tools.toolbox import Toolbox
+
+
+def read_plan(reply: str) -> list[plans.PlanStep]:
+    return plans.read_plan(reply, Toolbox([CODER])).steps
 
 
 def tools_of(reply: str) -> list[str]:

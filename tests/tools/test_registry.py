@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from backend.tools.registry import find_tool
+from backend.tools.registry import CODER, find_action
+from backend.tools.toolbox import Toolbox
 
 
 @pytest.mark.parametrize(
@@ -30,4 +31,4 @@ from backend.tools.registry import find_tool
     ],
 )
 def test_names_are_understood_as_models_write_them(named: str, tool: str | None) -> None:
-    assert find_tool(named) == tool
+    assert find_action(named, Toolbox([CODER])) == tool
