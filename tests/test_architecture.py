@@ -18,14 +18,18 @@ LAYERS = [
     # From the top down: a module may import from its own layer's package and from below.
     ["backend.api", "backend.cli", "backend.demo", "backend.autocoder"],
     ["backend.core"],
-    ["backend.tools.python_coder_tool", "backend.tools.registry"],
-    ["backend.tools.coder"],
+    ["backend.tools.python_coder_tool", "backend.tools.registry", "backend.tools.running"],
+    ["backend.tools.coder", "backend.tools.extra"],
+    ["backend.tools.live_sessions"],
+    ["backend.tools.held_session"],
     [
         "backend.tools.python_executor_engine",
         "backend.tools.question",
         "backend.tools.languages",
         "backend.tools.toolbox",
     ],
+    ["backend.tools.approval"],
+    ["backend.tools.risks"],
     ["backend.tools.input_files"],
     ["backend.sandbox", "backend.store", "backend.llm"],
     ["backend.prompts"],
@@ -42,7 +46,14 @@ ONLY_IN = {
     "langgraph": ("backend.core", "backend.tools.coder"),
     "fastapi": ("backend.api",),
     "uvicorn": ("backend.api",),
-    "langchain_core": ("backend.core", "backend.llm", "backend.tools.coder"),
+    "langchain_core": (
+        "backend.core",
+        "backend.llm",
+        "backend.tools.coder",
+        "backend.tools.extra",
+    ),
+    "langchain_mcp_adapters": ("backend.tools.extra",),
+    "mcp": ("backend.tools.extra",),
     "langchain_ollama": ("backend.llm",),
     "langchain_openai": ("backend.llm",),
     "ollama": ("backend.llm",),
@@ -53,7 +64,10 @@ ONLY_IN = {
     "pydantic_settings": ("backend.config",),
 }
 
-HEAVY = {"langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy"}
+HEAVY = {
+    *("langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy"),
+    *("mcp", "langchain_mcp_adapters"),
+}
 """Not imported where nothing asked for it: ``python-coder --help`` answers at once."""
 
 

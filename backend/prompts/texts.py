@@ -12,6 +12,7 @@ __all__ = [
     "ATTEMPTS_CHARS",
     "JUDGED_CONTEXT_CHARS",
     "OBSERVATION_CHARS",
+    "describe_output",
     "list_facts",
     "list_findings",
     "list_former",
@@ -33,6 +34,16 @@ def shorten(text: str, limit: int) -> str:
     marker = f"\n... [{len(text) - limit} of {len(text)} characters left out] ...\n"
     head = limit * 2 // 3
     return text[:head] + marker + text[len(text) - (limit - head) :]
+
+
+def describe_output(printed: str, value: str | None, files: Sequence[str]) -> str:
+    """What a program that ended well came to: what it printed whole up to 6 KB."""
+    parts = [shorten(printed.rstrip(), OBSERVATION_CHARS) or "(nothing was printed)"]
+    if value is not None:
+        parts.append(f"Value of the last expression: {shorten(value, 2000)}")
+    if files:
+        parts.append(f"Files: {shorten(', '.join(files), 2000)}")
+    return "\n".join(parts)
 
 
 def list_findings(findings: Sequence[Mapping[str, Any]]) -> str:
