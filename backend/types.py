@@ -47,7 +47,12 @@ DiagnosisKind = Literal[
 """What went wrong with a program; each kind has its own strategy."""
 Focus = Literal["fix", "optimise", "robustness"]
 """What to improve in a program that is given."""
-ErrorKind = Literal["model", "sandbox", "input", "disabled", "policy", "program", "budget"]
+ErrorKind = Literal[
+    "model", "sandbox", "input", "disabled", "policy", "program", "budget", "waiting"
+]
+"""Who must act; ``waiting``: the user, who has not yet approved a program."""
+ApprovalMode = Literal["off", "risky", "always"]
+"""About which programs the user is asked before they run."""
 Role = Literal["system", "user", "assistant"]
 
 
@@ -240,6 +245,7 @@ EventKind = Literal[
     "code",
     "check",
     "review",
+    "approval",
     "run",
     "output",
     "repair",
@@ -263,6 +269,20 @@ class Event:
 Emit = Callable[[Event], None]
 
 
+Rung = Literal["tools", "schema", "text"]
+"""In which form a model is asked for something structured: for a native tool call, for JSON by a
+schema that the server enforces, or in the prompt's words alone."""
+
+
+class ToolSpec(TypedDict):
+    """A tool as a model is offered it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """The JSON schema of its arguments, an object."""
+
+
 class ModelCall(TypedDict):
     """One call to a model, as it is accounted for."""
 
@@ -273,6 +293,8 @@ class ModelCall(TypedDict):
     duration_s: float
     prompt_sha256: str
     """Of the messages' texts, as they were sent."""
+    rung: NotRequired[Rung]
+    """How it was asked; absent in records of former versions."""
     shortened: NotRequired[list[str]]
     """What was cut so that the prompt fitted into the context; absent where nothing was."""
 

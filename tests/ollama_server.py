@@ -37,6 +37,8 @@ PATIENCE_S = 30
 class Line:
     reply: str = ""
     thinking: str = ""
+    tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    """Native ones, each with ``name`` and ``arguments``; with a text as arguments, as it is."""
     when: str = ""
     stage: str | None = None
     tokens: tuple[int, int] | None = None
@@ -65,6 +67,9 @@ class OllamaServer:
         self.requests: list[Recorded] = []
         self.refuses_schemas = False
         """As a compatible server without structured output."""
+        self.models_with_tools: set[str] = set()
+        """They can call tools, and ``/api/show`` says so; the others refuse questions with tools."""
+        self.show_status = 200
         self.released = threading.Event()
         self.closing = threading.Event()
         self._lines: list[Line] = []
@@ -88,6 +93,10 @@ class OllamaServer:
     @property
     def chats(self) -> list[Recorded]:
         return [request for request in self.requests if "chat" in request.path]
+
+    @property
+    def shows(self) -> list[Recorded]:
+        return [request for request in self.requests if request.path == "/api/show"]
 
     def record(self, request: Recorded) -> None:
         self.requests.append(request)
@@ -142,11 +151,21 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         request = self._note(body)
         if self.path == "/api/show":
-            self._answer(200, {"capabilities": ["completion"], "details": {}, "model_info": {}})
+            self._show(body["model"])
         elif self.path in ("/api/chat", "/v1/chat/completions"):
             self._chat(request)
         else:
             self._answer(404, "404 page not found")
+
+    def _show(self, model: str) -> None:
+        server = self.server_of
+        if server.show_status != 200:
+            return self._error(server.show_status, "cannot tell")
+        if model not in server.models:
+            return self._error(404, f"model '{model}' not found")
+        tools = ["tools"] if model in server.models_with_tools else []
+        capabilities = ["completion", *tools]
+        return self._answer(200, {"capabilities": capabilities, "details": {}, "model_info": {}})
 
     def _note(self, body: dict[str, Any]) -> Recorded:
         request = Recorded(
@@ -161,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         body, server = request.body, self.server_of
         if body["model"] not in server.models:
             return self._error(404, f"model '{body['model']}' not found")
-        if body.get("tools"):
+        if body.get("tools") and body["model"] not in server.models_with_tools:
             return self._error(400, f"{body['model']} does not support tools")
         if server.refuses_schemas and "response_format" in body:
             return self._error(400, "unknown field response_format")
@@ -192,10 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
         if line.fault == "load":
             dialect.end("load", (0, 0))
         else:
-            for word in re.findall(r"\S+\s*|\s+", line.thinking):
-                dialect.thinking(word)
-            for word in re.findall(r"\S+\s*|\s+", line.reply):
-                dialect.word(word)
+            self._say(dialect, line)
             if line.fault == "hold_midway" and not self._hold(request):
                 return
             if line.fault == "drop":
@@ -208,6 +224,14 @@ class _Handler(BaseHTTPRequestHandler):
             elif line.fault != "unfinished":
                 dialect.end(line.done_reason, tokens)
         self.send_chunk("")
+
+    def _say(self, dialect: _Ndjson | _Sse, line: Line) -> None:
+        for word in re.findall(r"\S+\s*|\s+", line.thinking):
+            dialect.thinking(word)
+        for word in re.findall(r"\S+\s*|\s+", line.reply):
+            dialect.word(word)
+        for number, call in enumerate(line.tool_calls):
+            dialect.call(number, call, cut=line.fault == "drop")
 
     def _hold(self, request: Recorded) -> bool:
         """Wait for `release`; False when the client left, or the server ends, before it."""
@@ -247,7 +271,7 @@ class _Ndjson:
     def __init__(self, handler: _Handler) -> None:
         self._send = handler.send_chunk
 
-    def _part(self, message: dict[str, str], **more: Any) -> None:
+    def _part(self, message: dict[str, Any], **more: Any) -> None:
         part = {
             "model": "m",
             "created_at": "2025-01-01T00:00:00Z",
@@ -262,6 +286,12 @@ class _Ndjson:
 
     def thinking(self, text: str) -> None:
         self._part({"thinking": text})
+
+    def call(self, number: int, call: dict[str, Any], *, cut: bool) -> None:
+        """Ollama sends a call when it is whole."""
+        if not cut:
+            function = {"name": call["name"], "arguments": call["arguments"]}
+            self._part({"tool_calls": [{"function": function}]})
 
     def error(self, message: str) -> None:
         self._send(json.dumps({"error": message}) + "\n")
@@ -278,12 +308,13 @@ class _Sse:
 
     def __init__(self, handler: _Handler) -> None:
         self._send = handler.send_chunk
+        self._called = False
 
     def _event(self, choices: list[dict[str, Any]], **more: Any) -> None:
         chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         self._send(f"data: {json.dumps({**chunk, 'choices': choices, **more})}\n\n")
 
-    def _delta(self, delta: dict[str, str], reason: str | None = None) -> None:
+    def _delta(self, delta: dict[str, Any], reason: str | None = None) -> None:
         self._event([{"index": 0, "delta": delta, "finish_reason": reason}])
 
     def word(self, text: str) -> None:
@@ -292,11 +323,29 @@ class _Sse:
     def thinking(self, text: str) -> None:
         self._delta({"role": "assistant", "reasoning_content": text})
 
+    def call(self, number: int, call: dict[str, Any], *, cut: bool) -> None:
+        """In three pieces, the last of which is missing where the stream breaks off."""
+        self._called = True
+        given = call["arguments"]
+        text = given if isinstance(given, str) else json.dumps(given)
+        half = len(text) // 2
+        index, id_ = call.get("index", number), f"call_{number}"
+        again = {"name": call["name"]} if call.get("repeats_name") else {}
+        pieces: list[dict[str, Any]] = [
+            {"id": id_, "type": "function", "function": {"name": call["name"], "arguments": ""}},
+            {"function": {**again, "arguments": text[:half]}},
+            {"function": {**again, "arguments": text[half:]}},
+        ]
+        for part, piece in enumerate(pieces[: 2 if cut else 3]):
+            if call.get("ids") == "each":
+                piece["id"] = f"{id_}_{part}"
+            self._delta({"role": "assistant", "tool_calls": [{"index": index, **piece}]})
+
     def error(self, message: str) -> None:
         self._send(f"data: {json.dumps({'error': {'message': message}})}\n\n")
 
     def end(self, reason: str, tokens: tuple[int, int]) -> None:
-        self._delta({}, reason)
+        self._delta({}, "tool_calls" if self._called and reason == "stop" else reason)
         usage = {"prompt_tokens": tokens[0], "completion_tokens": tokens[1]}
         self._event([], usage={**usage, "total_tokens": sum(tokens)})
         self._send("data: [DONE]\n\n")

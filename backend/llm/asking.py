@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from backend.errors import BadReply, BudgetExceeded, ModelError, ModelUnavailable
 from backend.foreign_code import in_turn
-from backend.llm.calling import LanguageModel
-from backend.llm.fitting import Fitted, fit
+from backend.llm.attempts import Reply
+from backend.llm.calling import LanguageModel, Prompt, Write
+from backend.llm.fitting import fit
 from backend.llm.replies import extract_json
 from backend.prompts import render
-from backend.types import Message, ModelCall, Stage
+from backend.types import Message, ModelCall, Rung, Stage, ToolSpec
 
 T = TypeVar("T")
 
@@ -44,12 +45,17 @@ async def ask(
     read: Callable[[str], T],
     *,
     schema: Mapping[str, Any] | None = None,
+    tools: Sequence[ToolSpec] = (),
+    read_words: Callable[[str], T] | None = None,
     temperature: float | None = None,
     max_tokens: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
 ) -> Asked[T]:
     """Render the stage's prompt so that it fits, call the model, read its reply.
+
+    It is asked in the highest form that the model can (see ``ladder``). Where the values have
+    ``native``, it is set to whether that is a native tool call, for the template to say so.
 
     A prompt that is too long for the context is shortened by the rule of ``fitting``; what was
     cut stands in the calls' ``shortened``. A reply that is still cut off with twice its limit is
@@ -60,7 +66,11 @@ async def ask(
         stage: what the call is for; also the prompt's name.
         values: what the template needs beside ``reason``.
         read: gives the value, or raises ``Unreadable`` with the reason.
-        schema: a JSON schema for the reply, where it is JSON.
+        schema: a JSON schema for the reply, where it is JSON and no native tool call.
+        tools: what the model may call natively. The first call of a reply is read as the text
+            ``{"thought": WORDS, "action": NAME, "action_input": ARGUMENTS}``.
+        read_words: reads what a model said that was offered tools natively and called none, where
+            ``read`` cannot: by convention that is its answer. None: it is unreadable.
         temperature: None for the setting.
         max_tokens: None for the setting.
         top_p: None for what the server does by itself.
@@ -73,21 +83,20 @@ async def ask(
     calls: list[ModelCall] = []
     text = reason = ""
     for _ in range(ASKS):
-        prompt = _fitted(model, stage, {**values, "reason": reason}, max_tokens)
         try:
             reply = await model.call(
-                [Message(role="user", content=prompt.text)],
+                _writer(model, stage, {**values, "reason": reason}, max_tokens, tools),
                 stage=stage,
                 schema=schema,
+                tools=tools,
                 temperature=temperature,
                 max_tokens=max_tokens,
                 top_p=top_p,
                 seed=seed,
-                shortened=prompt.shortened,
             )
             calls.append(reply.call)
             text = reply.text
-            value = await in_turn(text, partial(read, text))
+            value = await _value(model, reply, read, read_words)
             return Asked(value=value, text=text, calls=calls)
         except Unreadable as error:
             reason = str(error)
@@ -100,21 +109,62 @@ async def ask(
             if error.reason == "length":
                 reason = str(error)
                 break  # it was given twice the room already, or there is none
+            if error.reason == "tool_parse":
+                tools = ()  # the server could not read its call: rather JSON, this time
         except (BudgetExceeded, ModelError, ModelUnavailable) as error:
             error.calls = (*calls, *error.calls)
             raise
     return Asked(value=None, text=text, reason=reason, calls=calls)
 
 
-def _fitted(
-    model: LanguageModel, stage: Stage, values: Mapping[str, Any], max_tokens: int | None
-) -> Fitted:
-    return fit(
-        stage,
-        values,
-        lambda cut: render(stage, **cut),
-        lambda prompt: model.excess(stage, prompt, max_tokens=max_tokens),
-    )
+def _writer(
+    model: LanguageModel,
+    stage: Stage,
+    values: Mapping[str, Any],
+    max_tokens: int | None,
+    tools: Sequence[ToolSpec],
+) -> Write:
+    """Renders the prompt for the form that it is asked in, so that it fits."""
+
+    def write(rung: Rung) -> Prompt:
+        native = rung == "tools"
+        form = {"native": native} if "native" in values else {}
+        fitted = fit(
+            stage,
+            {**values, **form},
+            lambda cut: render(stage, **cut),
+            lambda prompt: model.excess(
+                stage, prompt, max_tokens=max_tokens, tools=tools if native else ()
+            ),
+        )
+        messages = (Message(role="user", content=fitted.text),)
+        return Prompt(messages=messages, shortened=fitted.shortened)
+
+    return write
+
+
+async def _value(
+    model: LanguageModel,
+    reply: Reply,
+    read: Callable[[str], T],
+    read_words: Callable[[str], T] | None,
+) -> T:
+    try:
+        value = await in_turn(reply.text, partial(_read, reply, read, read_words))
+    except Unreadable:
+        model.note(reply, readable=False)
+        raise
+    model.note(reply, readable=True)
+    return value
+
+
+def _read(reply: Reply, read: Callable[[str], T], read_words: Callable[[str], T] | None) -> T:
+    try:
+        return read(reply.text)
+    except Unreadable:
+        if read_words is None or reply.call["rung"] != "tools" or reply.is_tool_call:
+            raise
+    return read_words(reply.text)
 
 
 def read_object(reply: str, *required: str) -> dict[str, Any]:

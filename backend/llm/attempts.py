@@ -13,10 +13,11 @@ from backend.llm.budget import Budget
 from backend.llm.counting import PromptCounts, proves_a_cut, uncached
 from backend.llm.failures import ServerFailure, translate
 from backend.llm.fitting import LEAST_REPLY_TOKENS
+from backend.llm.ladder import Ladder
 from backend.llm.receiving import Received, Watcher
 from backend.llm.tokens import estimate_messages
 from backend.llm.wire import Piece, Provider, Question
-from backend.types import Message, ModelCall
+from backend.types import Message, ModelCall, ToolSpec
 
 ATTEMPTS = 2
 """For what a second try mends: a dropped stream, a reply the server's own parser choked on, and
@@ -35,24 +36,28 @@ class Reply:
     """What it took, a failed first attempt included."""
     done_reason: str
     thinking: str = ""
+    is_tool_call: bool = False
+    """The text is a native tool call, written as ``tool_calls`` has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A model of a provider's, with what is known of how its server counts."""
+    """A model of a provider's, with what is known of how its server counts and what it can."""
 
     name: str
     provider: Provider
     counts: PromptCounts
+    ladder: Ladder
 
     @property
     def num_ctx(self) -> int | None:
         """Tokens of context; None where the server decides alone."""
         return self.provider.server.num_ctx
 
-    def estimate(self, messages: Sequence[Message]) -> int:
-        """About how many tokens a conversation has for this model."""
-        return round(estimate_messages(messages) * self.counts.calibration.factor(self.name))
+    def estimate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
+        """About how many tokens a conversation has for this model, and the tools it is offered."""
+        tokens = estimate_messages(messages, tools)
+        return round(tokens * self.counts.calibration.factor(self.name))
 
 
 class Call:
@@ -82,6 +87,7 @@ class Call:
 
         Raises:
             PythonCoderError: as ``LanguageModel.call``.
+            ServerFailure: the server refused the form of the question.
         """
         try:
             received = await self._to_its_end(question)
@@ -96,6 +102,7 @@ class Call:
             call=self._account(),
             done_reason=received.done_reason or "stop",
             thinking=received.thoughts,
+            is_tool_call=bool(received.call),
         )
 
     async def _to_its_end(self, question: Question) -> Received:
@@ -104,6 +111,8 @@ class Call:
                 received = await self._attempt(question, self._watcher)
                 await self._refuse_cut_prompt(received)
             except ServerFailure as failure:
+                if failure.refused:
+                    raise
                 again = self._again(question, failure)
                 if again is None:
                     told = self._most_telling(failure)
@@ -117,6 +126,8 @@ class Call:
         if _reason(failure) == "length":
             self._cut_off = failure
             return self._wider(question)
+        if _reason(failure) == "tool_parse" and question.tools:
+            return None  # asked the same way it would write the same; `asking` asks for JSON
         self._failed += 1
         return question if failure.retry and self._failed < ATTEMPTS else None
 
@@ -131,7 +142,7 @@ class Call:
         self._may_widen = False
         limit = question.max_tokens * WIDER
         if self._target.num_ctx is not None:
-            prompt = received.input_tokens or self._target.estimate(question.messages)
+            prompt = received.input_tokens or self._estimate(question)
             limit = min(limit, self._target.num_ctx - prompt)
         return replace(question, max_tokens=limit) if limit > question.max_tokens else None
 
@@ -142,7 +153,7 @@ class Call:
             ServerFailure: no reply that ended by itself with words in it.
             BudgetExceeded: it may not be asked, or not for so long.
         """
-        estimated = self._target.estimate(question.messages)
+        estimated = self._estimate(question)
         with self._budget.spend(
             prompt=estimated,
             reply=question.max_tokens,
@@ -163,8 +174,9 @@ class Call:
                     aclosing(self._pieces(question)) as pieces,
                 ):
                     await received.read(pieces)
-            except ServerFailure:
+            except ServerFailure as failure:
                 ticket.used = self._used(received, estimated)
+                ticket.refused = failure.refused
                 limited = self._budget.reply_was_limited(ticket, wanted)
                 if limited is not None and received.done_reason == "length":
                     raise limited from None
@@ -172,6 +184,9 @@ class Call:
             finally:
                 ticket.used = self._used(received, estimated)
         return received
+
+    def _estimate(self, question: Question) -> int:
+        return self._target.estimate(question.messages, question.tools)
 
     def _used(self, received: Received, estimated: int) -> int:
         if not received.pieces and not received.input_tokens:
@@ -186,7 +201,9 @@ class Call:
                 async for piece in pieces:
                     yield piece
         except Exception as error:
-            raise translate(error, model=target.name, server=target.provider.server) from error
+            raise translate(
+                error, model=target.name, server=target.provider.server, rung=question.rung
+            ) from error
 
     async def _refuse_cut_prompt(self, received: Received) -> None:
         """Learn from the server's count; if it is too low, find out why (see ``counting``).
@@ -197,7 +214,8 @@ class Call:
         if not received.server.counts:
             return
         question, name, counts = received.question, self._target.name, self._target.counts
-        estimated, told = estimate_messages(question.messages), received.input_tokens
+        estimated = estimate_messages(question.messages, question.tools)
+        told = received.input_tokens
         if counts.is_suspect(name, question.text, estimated=estimated, told=told):
             twin = await self._count_uncached(question)
             if proves_a_cut(question, told=told, told_uncached=twin):
@@ -228,6 +246,7 @@ class Call:
             "output_tokens": sum(attempt.output_tokens for attempt in self._attempts),
             "duration_s": time.perf_counter() - self._started,
             "prompt_sha256": hashlib.sha256(text.encode(errors="replace")).hexdigest(),
+            "rung": self._attempts[0].question.rung,
         }
         if self._shortened:
             call["shortened"] = self._shortened

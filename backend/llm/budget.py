@@ -26,7 +26,8 @@ class Spent:
     """What a request has used so far."""
 
     calls: int
-    """Questions sent to a model's server, second attempts among them."""
+    """Questions sent to a model's server, second attempts among them; not those that it refused
+    for their form (see ``ladder``), which are put again in another."""
     tokens: int
     """In and out; where a server told none, the estimate."""
     seconds: float
@@ -50,6 +51,8 @@ class Ticket:
     """Tokens the reply may have: what was wanted, or what is left."""
     used: int = 0
     """Tokens in and out, to be set when they are known."""
+    refused: bool = False
+    """Set where the server refused the question's form: nothing was generated, no call was made."""
 
 
 class Budget:
@@ -103,6 +106,10 @@ class Budget:
             seconds=max(seconds - spent.seconds, 0.0) if seconds else None,
         )
 
+    def extend(self, seconds: float) -> None:
+        """Not count seconds in which the request waited for its user."""
+        self._started += seconds
+
     @contextmanager
     def spend(self, *, prompt: int, reply: int, least_reply: int) -> Iterator[Ticket]:
         """Ask once.
@@ -132,6 +139,7 @@ class Budget:
         finally:
             self._set_aside -= prompt + reply
             self._tokens += ticket.used
+            self._asked -= ticket.refused
 
     @asynccontextmanager
     async def in_time(self) -> AsyncIterator[None]:

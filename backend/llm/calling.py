@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from backend.config.settings import Settings
@@ -11,10 +12,23 @@ from backend.config.stages import StageOptions
 from backend.errors import BadReply
 from backend.llm.attempts import Call, Reply, Target
 from backend.llm.budget import Budget
+from backend.llm.failures import ServerFailure
 from backend.llm.fitting import LEAST_REPLY_TOKENS, drop_oldest
 from backend.llm.receiving import Watcher
 from backend.llm.wire import Question
-from backend.types import Message, Stage
+from backend.types import Message, Rung, Stage, ToolSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """A conversation to send, oldest first, and what was cut to make it fit."""
+
+    messages: tuple[Message, ...]
+    shortened: tuple[str, ...] = ()
+
+
+Write = Callable[[Rung], Prompt]
+"""Words a question for the form it is asked in."""
 
 
 class LanguageModel:
@@ -51,10 +65,40 @@ class LanguageModel:
             budget=budget,
         )
 
-    def excess(self, stage: Stage, prompt: str, *, max_tokens: int | None = None) -> float:
+    async def rung(
+        self,
+        stage: Stage,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> Rung:
+        """In which form a stage's model is asked now, where this much is given (see ``ladder``).
+
+        The first time that tools are offered, Ollama is asked what the model can.
+        """
+        target = self._target_of(stage)
+        async with self.budget.in_time():
+            return await target.ladder.rung(
+                target.provider, target.name, tools=bool(tools), schema=schema is not None
+            )
+
+    def note(self, reply: Reply, *, readable: bool) -> None:
+        """Tell whether a reply could be read, for the form of the next questions."""
+        target, rung = self._target_of(reply.call["stage"]), reply.call["rung"]
+        (target.ladder.readable if readable else target.ladder.unreadable)(target.name, rung)
+
+    def excess(
+        self,
+        stage: Stage,
+        prompt: str,
+        *,
+        max_tokens: int | None = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> float:
         """By which share of itself a prompt is too long for its stage's context.
 
-        Room is left for the reply: its limit, or half of the context if that is less.
+        Room is left for the reply: its limit, or half of the context if that is less; and for the
+        tools that are offered natively.
 
         Returns:
             0 where it fits, and where the server decides alone.
@@ -63,20 +107,20 @@ class LanguageModel:
         if target.num_ctx is None:
             return 0.0
         room = target.num_ctx - min(self._limit(stage, max_tokens)[0], target.num_ctx // 2)
-        tokens = target.estimate([Message(role="user", content=prompt)])
+        tokens = target.estimate([Message(role="user", content=prompt)], tools)
         return max(1 - room / tokens, 0.0)
 
     async def call(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[Message] | Write,
         *,
         stage: Stage,
         schema: Mapping[str, Any] | None = None,
+        tools: Sequence[ToolSpec] = (),
         temperature: float | None = None,
         max_tokens: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-        shortened: Sequence[str] = (),
         on_text: Callable[[str], None] | None = None,
     ) -> Reply:
         """Ask once, and again where a second attempt can do better (see ``attempts``).
@@ -85,15 +129,16 @@ class LanguageModel:
         model and options (``PYTHON_CODER_STAGES``) beat the arguments, these beat the settings.
 
         Args:
-            messages: the conversation, oldest first.
+            messages: the conversation, oldest first; or what words it for the form it is asked in.
             stage: what the call is for; it is accounted under this name.
             schema: JSON schema of the reply. Servers may ignore it: read the reply tolerantly.
+            tools: offered for a native call to models that have such calls; then the schema is not
+                sent, and a call comes as the text that ``tool_calls`` makes of it.
             temperature: None for the setting.
             max_tokens: tokens the reply may have; None for the setting, which is doubled once for
                 a reply that did not end.
             top_p: None for what the server does by itself.
             seed: None for what the server does by itself.
-            shortened: what was cut before, for the account.
             on_text: gets the words as they come, without thoughts. After a second attempt that
                 differs from the first it has both, the second after an empty line.
 
@@ -108,25 +153,45 @@ class LanguageModel:
         target = self._target_of(stage)
         own = self._options.get(stage, StageOptions())
         limit, limit_name = self._limit(stage, max_tokens)
-        question = Question(
-            messages=tuple(messages),
+        asked = partial(
+            Question,
             stage=stage,
-            schema=schema,
             temperature=_first(own.temperature, temperature, self._settings.temperature),
             max_tokens=limit,
             top_p=_first(own.top_p, top_p, None),
             seed=_first(own.seed, seed, None),
             limit_name=limit_name,
         )
-        question, dropped = _into_context(target, question)
-        call = Call(
-            target,
-            self.budget,
-            Watcher(on_text),
-            shortened=[*shortened, *(["messages"] if dropped else [])],
-            may_widen=max_tokens is None or own.max_tokens is not None,
-        )
-        return await call.answer(question)
+        while True:
+            rung = await self.rung(stage, schema=schema, tools=tools)
+            prompt = messages(rung) if callable(messages) else Prompt(messages=tuple(messages))
+            question = asked(
+                messages=prompt.messages,
+                schema=schema if rung == "schema" else None,
+                tools=tuple(tools) if rung == "tools" else (),
+            )
+            try:
+                question, dropped = _into_context(target, question)
+            except BadReply:
+                if rung != "tools":
+                    raise
+                tools = ()  # their schemas take the most; the prompt's words may fit
+                continue
+            call = Call(
+                target,
+                self.budget,
+                Watcher(on_text),
+                shortened=[*prompt.shortened, *(["messages"] if dropped else [])],
+                may_widen=max_tokens is None or own.max_tokens is not None,
+            )
+            try:
+                return await call.answer(question)
+            except ServerFailure:  # it refused the form
+                target.ladder.refused(target.name, rung)
+            except BadReply as error:
+                if error.reason == "tool_parse" or (error.reason == "empty" and error.calls):
+                    target.ladder.unreadable(target.name, rung)
+                raise
 
     def _target_of(self, stage: Stage) -> Target:
         return self._stages.get(stage, self._target)
@@ -153,9 +218,11 @@ def _into_context(target: Target, question: Question) -> tuple[Question, int]:
     num_ctx = target.num_ctx
     if num_ctx is None:
         return question, 0
-    room = num_ctx - min(question.max_tokens, num_ctx // 2)
-    messages, dropped = drop_oldest(question.messages, lambda kept: target.estimate(kept) <= room)
-    tokens = target.estimate(messages)
+    room, tools = num_ctx - min(question.max_tokens, num_ctx // 2), question.tools
+    messages, dropped = drop_oldest(
+        question.messages, lambda kept: target.estimate(kept, tools) <= room
+    )
+    tokens = target.estimate(messages, tools)
     if tokens + min(question.max_tokens, LEAST_REPLY_TOKENS) > num_ctx:
         raise BadReply(
             f"The question to {target.name!r} has about {tokens} tokens (stage "

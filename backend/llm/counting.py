@@ -76,6 +76,7 @@ def uncached(question: Question) -> Question:
     """The same question as no server can have it in a cache, for a reply of one token."""
     first, *others = question.messages
     salted = Message(role=first.role, content=f"[{secrets.token_hex(16)}]\n{first.content}")
+    # Tools stay: without them it would be shorter for that reason alone.
     return replace(question, messages=(salted, *others), schema=None, max_tokens=1)
 
 

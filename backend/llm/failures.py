@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from backend.errors import BadReply, ModelError, ModelNotFound, ModelUnavailable, PythonCoderError
 from backend.llm.wire import Server
+from backend.types import Rung
 
 _SHOWN = 300
 """Characters of a server's own words that a message repeats."""
@@ -22,10 +23,14 @@ _SHOWN = 300
 class ServerFailure(Exception):
     """A failed attempt: the error to raise, and whether another attempt may do better."""
 
-    def __init__(self, error: PythonCoderError, *, retry: bool = False) -> None:
+    def __init__(
+        self, error: PythonCoderError, *, retry: bool = False, refused: bool = False
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.retry = retry
+        self.refused = refused
+        """The server does not take questions in this form; nothing was generated."""
 
 
 class SaidError(Exception):
@@ -55,13 +60,16 @@ class _Raised:
         return f"The model server at {self.server.address}"
 
 
-def translate(error: Exception, *, model: str, server: Server) -> ServerFailure:
+def translate(
+    error: Exception, *, model: str, server: Server, rung: Rung = "text"
+) -> ServerFailure:
     """Find the row for an error that a provider raised.
 
     Args:
         error: what was raised; one of the house's own passes as it is.
         model: the model that was asked.
         server: the server that was asked.
+        rung: in which form.
     """
     if isinstance(error, ServerFailure):
         return error
@@ -75,7 +83,26 @@ def translate(error: Exception, *, model: str, server: Server) -> ServerFailure:
         words=_words(error),
     )
     row = next(row for row in _TABLE if row.fits(raised))
-    return ServerFailure(row.build(raised), retry=row.retry)
+    refused = row.build in (_not_capable, _not_found, _other) and _complains_of(rung, raised)
+    return ServerFailure(row.build(raised), retry=row.retry, refused=refused)
+
+
+_REFUSING = frozenset({400, 404, 422, 500, 501})
+_FORMS: dict[Rung, str] = {
+    # A template that was not written for tools fails when it is given some.
+    "tools": r"\btools?\b|tool.?choice|tool.?call|function.?call|\btemplate\b|jinja",
+    "schema": r"response.?format|json.?schema|\bschema\b|\bgrammar\b|\bformat\b",
+}
+
+
+def _complains_of(rung: Rung, raised: _Raised) -> bool:
+    """Whether a server's refusal is one of the form it was asked in."""
+    words = raised.words.replace(raised.model, "")
+    return (
+        rung in _FORMS
+        and raised.status in _REFUSING
+        and re.search(_FORMS[rung], words, re.IGNORECASE) is not None
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -251,7 +278,12 @@ _TABLE: tuple[_Row, ...] = (
     _Row(kinds=_TIMEOUTS | {"TimeoutError", "StreamChunkTimeoutError"}, build=_timed_out),
     _Row(kinds=_DROPPED, build=_dropped, retry=True),
     _Row(kinds=_UNREACHABLE, build=_unreachable),
-    _Row(says=r"pars\w* tool call|tool call pars", build=_tool_parse, retry=True),
+    _Row(
+        # The last is Ollama's client: arguments that are no object.
+        says=r"pars\w* tool call|tool call pars|tool_calls\.\d",
+        build=_tool_parse,
+        retry=True,
+    ),
     _Row(says=r"more system memory|out of memory|cudaMalloc", build=_no_memory),
     _Row(kinds=frozenset({"ContextOverflowError"}), build=_too_long),
     _Row(says=r"context (length|size|window)|input length|prompt is too long", build=_too_long),

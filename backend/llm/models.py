@@ -16,6 +16,7 @@ from backend.llm.attempts import Reply, Target
 from backend.llm.calling import LanguageModel
 from backend.llm.counting import PromptCounts
 from backend.llm.failures import translate
+from backend.llm.ladder import Ladder
 from backend.llm.wire import Provider
 from backend.types import Stage
 
@@ -32,6 +33,7 @@ class Models:
         self._options = settings.stage_options
         self._providers: dict[str, Provider] = {}
         self._counts: dict[str, PromptCounts] = {}
+        self._ladders: dict[str, Ladder] = {}
         self._provider_name, self._configured = _parse_configured(settings.model)
 
     def get(self, name: str | None = None) -> LanguageModel:
@@ -128,6 +130,7 @@ class Models:
             name="scripted" if provider == "scripted" else model,
             provider=self._provider(provider),
             counts=self._counts.setdefault(provider, PromptCounts()),
+            ladder=self._ladders.setdefault(provider, Ladder()),
         )
 
     def _resolve(self, name: str) -> tuple[str, str]:

@@ -18,11 +18,13 @@ from langchain_ollama import ChatOllama
 
 from backend.config.settings import Settings
 from backend.errors import ModelUnavailable
-from backend.llm.turns import as_turns
+from backend.llm.tool_calls import as_functions
+from backend.llm.tool_schemas import flat
+from backend.llm.turns import as_turns, tool_call_parts
 from backend.llm.wire import Piece, Question, Server, is_loopback
 
 LIST_TIMEOUT_S = 10
-"""A list of models needs no model; a server that takes longer is not well."""
+"""To tell of models needs no model; a server that takes longer is not well."""
 
 
 class OllamaProvider:
@@ -63,6 +65,8 @@ class OllamaProvider:
                 **question.sampling,
             },
         }
+        if question.tools:
+            arguments["tools"] = as_functions([flat(tool) for tool in question.tools])
         if question.schema is not None:
             arguments["format"] = dict(question.schema)
         config = cast(RunnableConfig, question.run_config)
@@ -70,6 +74,15 @@ class OllamaProvider:
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], chunks)):
             async for chunk in chunks:
                 yield _piece(chunk)
+
+    async def takes_tools(self, model: str) -> bool:
+        """What ``/api/show`` says of the model; no answer in time, and older servers, mean no."""
+        try:
+            async with asyncio.timeout(LIST_TIMEOUT_S):
+                shown = await self._chat._async_client.show(model)
+        except TimeoutError:
+            return False
+        return "tools" in (shown.capabilities or ())
 
     async def names(self) -> list[str]:
         """The models that were pulled (``/api/tags``)."""
@@ -97,6 +110,7 @@ def _piece(chunk: AIMessageChunk) -> Piece:
     done = told.get("done_reason") or ("stop" if told.get("done") else None)
     return Piece(
         text=str(chunk.text),
+        tool_calls=tool_call_parts(chunk),
         thinking=chunk.additional_kwargs.get("reasoning_content") or "",
         done_reason=done,
         input_tokens=usage["input_tokens"] if usage else 0,

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError
-from backend.llm.turns import as_turns
+from backend.llm.tool_calls import as_functions
+from backend.llm.turns import as_turns, tool_call_parts
 from backend.llm.wire import Piece, Question, Server, is_loopback
 
 _OFFICIAL = "https://api.openai.com/v1"
@@ -36,7 +37,6 @@ class OpenAIProvider:
         self.server = Server(provider="openai", address=url, timeout_s=settings.model_timeout_s)
         # Only the official server knows the newer name, and it refuses the older for some models.
         self._limit = "max_completion_tokens" if url == _OFFICIAL else "max_tokens"
-        self._without_schema: set[str] = set()
         timeout = openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
         # A client of its own: the one that langchain shares between instances belongs to the
         # first event loop that used it, and nobody closes it.
@@ -54,32 +54,14 @@ class OpenAIProvider:
         )
 
     async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
-        """Carry one call; without its schema where the server cannot use schemas."""
-        try:
-            async with aclosing(self._once(model, question)) as pieces:
-                async for piece in pieces:
-                    yield piece
-        except openai.BadRequestError as error:
-            if not self._refuses_schema(model, question, error):
-                raise
-            self._without_schema.add(model)
-            async with aclosing(self._once(model, question)) as pieces:
-                async for piece in pieces:
-                    yield piece
-
-    def _refuses_schema(
-        self, model: str, question: Question, error: openai.BadRequestError
-    ) -> bool:
-        sent = question.schema is not None and model not in self._without_schema
-        said = f"{error} {error.body}"
-        return sent and any(word in said for word in ("response_format", "json_schema"))
-
-    async def _once(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
+        """Carry one call; always by the streaming API, so that a stop is seen at once."""
         chat = self._chat.model_copy(update={"model_name": model})
         # In `extra_body` it goes over the wire as it is; as an argument it makes the client
         # library parse the reply, and raise where ours can still read it.
         body: dict[str, Any] = {self._limit: question.max_tokens}
-        if question.schema is not None and model not in self._without_schema:
+        if question.tools:
+            body["tools"] = as_functions(question.tools)
+        if question.schema is not None:
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": question.stage, "schema": dict(question.schema)},
@@ -91,6 +73,10 @@ class OpenAIProvider:
         async with aclosing(cast(AsyncGenerator[AIMessageChunk, None], chunks)):
             async for chunk in chunks:
                 yield _piece(chunk)
+
+    async def takes_tools(self, model: str) -> bool:
+        """Yes: the API has no way to ask; a server without them refuses the first question."""
+        return True
 
     async def names(self) -> list[str]:
         """What ``/models`` lists."""
@@ -105,6 +91,7 @@ def _piece(chunk: AIMessageChunk) -> Piece:
     usage = chunk.usage_metadata
     return Piece(
         text=str(chunk.text),
+        tool_calls=tool_call_parts(chunk),
         done_reason=chunk.response_metadata.get("finish_reason"),
         input_tokens=usage["input_tokens"] if usage else 0,
         output_tokens=usage["output_tokens"] if usage else 0,

@@ -9,12 +9,14 @@ from backend.errors import BadReply
 from backend.llm.failures import ServerFailure, StreamEndedEarly, translate
 from backend.llm.letters import whole_letters
 from backend.llm.thinking import Thinking
+from backend.llm.tool_calls import FirstCall
 from backend.llm.wire import Piece, Question, Server
 
 MAX_CHARS_PER_TOKEN = 64
 """The longest tokens are long runs of blanks. A reply with more characters than this for each token
 that was allowed comes from a server that does not stop."""
 MIN_BOUND_CHARS = 200_000
+_WELL_ENDED = ("stop", "tool_calls", "function_call")
 
 
 class Watcher:
@@ -69,11 +71,13 @@ class Received:
     thinking: Thinking = field(default_factory=Thinking)
     reasoning: str = ""
     """Thoughts that came in a field of their own."""
+    call: FirstCall = field(default_factory=FirstCall)
 
     @property
     def text(self) -> str:
-        """The words, without thoughts."""
-        return self.thinking.words
+        """The words, without thoughts; where a tool was called, the call (see ``tool_calls``)."""
+        words = self.thinking.words
+        return self.call.as_text(words, self.question.tools) if self.call else words
 
     @property
     def thoughts(self) -> str:
@@ -96,10 +100,13 @@ class Received:
         arrived = 0
         async for piece in pieces:
             arrived += len(piece.text) + len(piece.thinking)
+            arrived += sum(len(part.name) + len(part.arguments) for part in piece.tool_calls)
             if arrived > most:
                 did = f"wrote more than {most} characters and did not come to an end"
                 raise self._bad("length", did, self._length_remedy())
-            self.pieces += bool(piece.text or piece.thinking)
+            self.pieces += bool(piece.text or piece.thinking or piece.tool_calls)
+            for part in piece.tool_calls:
+                self.call.take(part)
             self.reasoning += whole_letters(piece.thinking)
             self.done_reason = piece.done_reason or self.done_reason
             self.input_tokens += piece.input_tokens
@@ -122,7 +129,7 @@ class Received:
             return self.cut_prompt()
         if self.done_reason == "length":
             return self._bad("length", "did not come to an end", self._length_remedy())
-        if self.done_reason != "stop":
+        if self.done_reason not in _WELL_ENDED:
             return self._bad("", f"ended with {self.done_reason!r}", "Ask again, or differently.")
         if not self.text.strip():
             only = "only thought" if self.thoughts else "answered nothing"

@@ -225,6 +225,10 @@ class ScriptedProvider:
         tokens = line.tokens or (count_tokens(question.text), count_tokens(line.reply))
         yield Piece(done_reason=line.done_reason, input_tokens=tokens[0], output_tokens=tokens[1])
 
+    async def takes_tools(self, model: str) -> bool:
+        """Never: what is recorded is text."""
+        return False
+
     async def names(self) -> list[str]:
         """Its one name."""
         return [NAME]

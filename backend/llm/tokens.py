@@ -6,10 +6,11 @@ itself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from backend.prompts.tokens import estimate_tokens
-from backend.types import Message
+from backend.types import Message, ToolSpec
 
 TURN_TOKENS = 8
 """What a chat template puts around each message."""
@@ -17,9 +18,21 @@ CALL_TOKENS = 80
 """What a chat template puts in front of everything: some models' own first words."""
 
 
-def estimate_messages(messages: Sequence[Message]) -> int:
-    """``estimate_tokens`` of a whole conversation, with what its template adds."""
-    return CALL_TOKENS + sum(TURN_TOKENS + estimate_tokens(message.content) for message in messages)
+TOOLS_TOKENS = 150
+"""What a chat template says of how tools are called, where any are offered."""
+
+
+def estimate_messages(messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
+    """``estimate_tokens`` of a conversation and the tools offered, with what its template adds."""
+    turns = sum(TURN_TOKENS + estimate_tokens(message.content) for message in messages)
+    return CALL_TOKENS + turns + estimate_tools(tools)
+
+
+def estimate_tools(tools: Sequence[ToolSpec]) -> int:
+    """What offering tools adds to a prompt: most templates write their schemas down as JSON."""
+    if not tools:
+        return 0
+    return TOOLS_TOKENS + sum(TURN_TOKENS + estimate_tokens(json.dumps(tool)) for tool in tools)
 
 
 _JUDGED_TOKENS = 500

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from backend.types import Message, Stage
+from backend.types import Message, Rung, Stage, ToolSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +18,11 @@ class Question:
     messages: tuple[Message, ...]
     stage: Stage
     schema: Mapping[str, Any] | None
-    """JSON schema of the reply; None for free text."""
+    """JSON schema of the reply; None for free text, and where tools are offered."""
     temperature: float
     max_tokens: int
+    tools: tuple[ToolSpec, ...] = ()
+    """Offered for a native call; none where the reply is to be text."""
     top_p: float | None = None
     """None: what the server does by itself; so for ``seed``."""
     seed: int | None = None
@@ -31,6 +33,11 @@ class Question:
     def text(self) -> str:
         """All messages joined by newlines."""
         return "\n".join(message.content for message in self.messages)
+
+    @property
+    def rung(self) -> Rung:
+        """In which form it asks."""
+        return "tools" if self.tools else "text" if self.schema is None else "schema"
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -45,11 +52,25 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToolCallPart:
+    """A native tool call, or a piece of one."""
+
+    name: str
+    arguments: str
+    """JSON, mostly; a piece of it where the server sends pieces."""
+    index: int | None = None
+    """Which of the reply's calls it belongs to, where the server tells."""
+    id: str = ""
+    """The call's own, on its first piece at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Piece:
     """A piece of a reply as it arrives. Token counts are those the server tells, else 0."""
 
     text: str = ""
     thinking: str = ""
+    tool_calls: tuple[ToolCallPart, ...] = ()
     done_reason: str | None = None
     """Set on the piece that says the reply is over."""
     input_tokens: int = 0
@@ -78,6 +99,9 @@ class Provider(Protocol):
 
     def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         """Carry one call; closing the generator ends it at the server too."""
+
+    async def takes_tools(self, model: str) -> bool:
+        """Whether native tool calls are worth trying; nothing is generated to find out."""
 
     async def names(self) -> list[str]:
         """The models that the server lists."""
