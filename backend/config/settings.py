@@ -219,6 +219,10 @@ class Settings(BaseSettings):
         100_000, alias="PYTHON_CODER_MAX_QUESTION", ge=100, le=10_000_000
     )
     """Characters of a question."""
+    mcp_file: Path | None = Field(None, alias="PYTHON_CODER_MCP")
+    """A JSON file with the MCP servers whose tools the agents may use; see docs/tools.md."""
+    tool_timeout_s: Seconds = Field(60, alias="PYTHON_CODER_TOOL_TIMEOUT", gt=0, le=86_400)
+    """Seconds an MCP server may take to start, and a tool of others for each use."""
 
     # --- keeping and serving
     data_dir: Path = Field(Path("./data"), alias="PYTHON_CODER_DATA_DIR")

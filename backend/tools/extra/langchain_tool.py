@@ -1,0 +1,85 @@
+"""A LangChain tool, as the agents use it.
+
+Tools of MCP servers do not come by this way: as LangChain tools they belong to one session, and
+lose sounds, the names of resources and arguments that are called ``runtime``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool
+
+from backend.tools.extra.arguments import fit_arguments
+from backend.tools.extra.names import plain_schema, safe_name, shown_description
+from backend.tools.extra.results import Collected, refused
+from backend.tools.toolbox import ToolContext, ToolResult, told
+
+
+@dataclass(frozen=True, kw_only=True)
+class LangChainTool:
+    """A ``BaseTool`` of somebody else's."""
+
+    name: str
+    description: str
+    aliases: frozenset[str]
+    schema: Mapping[str, Any]
+    tool: BaseTool
+
+    async def use(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Invoke it. What it raises is told in the result."""
+        fitted, faults = fit_arguments(arguments, self.schema)
+        if faults:
+            return refused(self.name, faults, self.schema)
+        call = {"type": "tool_call", "id": uuid.uuid4().hex, "name": self.tool.name, "args": fitted}
+        limit = asyncio.timeout(context.settings.tool_timeout_s)
+        try:
+            async with limit:
+                message = await self.tool.ainvoke(call)
+        except Exception as error:
+            if limit.expired():
+                seconds = f"{context.settings.tool_timeout_s:g} seconds"
+                return told(f"{self.name} gave nothing back within {seconds}.", success=False)
+            return told(f"{self.name} failed: {type(error).__name__}: {error}", success=False)
+        collected = Collected(self.name, max_file_bytes=context.settings.max_file_bytes)
+        _collect(collected, message)
+        success = getattr(message, "status", "success") != "error"
+        return await collected.as_result(context, success=success)
+
+
+def wrap(tool: BaseTool) -> LangChainTool:
+    """A LangChain tool as one of ours."""
+    schema: Any = tool.tool_call_schema  # without what is none of a model's business
+    if not isinstance(schema, dict):
+        is_new = hasattr(schema, "model_json_schema")
+        schema = schema.model_json_schema() if is_new else schema.schema()
+    name = safe_name(tool.name) or "tool"
+    return LangChainTool(
+        name=name,
+        description=shown_description(tool.description or tool.name),
+        aliases=frozenset(),
+        schema=plain_schema(schema),
+        tool=tool,
+    )
+
+
+def _collect(collected: Collected, message: Any) -> None:
+    if not isinstance(message, ToolMessage):
+        collected.add_text(str(message))
+        return
+    blocks: list[Any] = message.content_blocks
+    for block in blocks:
+        match block:
+            case {"type": "text", "text": text}:
+                collected.add_text(text)
+            case {"type": "image" | "audio" | "video" | "file", "base64": data}:
+                collected.add_base64(data, block.get("mime_type"))
+            case {"type": kind, "url": url}:
+                collected.add_text(f"[{kind}: {url}]")
+            case _:
+                collected.add_text(str(block.get("value", block)))
