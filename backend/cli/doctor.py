@@ -14,10 +14,11 @@ from backend.cli.options import json_option, names_provider, read_settings
 from backend.cli.output import one_line, print_json
 from backend.cli.signals import run_async
 from backend.errors import PythonCoderError
-from backend.types import Finding
+from backend.types import Finding, ToolSpec
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
+    from backend.llm.models import Models
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "missing": "MISSING"}
 
@@ -50,7 +51,7 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
 async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
     findings = list(_settings(settings))
     findings += await _sandbox(settings, runs=runs)
-    findings.append(await _model(settings))
+    findings += await _model(settings)
     findings += [
         _folder("data", settings.data_dir, "PYTHON_CODER_DATA_DIR"),
         _folder("runs", settings.execution_dir, "PYTHON_CODE_EXECUTION_DIR"),
@@ -93,18 +94,35 @@ async def _sandbox(settings: Settings, *, runs: bool) -> list[Finding]:
     return findings
 
 
-async def _model(settings: Settings) -> Finding:
+async def _model(settings: Settings) -> list[Finding]:
     from backend.llm.models import open_models
 
     try:
         async with open_models(settings) as models:
             await models.check()
+            if settings.model.startswith("scripted:"):
+                what = f"{settings.model}: a recorded conversation answers, not a model"
+                return [Finding(topic="model", state="note", what=what)]
+            there = Finding(topic="model", state="ok", what=f"{settings.model} is there")
+            return [there, await _actions(models, settings)]
     except PythonCoderError as error:
-        return _missing("model", error)
-    if settings.model.startswith("scripted:"):
-        what = f"{settings.model}: a recorded conversation answers, not a model"
-        return Finding(topic="model", state="note", what=what)
-    return Finding(topic="model", state="ok", what=f"{settings.model} is there")
+        return [_missing("model", error)]
+
+
+async def _actions(models: Models, settings: Settings) -> Finding:
+    """In which form agents ask their model for the next action."""
+    own = settings.stage_options.get("act")
+    name = own.model if own is not None and own.model is not None else settings.model
+    model = models.get(name)
+    tool: ToolSpec = {"name": "finish", "description": "", "parameters": {}}
+    rung = await model.rung("act", schema={}, tools=[tool])
+    if rung == "tools" and model.provider == "openai":
+        how = "asked for as native tool calls, unless the server refuses them; then as JSON"
+    elif rung == "tools":
+        how = "asked for as native tool calls, which Ollama says the model has"
+    else:
+        how = "asked for as JSON by a schema: Ollama names no tool calls among what it can"
+    return Finding(topic="actions", state="ok", what=f"{name}: {how}")
 
 
 def _missing(topic: str, error: PythonCoderError) -> Finding:

@@ -29,6 +29,32 @@ def test_a_model_that_is_missing_is_named_with_what_pulls_it(ollama_server: Olla
     assert "ollama pull qwen3:8b" in model["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("model", "with_tools", "said"),
+    [
+        ("ollama:gpt-oss:20b", True, "native tool calls, which Ollama says"),
+        ("ollama:gpt-oss:20b", False, "JSON by a schema"),
+        ("openai:gpt-oss:20b", False, "unless the server refuses them"),
+    ],
+)
+def test_in_which_form_a_model_is_asked_for_actions_is_told(
+    ollama_server: OllamaServer, model: str, with_tools: bool, said: str
+) -> None:
+    ollama_server.models_with_tools = {"gpt-oss:20b"} if with_tools else set()
+    found = findings(run("doctor", "--no-run", "--json", "--model", model))
+    assert said in found["actions"]["what"]
+    assert ollama_server.chats == []
+
+
+def test_the_model_that_chooses_actions_is_the_one_that_is_looked_at(
+    ollama_server: OllamaServer,
+) -> None:
+    ollama_server.models = ["gpt-oss:20b", "small:1b"]
+    ollama_server.models_with_tools = {"small:1b"}
+    done = run("doctor", "--no-run", "--json", PYTHON_CODER_STAGES="act model=ollama:small:1b")
+    assert findings(done)["actions"]["what"].startswith("ollama:small:1b: asked for as native")
+
+
 @pytest.mark.sandbox
 @needs_sandbox
 def test_a_machine_that_has_everything_is_healthy(
