@@ -31,7 +31,7 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
     """Look for what is missing on this machine. Exit status 3 when something needed is.
 
     Looked at: the settings and where they come from, the sandbox (with a real run), the model
-    server and its model, and the folders that are written to.
+    server and its model, MCP servers and other tools, and the folders that are written to.
     """
     if model and not names_provider(model):
         model = f"ollama:{model}"
@@ -52,6 +52,7 @@ async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
     findings = list(_settings(settings))
     findings += await _sandbox(settings, runs=runs)
     findings += await _model(settings)
+    findings += await _tools(settings, runs=runs)
     findings += [
         _folder("data", settings.data_dir, "PYTHON_CODER_DATA_DIR"),
         _folder("runs", settings.execution_dir, "PYTHON_CODE_EXECUTION_DIR"),
@@ -123,6 +124,15 @@ async def _actions(models: Models, settings: Settings) -> Finding:
     else:
         how = "asked for as JSON by a schema: Ollama names no tool calls among what it can"
     return Finding(topic="actions", state="ok", what=f"{name}: {how}")
+
+
+async def _tools(settings: Settings, *, runs: bool) -> list[Finding]:
+    from backend.tools.extra.opening import examine
+
+    try:
+        return await examine(settings, start=runs)
+    except PythonCoderError as error:
+        return [_missing("mcp", error)]
 
 
 def _missing(topic: str, error: PythonCoderError) -> Finding:

@@ -68,6 +68,6 @@ def find_action(named: str, toolbox: Toolbox) -> str | None:
     Bold, backticks, quotes, words around it, other spellings and small slips are understood.
     """
     whole = "_".join(re.findall(r"[a-z0-9]+", named.lower()))
-    if not whole or whole in _NO_TOOL_ALIASES:
+    if not whole or (whole in _NO_TOOL_ALIASES and whole not in toolbox):
         return NO_TOOL
     return Toolbox([*toolbox, FINISHING]).find(named)

@@ -143,8 +143,11 @@ class Toolbox:
         """
         words = re.findall(r"[a-z0-9]+", named.lower())
         whole = "_".join(words)
+        for name in self._tools:
+            if whole == name.lower():
+                return name
         for name, tool in self._tools.items():
-            if whole == name.lower() or whole in tool.aliases:
+            if whole in tool.aliases:
                 return name
         if whole and len(words) <= 6:
             padded = f"_{whole}_"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,29 @@ def test_a_folder_that_cannot_be_made_is_missing(tmp_path: Path) -> None:
     assert done.status == 3
     assert findings(done)["data"]["state"] == "missing"
     assert "PYTHON_CODER_DATA_DIR" in findings(done)["data"]["remedy"]
+
+
+def test_mcp_servers_are_started_and_their_tools_named(tmp_path: Path) -> None:
+    server = Path(__file__).parents[1] / "tools" / "extra" / "weather_server.py"
+    servers = {
+        "weather": {"command": sys.executable, "args": [str(server), "stdio"]},
+        "lost": {"command": "no-such-program-here"},
+    }
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    named = str(tmp_path / "mcp.json")
+    done = run("doctor", "--json", PYTHON_CODER_MCP=named)
+    weather, lost = [each for each in done.document["findings"] if each["topic"] == "mcp"]
+    assert weather["state"] == "ok"
+    assert "forecast, together, broken" in weather["what"]
+    assert lost["state"] == "note"
+    assert "no-such-program-here" in lost["what"]
+    named_only = run("doctor", "--json", "--no-run", PYTHON_CODER_MCP=named)
+    assert findings(named_only)["mcp"]["what"] == "lost: no-such-program-here, not tried"
+
+
+def test_a_bad_file_of_mcp_servers_is_missing_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "mcp.json").write_text('{"mcpServers": {"a": {"command": 7, "arg": []}}}')
+    named = str(tmp_path / "mcp.json")
+    mcp = findings(run("doctor", "--json", "--no-run", PYTHON_CODER_MCP=named))["mcp"]
+    assert mcp["state"] == "missing"
+    assert "mcpServers.a" in mcp["what"]

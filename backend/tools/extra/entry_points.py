@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from backend.tools.toolbox import Tool
+from backend.tools.extra.foreign_tool import ForeignTool, adopt
+
+if TYPE_CHECKING:
+    from backend.tools.extra.langchain_tool import LangChainTool
+
+Offered: TypeAlias = "ForeignTool | LangChainTool"
 
 GROUP = "python_coder.tools"
 _TOOL_PARTS = ("name", "description", "aliases", "schema", "use")
@@ -17,30 +22,47 @@ _TOOL_PARTS = ("name", "description", "aliases", "schema", "use")
 class Offer:
     """What one entry point came to."""
 
-    name: str
+    source: str
+    """The entry point and whose it is, in words."""
     distribution: str
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Offered, ...] = ()
     fault: str = ""
     """Why there are none."""
 
 
 def load_offers() -> list[Offer]:
     """Load every entry point of the group. Imports their modules, so not in an event loop."""
-    found = sorted(entry_points(group=GROUP), key=lambda each: each.name)
-    return [_load(each) for each in found]
+    return [_load(point) for point in _points()]
+
+
+def offered_names() -> list[str]:
+    """What entry points there are, none of them loaded."""
+    return [_source(point) for point in _points()]
+
+
+def _points() -> list[EntryPoint]:
+    return sorted(entry_points(group=GROUP), key=lambda each: each.name)
+
+
+def _source(point: EntryPoint) -> str:
+    return f"{point.name} of {_distribution(point)}"
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else "an unknown distribution"
 
 
 def _load(point: EntryPoint) -> Offer:
-    distribution = point.dist.name if point.dist else "?"
+    source, distribution = _source(point), _distribution(point)
     try:
         tools = tuple(_tools(point.load()))
     except (Exception, SystemExit) as error:
-        fault = " ".join(f"{type(error).__name__}: {error}".split())
-        return Offer(name=point.name, distribution=distribution, fault=fault)
-    return Offer(name=point.name, distribution=distribution, tools=tools)
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return Offer(source=source, distribution=distribution, fault=what)
+    return Offer(source=source, distribution=distribution, tools=tools)
 
 
-def _tools(loaded: Any, *, may_call: bool = True) -> Iterator[Tool]:
+def _tools(loaded: Any, *, may_call: bool = True) -> Iterator[Offered]:
     """The tools in what was loaded: one, some, or what gives them when it is called."""
     if (tool := _tool(loaded)) is not None:
         yield tool
@@ -59,7 +81,7 @@ def _refuse(value: Any) -> NoReturn:
     )
 
 
-def _tool(value: Any) -> Tool | None:
+def _tool(value: Any) -> Offered | None:
     if isinstance(value, type):
         return None  # a class is called for its tool
     if _is_langchain(value):
@@ -68,8 +90,7 @@ def _tool(value: Any) -> Tool | None:
         return wrap(value)
     if not all(hasattr(value, part) for part in _TOOL_PARTS):
         return None
-    tool: Tool = value
-    return tool
+    return adopt(value)
 
 
 def _is_langchain(value: Any) -> bool:

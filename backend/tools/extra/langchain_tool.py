@@ -6,7 +6,6 @@ lose sounds, the names of resources and arguments that are called ``runtime``.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
 from backend.tools.extra.arguments import fit_arguments
+from backend.tools.extra.foreign_tool import guarded
 from backend.tools.extra.names import plain_schema, safe_name, shown_description
 from backend.tools.extra.results import Collected, refused
-from backend.tools.toolbox import ToolContext, ToolResult, told
+from backend.tools.toolbox import ToolContext, ToolResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +36,11 @@ class LangChainTool:
         fitted, faults = fit_arguments(arguments, self.schema)
         if faults:
             return refused(self.name, faults, self.schema)
-        call = {"type": "tool_call", "id": uuid.uuid4().hex, "name": self.tool.name, "args": fitted}
-        limit = asyncio.timeout(context.settings.tool_timeout_s)
-        try:
-            async with limit:
-                message = await self.tool.ainvoke(call)
-        except Exception as error:
-            if limit.expired():
-                seconds = f"{context.settings.tool_timeout_s:g} seconds"
-                return told(f"{self.name} gave nothing back within {seconds}.", success=False)
-            return told(f"{self.name} failed: {type(error).__name__}: {error}", success=False)
+        return await guarded(self.name, context, self._invoke(fitted, context))
+
+    async def _invoke(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+        call = {"type": "tool_call", "id": uuid.uuid4().hex, "name": self.tool.name}
+        message = await self.tool.ainvoke({**call, "args": arguments})
         collected = Collected(self.name, max_file_bytes=context.settings.max_file_bytes)
         _collect(collected, message)
         success = getattr(message, "status", "success") != "error"

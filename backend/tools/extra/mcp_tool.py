@@ -21,7 +21,7 @@ from mcp.types import (
 )
 
 from backend.tools.extra.arguments import fit_arguments
-from backend.tools.extra.mcp_session import McpServer, Unreachable
+from backend.tools.extra.mcp_server import McpServer, Unreachable
 from backend.tools.extra.results import Collected, refused
 from backend.tools.toolbox import ToolContext, ToolResult, told
 

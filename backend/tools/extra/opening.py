@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backend.config.settings import Settings
-from backend.tools.extra.entry_points import Offer, load_offers
+from backend.tools.extra.entry_points import Offer, load_offers, offered_names
 from backend.tools.extra.mcp_file import Server, read_servers
 from backend.tools.extra.names import plain_schema, safe_name, shown_description, unique_names
 from backend.tools.toolbox import Tool
@@ -19,9 +19,13 @@ from backend.types import Finding
 if TYPE_CHECKING:
     from mcp.types import Tool as OfferedTool
 
-    from backend.tools.extra.mcp_session import McpServer
+    from backend.tools.extra.mcp_server import McpServer
 
-OWN_NAMES = frozenset({"python_coder", "run_python", "run_bash", "search_files", "finish", "none"})
+OWN_NAMES = frozenset(
+    "python_coder run_python run_bash search_files none "
+    "finish final final_answer answer done respond reply complete end".split()
+)
+"""The actions of the house, and all that models write when they are done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +53,39 @@ async def open_tools(
     Raises:
         SettingsError: the file of the servers cannot be read or has not the form it should have.
     """
+    async with _open(settings, taken) as extras:
+        for finding in extras.findings:
+            if finding.state != "ok":
+                logging.getLogger("backend.tools").warning("%s %s", finding.what, finding.remedy)
+        yield extras
+
+
+async def examine(settings: Settings, *, start: bool) -> list[Finding]:
+    """What there is to know of servers and entry points, for whoever asks what is missing.
+
+    Args:
+        settings: as for ``open_tools``.
+        start: start the servers and load the entry points; else they are only named.
+
+    Raises:
+        SettingsError: as ``open_tools``.
+    """
+    if start:
+        async with _open(settings, OWN_NAMES) as extras:
+            return list(extras.findings)
+    servers = read_servers(settings.mcp_file) if settings.mcp_file else []
+    named = [("mcp", f"{server.name}: {server.place}") for server in servers]
+    named += [("tools", name) for name in await asyncio.to_thread(offered_names)]
+    return [Finding(topic=topic, state="note", what=f"{what}, not tried") for topic, what in named]
+
+
+@asynccontextmanager
+async def _open(settings: Settings, taken: Collection[str]) -> AsyncIterator[Extras]:
     servers = read_servers(settings.mcp_file) if settings.mcp_file else []
     offers = await asyncio.to_thread(load_offers)
     async with AsyncExitStack() as stack:
         connected = await _connect(servers, settings, stack)
-        extras = await asyncio.to_thread(_named, connected, offers, taken)
-        for finding in extras.findings:
-            if finding.state != "ok":
-                logging.getLogger("backend.tools").warning(
-                    "%s: %s %s", finding.topic, finding.what, finding.remedy
-                )
-        yield extras
+        yield await asyncio.to_thread(_named, connected, offers, taken)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +103,8 @@ async def _connect(
         return []
     # They import half a web framework, and nobody else needs them.
     await asyncio.to_thread(_import_library)
-    from backend.tools.extra.mcp_session import McpServer, quiet_library
+    from backend.tools.extra.mcp_link import quiet_library
+    from backend.tools.extra.mcp_server import McpServer
 
     stack.enter_context(quiet_library())
     made = [
@@ -103,7 +130,7 @@ async def _close(servers: Sequence[McpServer]) -> None:
 async def _ask_for_tools(server: McpServer) -> _Connected:
     from mcp import McpError
 
-    from backend.tools.extra.mcp_session import Unreachable
+    from backend.tools.extra.mcp_server import Unreachable
 
     try:
         return _Connected(server=server, tools=await server.list_tools())
@@ -124,14 +151,13 @@ def _named(
     tools: list[Tool] = []
     findings = []
     for each in connected:
-        added = [_mcp_tool(tool, each.server, next(names)) for tool in each.tools]
+        added: list[Tool] = [_mcp_tool(tool, each.server, next(names)) for tool in each.tools]
         findings.append(_finding("mcp", each.server.name, added, each.fault))
         tools += added
     for offer in offers:
-        added = [_renamed(tool, next(names)) for tool in offer.tools]
-        source = f"{offer.name} of {offer.distribution}"
-        fault = f"{source} cannot be loaded: {offer.fault}." if offer.fault else ""
-        findings.append(_finding("tools", source, added, fault))
+        added = [replace(tool, name=next(names)) for tool in offer.tools]
+        fault = f"{offer.source} cannot be loaded: {offer.fault}." if offer.fault else ""
+        findings.append(_finding("tools", offer.source, added, fault))
         tools += added
     return Extras(tools=tuple(tools), findings=tuple(findings))
 
@@ -149,25 +175,6 @@ def _mcp_tool(tool: OfferedTool, server: McpServer, name: str) -> Tool:
         server=server,
         offered_as=tool.name,
     )
-
-
-def _renamed(tool: Tool, name: str) -> Tool:
-    from backend.tools.extra.langchain_tool import LangChainTool
-
-    if tool.name == name:
-        return tool
-    return replace(tool, name=name) if isinstance(tool, LangChainTool) else _Renamed(tool, name)
-
-
-class _Renamed:
-    """A tool whose own name is not its alone."""
-
-    def __init__(self, tool: Tool, name: str) -> None:
-        self.name = name
-        self.description = tool.description
-        self.aliases = tool.aliases
-        self.schema = tool.schema
-        self.use = tool.use
 
 
 def _finding(topic: str, source: str, tools: Sequence[Tool], fault: str) -> Finding:
