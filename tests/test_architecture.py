@@ -18,7 +18,13 @@ LAYERS = [
     # From the top down: a module may import from its own layer's package and from below.
     ["backend.api", "backend.cli", "backend.demo", "backend.autocoder"],
     ["backend.core"],
-    ["backend.tools.python_coder_tool", "backend.tools.registry", "backend.tools.running"],
+    ["backend.tools.at_hand"],
+    [
+        "backend.tools.python_coder_tool",
+        "backend.tools.registry",
+        "backend.tools.running",
+        "backend.tools.search_files",
+    ],
     ["backend.tools.coder", "backend.tools.extra"],
     ["backend.tools.live_sessions"],
     ["backend.tools.held_session"],
@@ -59,13 +65,14 @@ ONLY_IN = {
     "ollama": ("backend.llm",),
     "openai": ("backend.llm",),
     "sqlalchemy": ("backend.store",),
+    "bm25s": ("backend.tools.search_files.ranking",),
     "click": ("backend.cli",),
     "rich": ("backend.cli", "backend.demo"),
     "pydantic_settings": ("backend.config",),
 }
 
 HEAVY = {
-    *("langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy"),
+    *("langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy", "bm25s"),
     *("mcp", "langchain_mcp_adapters"),
 }
 """Not imported where nothing asked for it: ``python-coder --help`` answers at once."""

@@ -30,6 +30,7 @@ from pydantic_settings import (
 from backend.config.install_list import read_install_list
 from backend.config.names import refuse_unknown
 from backend.config.stages import StageOptions, parse_stages
+from backend.config.tool_list import BUILT_IN_TOOLS, read_tool_list
 from backend.errors import SettingsError
 from backend.types import Stage
 
@@ -90,6 +91,11 @@ def _http_url_or_empty(value: str) -> str:
 def _ollama_host(value: str) -> str:
     if host := value.strip():
         _http_url(host if "://" in host else f"http://{host}")
+    return value
+
+
+def _tool_list(value: str) -> str:
+    read_tool_list(value)
     return value
 
 
@@ -219,6 +225,10 @@ class Settings(BaseSettings):
         100_000, alias="PYTHON_CODER_MAX_QUESTION", ge=100, le=10_000_000
     )
     """Characters of a question."""
+    tools: Annotated[str, AfterValidator(_tool_list)] = Field(
+        ",".join(BUILT_IN_TOOLS), alias="PYTHON_CODER_TOOLS"
+    )
+    """The house's own tools that agents may use, comma separated; each is listed where it works."""
     mcp_file: Path | None = Field(None, alias="PYTHON_CODER_MCP")
     """A JSON file with the MCP servers whose tools the agents may use; see docs/tools.md."""
     tool_timeout_s: Seconds = Field(60, alias="PYTHON_CODER_TOOL_TIMEOUT", gt=0, le=86_400)
@@ -256,6 +266,11 @@ class Settings(BaseSettings):
         """The names in ``preimport``; the word ``none`` stands for none."""
         names = (name.strip() for name in self.preimport.split(","))
         return tuple(name for name in names if name and name != "none")
+
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        """``tools``, read."""
+        return read_tool_list(self.tools)
 
     @property
     def stage_options(self) -> dict[Stage, StageOptions]:

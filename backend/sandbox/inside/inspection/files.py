@@ -56,8 +56,8 @@ _READERS: dict[str, Callable[[str], Facts]] = {
 }
 
 
-class _TookTooLong(BaseException):
-    """Of no kind that a library would catch and carry on."""
+class TookTooLong(BaseException):
+    """It has lasted long enough. Of no kind that a library would catch and carry on."""
 
 
 def inspect(name: str, seconds: float = _SECONDS) -> Facts:
@@ -68,11 +68,11 @@ def inspect(name: str, seconds: float = _SECONDS) -> Facts:
         facts["size"] = os.path.getsize(name)
         if not facts["size"]:
             raise ValueError("the file is empty (0 bytes)")
-        with _at_most(seconds):
+        with at_most(seconds):
             facts.update(_READERS.get(kind, _size_only)(name))
     except MemoryError:
         facts["note"] = "size only: looking into it takes more memory than there is"
-    except _TookTooLong:
+    except TookTooLong:
         facts["note"] = f"size only: looking into it took more than {seconds:g} seconds"
     except ImportError as error:
         facts["note"] = f"size only: {short(str(error))}"
@@ -83,9 +83,11 @@ def inspect(name: str, seconds: float = _SECONDS) -> Facts:
 
 
 @contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise ``TookTooLong`` in what is done meanwhile, if it is not done by then."""
+
     def stop(_: int, __: FrameType | None) -> None:
-        raise _TookTooLong
+        raise TookTooLong
 
     former = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
