@@ -70,6 +70,11 @@ class OllamaServer:
         self.models_with_tools: set[str] = set()
         """They can call tools, and ``/api/show`` says so; the others refuse questions with tools."""
         self.show_status = 200
+        self.list_status = 200
+        self.accepts_any_name = False
+        """As llama.cpp, which has one model, whatever it is called."""
+        self.told_of_models: dict[str, Any] = {}
+        """What the compatible API's list says of each model beside its name."""
         self.released = threading.Event()
         self.closing = threading.Event()
         self._lines: list[Line] = []
@@ -136,13 +141,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._note({})
         listing = [{"name": name, "model": name} for name in self.server_of.models]
+        listed = [{**_openai_model(m), **self.server_of.told_of_models} for m in listing]
         routes: dict[str, Any] = {
             "/api/tags": {"models": listing},
             "/api/ps": {"models": listing[:1]},
             "/api/version": {"version": "0.12.0"},
-            "/v1/models": {"object": "list", "data": [_openai_model(m) for m in listing]},
+            "/v1/models": {"object": "list", "data": listed},
         }
-        if self.path in routes:
+        if self.path == "/v1/models" and self.server_of.list_status != 200:
+            self._error(self.server_of.list_status, "cannot tell")
+        elif self.path in routes:
             self._answer(200, routes[self.path])
         else:
             self._answer(404, "404 page not found")
@@ -178,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _chat(self, request: Recorded) -> None:
         body, server = request.body, self.server_of
-        if body["model"] not in server.models:
+        if body["model"] not in server.models and not server.accepts_any_name:
             return self._error(404, f"model '{body['model']}' not found")
         if body.get("tools") and body["model"] not in server.models_with_tools:
             return self._error(400, f"{body['model']} does not support tools")

@@ -16,7 +16,7 @@ from backend.llm.fitting import LEAST_REPLY_TOKENS
 from backend.llm.ladder import Ladder
 from backend.llm.receiving import Received, Watcher
 from backend.llm.tokens import estimate_messages
-from backend.llm.wire import Piece, Provider, Question
+from backend.llm.wire import Piece, Provider, Question, Server
 from backend.types import Message, ModelCall, ToolSpec
 
 ATTEMPTS = 2
@@ -50,9 +50,14 @@ class Target:
     ladder: Ladder
 
     @property
+    def server(self) -> Server:
+        """Who is asked, with what is known of the model's context."""
+        return self.provider.server_of(self.name)
+
+    @property
     def num_ctx(self) -> int | None:
-        """Tokens of context; None where the server decides alone."""
-        return self.provider.server.num_ctx
+        """Tokens of context; None where the server does not tell."""
+        return self.server.num_ctx
 
     def estimate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
         """About how many tokens a conversation has for this model, and the tools it is offered."""
@@ -163,7 +168,7 @@ class Call:
             question = replace(question, max_tokens=ticket.reply_tokens)
             received = Received(
                 model=self._target.name,
-                server=self._target.provider.server,
+                server=self._target.server,
                 question=question,
                 watcher=watcher,
             )

@@ -162,6 +162,8 @@ class LanguageModel:
             seed=_first(own.seed, seed, None),
             limit_name=limit_name,
         )
+        async with self.budget.in_time():
+            await target.provider.look_up(target.name)
         while True:
             rung = await self.rung(stage, schema=schema, tools=tools)
             prompt = messages(rung) if callable(messages) else Prompt(messages=tuple(messages))
@@ -227,8 +229,7 @@ def _into_context(target: Target, question: Question) -> tuple[Question, int]:
         raise BadReply(
             f"The question to {target.name!r} has about {tokens} tokens (stage "
             f"{question.stage}), and with the reply does not fit into the context of {num_ctx}.",
-            f"Raise PYTHON_CODER_NUM_CTX (now {num_ctx}) as far as the model and the memory "
-            "allow, or ask with less text.",
+            target.server.context_remedy,
             reason="context",
         )
     limit = min(question.max_tokens, num_ctx - tokens)

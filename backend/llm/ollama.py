@@ -51,6 +51,13 @@ class OllamaProvider:
             },
         )
 
+    async def look_up(self, model: str) -> None:
+        """Nothing: how large the context is, is ours to say."""
+
+    def server_of(self, model: str) -> Server:
+        """The same for all of them."""
+        return self.server
+
     async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         """Carry one call; always by the streaming API, so that a stop is seen at once."""
         chat = self._chat.model_copy(update={"model": model})

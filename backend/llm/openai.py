@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, cast
 
 import openai
@@ -19,6 +21,15 @@ from backend.llm.turns import as_turns, tool_call_parts
 from backend.llm.wire import Piece, Question, Server, is_loopback
 
 _OFFICIAL = "https://api.openai.com/v1"
+_CONTEXT_KEYS = (
+    "max_model_len",  # vLLM, SGLang
+    "n_ctx",  # llama.cpp, below `meta`
+    "context_length",
+    "context_window",
+    "max_context_length",
+)
+LIST_TIMEOUT_S = 10
+"""To tell of models needs no model; who takes longer is asked without knowing more."""
 _NO_KEY = "none"
 """Servers of one's own mostly want no key, the client library always does."""
 
@@ -38,6 +49,8 @@ class OpenAIProvider:
         # Only the official server knows the newer name, and it refuses the older for some models.
         self._limit = "max_completion_tokens" if url == _OFFICIAL else "max_tokens"
         timeout = openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)
+        self._contexts: dict[str, int | None] | None = None
+        self._looking_up = asyncio.Lock()
         # A client of its own: the one that langchain shares between instances belongs to the
         # first event loop that used it, and nobody closes it.
         self._http = openai.DefaultAsyncHttpxClient(timeout=timeout, trust_env=not is_loopback(url))
@@ -52,6 +65,28 @@ class OpenAIProvider:
             stream_chunk_timeout=None,
             use_responses_api=False,
         )
+
+    async def look_up(self, model: str) -> None:
+        """Read from the list of models how large their contexts are; most servers tell."""
+        async with self._looking_up:
+            if self._contexts is not None:
+                return
+            try:
+                async with asyncio.timeout(LIST_TIMEOUT_S):
+                    self._contexts = {
+                        entry.id: _context(entry.model_extra or {})
+                        async for entry in self._chat.root_async_client.models.list()
+                    }
+            except openai.APIConnectionError:
+                return  # it may be started yet
+            except (openai.OpenAIError, TimeoutError, ValueError):
+                self._contexts = {}
+
+    def server_of(self, model: str) -> Server:
+        """With the model's context, or that of the only one there is, by whatever name."""
+        contexts = self._contexts or {}
+        only = next(iter(contexts.values())) if len(contexts) == 1 else None
+        return replace(self.server, num_ctx=contexts.get(model, only))
 
     async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         """Carry one call; always by the streaming API, so that a stop is seen at once."""
@@ -85,6 +120,14 @@ class OpenAIProvider:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _context(told: Mapping[str, Any]) -> int | None:
+    """Tokens of context by what a server tells of a model beside its name."""
+    meta = told.get("meta")
+    told = {**meta, **told} if isinstance(meta, Mapping) else told
+    sizes = [told[key] for key in _CONTEXT_KEYS if isinstance(told.get(key), int)]
+    return next((size for size in sizes if size > 0), None)
 
 
 def _piece(chunk: AIMessageChunk) -> Piece:

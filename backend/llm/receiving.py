@@ -149,23 +149,12 @@ class Received:
 
     def cut_prompt(self) -> ServerFailure:
         """The failure for a prompt of which the server read only a part."""
-        return self._bad("context", "read only a part of the question", self._context_remedy())
-
-    def _context_remedy(self) -> str:
-        if self.server.num_ctx is None:
-            return (
-                "Give the server a larger context, or ask it as ollama:NAME if it is Ollama's: "
-                "only there PYTHON_CODER_NUM_CTX is sent."
-            )
-        return (
-            f"Raise PYTHON_CODER_NUM_CTX (now {self.server.num_ctx}) as far as the model and the "
-            "memory allow, or ask with less text."
-        )
+        return self._bad("context", "read only a part of the question", self.server.context_remedy)
 
     def _length_remedy(self) -> str:
         num_ctx = self.server.num_ctx
         if num_ctx is not None and self.input_tokens + self.output_tokens >= num_ctx:
-            return self._context_remedy()
+            return self.server.context_remedy
         return (
             f"Allow more than {self.question.max_tokens} tokens with {self.question.limit_name}, "
             "or ask for less at once."

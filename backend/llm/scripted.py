@@ -213,6 +213,13 @@ class ScriptedProvider:
             counts=False,
         )
 
+    async def look_up(self, model: str) -> None:
+        """Nothing: no server stands behind a script."""
+
+    def server_of(self, model: str) -> Server:
+        """The one there is."""
+        return self.server
+
     async def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         """The next line that fits, word by word; its error, if it has one, after its words."""
         line = self._script.take(question.stage, question.text)

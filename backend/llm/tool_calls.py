@@ -67,6 +67,8 @@ class FirstCall:
             return given
         if not isinstance(value, dict):
             return value
+        if not value:
+            return ""  # an empty object would be read as somebody's words
         declared = next((tool["parameters"] for tool in tools if tool["name"] == self.name), {})
         properties = declared.get("properties", {})
         return {name: _as_declared(each, properties.get(name)) for name, each in value.items()}

@@ -87,15 +87,37 @@ class Server:
     timeout_s: float
     """Seconds without a token before the server counts as gone."""
     num_ctx: int | None = None
-    """Tokens of context that were asked for; None where the server decides alone."""
+    """Tokens of context that are asked for, or that the server tells it has; None: unknown."""
     counts: bool = True
     """It counts a prompt's tokens itself; a script's counts are made up."""
+
+    @property
+    def context_remedy(self) -> str:
+        """What to do when it is too small."""
+        if self.provider == "openai":
+            return (
+                "Give the server a larger context, or ask it as ollama:NAME if it is Ollama's: "
+                "only there PYTHON_CODER_NUM_CTX is sent."
+            )
+        return (
+            f"Raise PYTHON_CODER_NUM_CTX (now {self.num_ctx}) as far as the model and the memory "
+            "allow, or ask with less text."
+        )
 
 
 class Provider(Protocol):
     """A kind of model server. Its errors are its own; ``failures`` translates them."""
 
     server: Server
+
+    async def look_up(self, model: str) -> None:
+        """Learn what the server tells of a model, before it is asked the first time.
+
+        Nothing is raised: who cannot be reached says so when it is asked.
+        """
+
+    def server_of(self, model: str) -> Server:
+        """The server with what is known of it for this model: its context."""
 
     def stream(self, model: str, question: Question) -> AsyncGenerator[Piece, None]:
         """Carry one call; closing the generator ends it at the server too."""
