@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from backend.prompts.fences import fenced
-from backend.prompts.texts import OBSERVATION_CHARS, shorten
+from backend.prompts.texts import describe_output, shorten
 
 Finding = Mapping[str, Any]
 """What came of a step: the documented dict of ``python_coder``, or another tool's result, each
@@ -42,12 +42,8 @@ def describe(finding: Finding) -> str:
         printed = finding["output"].strip()
         before = f"\nIt printed before that:\n{shorten(printed, 2000)}" if printed else ""
         return f"It failed: {shorten(finding['error'] or 'no reason is known', 3000)}{before}"
-    parts = [shorten(finding["output"].rstrip(), OBSERVATION_CHARS) or "(nothing was printed)"]
-    if finding.get("value") is not None:
-        parts.append(f"Value of the last expression: {shorten(finding['value'], 2000)}")
-    if finding["artifacts"]:
-        parts.append("Files: " + ", ".join(entry["name"] for entry in finding["artifacts"]))
-    return "\n".join(parts)
+    files = [entry["name"] for entry in finding["artifacts"]]
+    return describe_output(finding["output"], finding.get("value"), files)
 
 
 def list_findings(findings: Sequence[Finding]) -> str:

@@ -183,13 +183,20 @@ def _reading(name: str, line: bytes) -> Reading | None:
         passages = tuple(
             Passage(
                 file=name,
-                place=str(place)[:_NOTE_CHARS],
-                text=str(text)[:_PASSAGE_CHARS],
-                head=str(head)[:_NOTE_CHARS],
+                place=_text(place, _NOTE_CHARS),
+                text=_text(text, _PASSAGE_CHARS),
+                head=_text(head, _NOTE_CHARS),
             )
             for place, text, head in value["passages"]
         )
-        note, whole = str(value["note"])[:_NOTE_CHARS], value["whole"] is True
+        note, whole = _text(value["note"], _NOTE_CHARS), value["whole"] is True
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return Reading(file=name, passages=passages, note=note, whole=whole)
+
+
+def _text(value: object, most: int) -> str:
+    """A text that can be kept and sent: half of a letter cannot."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value[:most].encode("utf-8", "replace").decode()

@@ -81,8 +81,8 @@ class SearchFiles:
         walls = self._reader.isolation
         return told(
             _observation(query, shown, len(hits), passages, readings, index.unknown(query)),
-            isolation=walls.as_dict() if walls else None,
             query=text,
+            read_behind=walls.as_dict() if walls else None,
             searched=chosen[:100],
             hits=[
                 {"file": passages[hit.place].file, "place": passages[hit.place].place}

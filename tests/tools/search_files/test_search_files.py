@@ -99,9 +99,10 @@ async def test_every_kind_of_file_with_text_is_searched_and_its_place_told(hands
     }
     only = await tool.use({"query": "Seoul", "file": "SAMPLE.xlsx"}, context)
     assert places(only) == [("sample.xlsx", "sheet 'Prices', rows 1-4")]
-    assert [kind for kind in ("note", "cannot be read") if kind in only["text"]] == []
+    nothing = await tool.use({"query": "zebra"}, context)
+    assert nothing["text"].endswith("a part of a name.")  # no note on any of the files
     assert json.loads(json.dumps(only)) == only
-    assert only["isolation"] == hands.engine.isolation.as_dict()
+    assert only["details"]["read_behind"] == hands.engine.isolation.as_dict()
 
 
 async def test_word_tables_notes_and_korean_are_found(hands: Hands) -> None:
