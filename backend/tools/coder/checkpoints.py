@@ -41,7 +41,7 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
     Raises:
         SettingsError: the file cannot be opened or written.
     """
-    path = settings.data_dir.absolute() / "checkpoints.db"
+    path = await asyncio.to_thread(settings.data_dir.absolute) / "checkpoints.db"
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints") as thread:
         loop = asyncio.get_running_loop()
         saver = await loop.run_in_executor(thread, _open, path, thread)

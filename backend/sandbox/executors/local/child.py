@@ -120,7 +120,11 @@ class Child:
             raise explain("a program's process did not say who it is")
         has_cgroup = self.group is not None
         self.isolation = isolation_of(
-            self.reader.standing, self.reader.walls, self._walls, has_cgroup=has_cgroup
+            self.reader.standing,
+            self.reader.walls,
+            self._walls,
+            outside=self.zygote.outside,
+            has_cgroup=has_cgroup,
         )
 
     async def _hear_hello(self, control: socket.socket) -> int:

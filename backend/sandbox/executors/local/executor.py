@@ -239,7 +239,7 @@ async def _stand(
     """
     try:
         walls = Walls(
-            bubblewrap=find_bubblewrap(),
+            bubblewrap=await asyncio.to_thread(find_bubblewrap),
             interpreter=interpreter,
             runtime=workspaces.runtime,
             runs=workspaces.runs,

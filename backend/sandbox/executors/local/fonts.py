@@ -52,7 +52,7 @@ class FontLists:
             if self._may_want_one(code) and not _kept(self._workspaces).is_dir():
                 made = await run(ExecutionRequest(code=_CODE, timeout_s=_SECONDS))
                 for found in made.artifacts:
-                    self.keep(found.name, found.content)
+                    await asyncio.to_thread(self.keep, found.name, found.content)
             self._settled = True
 
     def _may_want_one(self, code: str) -> bool:

@@ -19,6 +19,7 @@ from backend.sandbox.executors.local.capture import Capture
 from backend.sandbox.inside import wire
 from backend.sandbox.walls.anywalls import AnyWalls
 from backend.sandbox.walls.bubblewrap import Command
+from backend.sandbox.walls.inventory import own_namespaces
 from backend.sandbox.walls.probe import explain
 
 _START_SECONDS = 60.0
@@ -54,6 +55,8 @@ class Zygote:
         """To be killed as soon as it is known whom to kill."""
         self._bubblewrap: subprocess.Popen[bytes] | None = None
         self._ended = asyncio.Event()
+        self.outside: Mapping[str, str] = {}
+        """The namespaces it was started from."""
         self.imported: tuple[str, ...] = ()
         """The modules its children find imported."""
         self.python = ""
@@ -71,7 +74,7 @@ class Zygote:
         """
         zygote = cls(walls, setup, keep_fonts)
         try:
-            zygote._start()
+            await zygote._start()
             async with asyncio.timeout(_START_SECONDS):
                 await zygote._set_up()
         except TimeoutError:
@@ -143,12 +146,18 @@ class Zygote:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._own_fd, signal.SIGKILL)
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         self._control, theirs = socket.socketpair()
-        with theirs:
-            self._spawn(theirs)
+        try:
+            # In a thread: until bubblewrap is loaded, whoever starts it stands still.
+            await see_through(asyncio.to_thread(self._spawn, theirs))
+        finally:
+            theirs.close()
+            if self._said_fd >= 0:
+                self._watch()
 
     def _spawn(self, control: socket.socket) -> None:
+        self.outside = own_namespaces()
         ends: list[int] = []
         try:
             said = _pipe(ends)
@@ -174,6 +183,8 @@ class Zygote:
         if not self._walls.has_namespaces:
             self._own_fd = os.dup(self._bubblewrap_fd)  # it is the zygote itself
         self._said_fd, self._info_fd = said[0], info[0]
+
+    def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         loop.add_reader(self._said_fd, self._take_words)
         loop.add_reader(self._info_fd, self._learn_pid)
@@ -222,14 +233,16 @@ class Zygote:
             if not data:
                 raise await self._explained()
             for kind, payload in inbox.feed(data):
-                self._take(kind, payload)
+                await self._take(kind, payload)
 
-    def _take(self, kind: bytes, payload: bytes) -> None:
+    async def _take(self, kind: bytes, payload: bytes) -> None:
         if kind == wire.FAILED:
             raise explain(payload.decode("utf-8", "replace"))
         if kind == wire.FONTS:
             name, _, text = payload.partition(b"\n")
-            self._keep_fonts(name.decode("utf-8", "replace"), text)
+            await see_through(
+                asyncio.to_thread(self._keep_fonts, name.decode("utf-8", "replace"), text)
+            )
         elif kind == wire.IMPORTED:
             facts = dict(line.split("=", 1) for line in payload.decode().splitlines())
             self.imported = tuple(filter(None, facts["imported"].split(",")))
