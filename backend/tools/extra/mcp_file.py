@@ -65,7 +65,9 @@ class _Entry(BaseModel):
     disabled: bool = False
 
 
-class _ProgramEntry(_Entry):
+class ProgramEntry(_Entry):
+    """A server that is started, as the file has it."""
+
     command: Annotated[str, Field(min_length=1)]
     args: list[str] = []
     env: dict[str, str] = {}
@@ -74,7 +76,9 @@ class _ProgramEntry(_Entry):
     type: Literal["stdio"] = "stdio"
 
 
-class _UrlEntry(_Entry):
+class UrlEntry(_Entry):
+    """A server that is running already, as the file has it."""
+
     url: Annotated[str, Field(pattern=r"^https?://[^/\s]")]
     headers: dict[str, str] = {}
     transport: Literal["http", "streamable-http", "streamable_http", "sse"] | None = None
@@ -127,8 +131,8 @@ def _read_entry(path: Path, name: str, entry: Any) -> Server | None:
     place = f"mcpServers.{name}"
     if not isinstance(entry, dict) or ("command" in entry) == ("url" in entry):
         raise _refusal(path, place, 'a server has either "command" or "url"', _FORM)
-    model: type[_ProgramEntry] | type[_UrlEntry]
-    model = _ProgramEntry if "command" in entry else _UrlEntry
+    model: type[ProgramEntry] | type[UrlEntry]
+    model = ProgramEntry if "command" in entry else UrlEntry
     try:
         read = model.model_validate(_expanded(entry))
     except _Unset as error:
@@ -141,7 +145,7 @@ def _read_entry(path: Path, name: str, entry: Any) -> Server | None:
         raise _refusal(path, where, fault["msg"], allowed) from None
     if read.disabled:
         return None
-    if isinstance(read, _UrlEntry):
+    if isinstance(read, UrlEntry):
         asked = read.transport or read.type
         transport: Transport = "sse" if asked == "sse" else "http"
         return UrlServer(name=name, url=read.url, headers=read.headers, transport=transport)

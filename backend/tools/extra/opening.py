@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backend.config.settings import Settings
+from backend.config.tool_list import BUILT_IN_TOOLS
 from backend.tools.extra.entry_points import Offer, load_offers, offered_names
 from backend.tools.extra.mcp_file import Server, read_servers
 from backend.tools.extra.names import plain_schema, safe_name, shown_description, unique_names
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from backend.tools.extra.mcp_server import McpServer
 
 OWN_NAMES = frozenset(
-    "python_coder run_python run_bash search_files none "
-    "finish final final_answer answer done respond reply complete end".split()
+    {*BUILT_IN_TOOLS, "none"}
+    | set("finish final final_answer answer done respond reply complete end".split())
 )
 """The actions of the house, and all that models write when they are done."""
 

@@ -241,6 +241,25 @@ async def test_a_server_that_cannot_be_reached_is_told_of_and_does_not_keep_othe
     assert what in finding.what
 
 
+@pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_a_server_that_wants_a_key_is_told_of_without_the_secrets_of_its_address(
+    configured: OpenServers, transport: str
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listener:
+        port = listener.sockets[0].getsockname()[1]
+        entry = {"url": f"http://127.0.0.1:{port}/mcp?key=secret", "transport": transport}
+        async with configured({"locked": entry}) as extras:
+            pass
+    assert extras.findings[0].what == (
+        f"The MCP server 'locked' (http://127.0.0.1:{port}/mcp): it answered 401 Unauthorized."
+    )
+
+
 async def test_one_server_that_is_lost_leaves_the_others(
     configured: OpenServers, context: ToolContext
 ) -> None:

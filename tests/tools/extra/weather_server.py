@@ -112,7 +112,8 @@ def main() -> None:
     if mode == "talkative":
         print("Welcome to the weather server!", flush=True)
         print('{"jsonrpc": "2.0", "method": "notifications/of_its_own"}', flush=True)
-        print("\xff not \x00 json {", flush=True)
+        sys.stdout.buffer.write(b"\xff not \x00 json {\n\n")
+        sys.stdout.flush()
     server.run("stdio")
 
 
