@@ -18,6 +18,8 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     │   ├── ModelNotFound         ... the operator pulls it             HTTP 404, exit status 3
     │   └── BadReply              ... nothing usable was answered
     ├── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
+    ├── ApprovalNeeded            the user decides about a program      HTTP 409, exit status 4
+    ├── ProgramRefused            nobody: the user has decided          HTTP 403, exit status 1
     └── TaskFailed                a typed call has no value to return   who: see error_kind
 
 ``str(error)`` is one line: what happened, with the value, then what to do next.
@@ -173,6 +175,33 @@ class BudgetExceeded(PythonCoderError):
         self.limit = limit
         self.setting = setting
         """The variable that allows more."""
+
+
+class ApprovalNeeded(PythonCoderError):
+    """The work stands still until somebody decides about a program; its steps are kept.
+
+    Whoever turns failures into observations lets it through: the same work goes on later.
+    """
+
+    error_kind = "waiting"
+    http_status = 409
+    exit_status = 4
+
+    def __init__(self, asked: Mapping[str, Any]) -> None:
+        super().__init__("The program waits for approval.")
+        self.asked = dict(asked)
+        """The program, its language and what should be known of it: plain JSON values."""
+        self.calls: tuple[ModelCall, ...] = ()
+        """What the step that stands still has used so far."""
+
+
+class ProgramRefused(PythonCoderError):
+    """The user does not want a program to be run; the request is over."""
+
+    error_kind = "policy"
+    http_status = 403
+    calls: tuple[ModelCall, ...] = ()
+    """What the step that was ended has used."""
 
 
 class TaskFailed(PythonCoderError):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from backend.api.approvals import how_to_decide
 from backend.api.artifacts import as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
 from backend.api.plain import plain
@@ -108,6 +109,8 @@ async def complete(
     job: ChatJob, answer: Answer, server: Server, *, base_url: str, finish: FinishReason
 ) -> Completion:
     """Keep what an answer brought, and put it into the form that goes out."""
+    if answer.approval is not None:
+        answer = replace(answer, text=answer.text + how_to_decide(answer.approval))
     artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url)
     metadata: dict[str, Any] = plain(_metadata(answer, artifacts))
     answer = replace(answer, text=plain(answer.text))
@@ -154,6 +157,7 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
         "run_id": answer.run_id,
         "resumed": answer.resumed,
+        "approval": answer.approval,
         **_last_program(answer.python_coder_results),
     }
 
@@ -193,7 +197,11 @@ async def _keep_turn(
             )
             turns.append(Turn(role=role, content=message.content))
     turns.append(
-        Turn(role="user", content=job.ask.question, details={"file_ids": list(job.file_ids)})
+        Turn(
+            role="user",
+            content=job.said or job.ask.question,
+            details={"file_ids": list(job.file_ids)},
+        )
     )
     # Links expire; whoever reads the conversation later gets fresh ones by the files' ids.
     kept = [

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from backend.api import chat, execute, files, health, models, sessions
+from backend.api import chat, execute, files, health, models, runs, sessions
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import LocalOnly
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     install_error_handlers(app)
     app.add_middleware(LocalOnly, settings=settings)
-    for module in (chat, models, files, execute, sessions, health):
+    for module in (chat, models, files, execute, runs, sessions, health):
         app.include_router(module.router)
     install_description(app)
     return app

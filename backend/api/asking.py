@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
 
 from starlette.datastructures import Headers
 
+from backend.api.approvals import SessionUse, find_waiting, read_word
 from backend.api.attachments import attach, check_attachments, kept_files, place
 from backend.api.conversation import Conversation, read_conversation
 from backend.api.models import find_model, read_agent, split_model
@@ -29,22 +29,14 @@ from backend.api.state import Server
 from backend.core.requests import Ask
 from backend.core.router import route
 from backend.store.files import StoredFile
+from backend.store.run_records import Run
 from backend.store.sessions import as_history, check_session_id, new_session_id
+from backend.tools.approval import Given
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
 _TASK_PREFIX = "### Task:"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionUse:
-    """Which conversation a request belongs to."""
-
-    id: str
-    source: Literal["named", "header", "new"]
-    is_kept: bool
-    """It exists already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +54,8 @@ class ChatJob:
     file_ids: tuple[str, ...]
     """The files of this question."""
     stop: tuple[str, ...]
+    said: str | None = None
+    """What the user said, where that was no question but a word about a program."""
 
 
 async def prepare_chat(
@@ -84,6 +78,9 @@ async def prepare_chat(
         await server.files.get(each, owner=owner, param="file_ids") for each in body.file_ids or ()
     ]
     await check_attachments(conversation, server, owner)
+    waiting = None if session is None else await find_waiting(session, conversation, server, owner)
+    if waiting is not None and (word := read_word(conversation.question)) is not None:
+        return await decided_job(waiting, word, server, owner=owner, said=conversation.question)
     model = await find_model(server.assistant.models, name)
     carried = () if is_side else conversation.attachments
     files = [*named, *await attach(carried, server, owner)]
@@ -92,6 +89,8 @@ async def prepare_chat(
         earlier = await kept_files(kept_ids, server, owner)
         if session is not None and session.source != "named":
             earlier += await attach(conversation.earlier_attachments, server, owner)
+    if waiting is not None:
+        await server.assistant.leave(waiting.id, "Something else was asked.", owner=owner)
     return ChatJob(
         ask=Ask(
             question=conversation.question,
@@ -107,6 +106,7 @@ async def prepare_chat(
             },
             owner=owner,
             session_id=session.id if session else None,
+            approve=body.approve or server.settings.approve,
         ),
         owner=owner,
         model=body.model or server.assistant.models.get().name,
@@ -114,6 +114,30 @@ async def prepare_chat(
         sent=conversation.earlier,
         file_ids=tuple(file.id for file in files),
         stop=body.stop_sequences,
+    )
+
+
+async def decided_job(run: Run, given: Given, server: Server, *, owner: str, said: str) -> ChatJob:
+    """What goes on after a decision about the program that a run waits with.
+
+    Raises:
+        NotFound: a file of the run is gone.
+        RequestError: it does not wait, or cannot be gone on with.
+    """
+    ask = await server.assistant.decide(run.id, given, owner=owner)
+    session_id = run.session_id
+    session: SessionUse | None = None
+    if session_id is not None and await server.sessions.exists(session_id, owner=owner):
+        session = SessionUse(id=session_id, source="named", is_kept=True)
+    return ChatJob(
+        ask=ask,
+        owner=owner,
+        model=run.model,
+        session=session,
+        sent=(),
+        file_ids=(),
+        stop=(),
+        said=said,
     )
 
 

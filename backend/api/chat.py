@@ -36,10 +36,11 @@ async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep)
             include_usage=body.includes_usage,
             shows_status=any(name.startswith("x-openwebui-") for name in request.headers),
         )
-    return await while_connected(request.receive, _answer(job, server, links))
+    return await while_connected(request.receive, answer_job(job, server, links))
 
 
-async def _answer(job: ChatJob, server: Server, links: str) -> Response:
+async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
+    """The answer to a request in one piece."""
     progress = Progress()
     head = new_head(job.model)
     try:

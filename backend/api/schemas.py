@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
-from backend.types import FigureFormat
+from backend.types import ApprovalMode, FigureFormat
 
 
 class Edge(BaseModel):
@@ -119,7 +119,7 @@ class ChatRequest(Edge):
     agent_type: str | None = None
     session_id: str | None = None
     file_ids: Annotated[list[str], Field(max_length=100)] | None = None
-    approve: str | None = None
+    approve: ApprovalMode | None = None
 
     @property
     def output_tokens(self) -> int | None:
@@ -150,7 +150,6 @@ class ChatRequest(Edge):
             "functions": bool(self.functions),
             "response_format": form != "text",
             "modalities": "audio" in (self.modalities or []),
-            "approve": self.approve not in {None, "off"},
         }
         for field, is_refused in refused.items():
             if is_refused:
@@ -166,8 +165,15 @@ _INSTEAD = {
     "functions": "The server has its own tools; leave out the client's.",
     "response_format": "Answers are text; ask in words for the form you need.",
     "modalities": "Answers are text.",
-    "approve": "Leave it out, or send 'off'.",
 }
+
+
+class DecisionRequest(Edge):
+    """``POST /v1/runs/{id}/approve`` and ``.../reject``; the body may be left out."""
+
+    code: Annotated[str, Field(max_length=1_000_000)] | None = None
+    """With an approval: what is to run instead."""
+    note: Annotated[str, Field(max_length=2000)] = ""
 
 
 class ExecuteRequest(Edge):

@@ -1,7 +1,7 @@
 """The command group, and the one place where a failure becomes a line and an exit status.
 
 Exit status: 0 done, 1 the run failed, 2 the caller's mistake, 3 something is missing on the
-machine, 130 interrupted (128 + the signal's number for the others).
+machine, 4 a program waits for approval, 130 interrupted (128 + the signal's number for the others).
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backend.cli.account import answer_line
+from backend.cli.approving import tell_waiting, terminal_approver
 from backend.cli.delivery import Delivery, read_delivery, with_paths
 from backend.cli.formatting import format_options, tell
 from backend.cli.options import (
+    approve_option,
     files_option,
     json_option,
     model_options,
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.core.requests import Answer, Ask
     from backend.tools.coder.formats import Form
-    from backend.types import AgentType
+    from backend.types import AgentType, ApprovalMode
+
+WAITING = 4
+"""The exit status of what waits for an approval."""
 
 
 @click.command("ask")
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who answers; auto lets the router choose.",
 )
+@approve_option
 @model_options
 @format_options
 @notebook_option
@@ -53,6 +59,7 @@ def command(
     more_files: tuple[str, ...],
     files: tuple[str, ...],
     agent: AgentType,
+    approve: ApprovalMode | None,
     no_cache: bool,
     model: str | None,
     form: Form | None,
@@ -95,6 +102,7 @@ def command(
         files=place_files([*files, *more_files], settings),
         model=named,
         use_cache=settings.cache and not no_cache,
+        approve=approve or settings.approve,
     )
     answer, written = run_async(answer_request(settings, request, delivery))
     return tell_answer(answer, written, delivery)
@@ -113,7 +121,7 @@ async def answer_request(
 
     async with open_assistant(settings) as assistant:
         with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
-            answer = await assistant.run(request, progress)
+            answer = await assistant.run(request, progress, terminal_approver())
         written = await delivery.write(
             answer.as_dict(), assistant.blobs, request=request.question, files=[*request.files]
         )
@@ -123,9 +131,10 @@ async def answer_request(
 def tell_answer(answer: Answer, written: list[Path], delivery: Delivery) -> int:
     """Tell an answer as it is wanted; returns the exit status."""
     document = answer_document(answer, written)
+    status = 0 if answer.success else WAITING if answer.approval else 1
     if delivery.as_json:
         print_json(document | delivery.named())
-        return 0 if answer.success else 1
+        return status
     if delivery.telling is None:
         show_answer(answer.text)
     else:
@@ -133,7 +142,9 @@ def tell_answer(answer: Answer, written: list[Path], delivery: Delivery) -> int:
     if not delivery.quiet:
         delivery.tell_files(document["artifacts"], written)
         print_line(answer_line(answer))
-    return 0 if answer.success else 1
+    if answer.approval:
+        tell_waiting(answer.approval)
+    return status
 
 
 def show_answer(text: str) -> None:

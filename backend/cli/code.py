@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from backend.cli.account import task_line
+from backend.cli.approving import show_program, tell_waiting, terminal_approver
+from backend.cli.ask import WAITING
 from backend.cli.delivery import Delivery, read_delivery, with_paths
 from backend.cli.formatting import format_options, tell
 from backend.cli.options import (
+    approve_option,
     files_option,
     folder_options,
     json_option,
@@ -31,9 +34,15 @@ if TYPE_CHECKING:
     from backend.tools.coder.formats import Form
     from backend.tools.coder.report import Section
     from backend.tools.coder.task import Options
-    from backend.types import ErrorKind
+    from backend.types import ApprovalMode, ErrorKind
 
-_EXIT_STATUS: Mapping[ErrorKind, int] = {"input": 2, "disabled": 2, "model": 3, "sandbox": 3}
+_EXIT_STATUS: Mapping[ErrorKind, int] = {
+    "input": 2,
+    "disabled": 2,
+    "model": 3,
+    "sandbox": 3,
+    "waiting": WAITING,
+}
 """What is none of these is a run that failed: 1."""
 
 
@@ -41,6 +50,7 @@ _EXIT_STATUS: Mapping[ErrorKind, int] = {"input": 2, "disabled": 2, "model": 3, 
 @click.argument("request")
 @files_option
 @wish_options
+@approve_option
 @model_options
 @format_options
 @notebook_option
@@ -51,6 +61,7 @@ def command(
     request: str,
     files: tuple[str, ...],
     context: str,
+    approve: ApprovalMode | None,
     no_cache: bool,
     model: str | None,
     form: Form | None,
@@ -92,6 +103,7 @@ def command(
         options=options,
         model=named,
         use_cache=settings.cache and not no_cache,
+        approve=approve or settings.approve,
     )
     result, written = run_async(work)
     return tell_result(result, written, delivery)
@@ -105,6 +117,7 @@ async def solve(
     files: Sequence[str],
     options: Options,
     use_cache: bool,
+    approve: ApprovalMode = "off",
     background: str = "",
     inputs: Mapping[str, Any] | None = None,
     model: str | None = None,
@@ -116,6 +129,7 @@ async def solve(
     from backend.tools.python_executor_engine import place_files
 
     placed = place_files(files, settings)
+    asking = terminal_approver() if approve != "off" else None
     with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
         result = await PythonCoderTool(settings).execute_code_task(
             request,
@@ -125,6 +139,8 @@ async def solve(
             inputs=inputs,
             model=model,
             use_cache=use_cache,
+            approve=approve,
+            approver=asking,
             emit=progress,
         )
     blobs = BlobStore(settings.data_dir / "blobs")
@@ -133,6 +149,8 @@ async def solve(
 
 def tell_result(result: Mapping[str, Any], written: list[Path], delivery: Delivery) -> int:
     """Tell the result of a task as it is wanted; returns the exit status."""
+    from backend.tools.approval import request_of
+
     status = 0 if result["success"] else _EXIT_STATUS.get(result["error_kind"], 1)
     document = {
         **result,
@@ -147,7 +165,10 @@ def tell_result(result: Mapping[str, Any], written: list[Path], delivery: Delive
         _show(result)
     else:
         tell(document, delivery.telling)
-    if result["error"]:
+    if result["approval"]:
+        click.echo(show_program(request_of(result["approval"])), err=True)
+        tell_waiting(result["approval"])
+    elif result["error"]:
         print_line(f"Error: {headline(result['error'])}")
     if not delivery.quiet:
         if result["improvement"]:

@@ -55,6 +55,17 @@ def _folder_options(command: F, *names: str) -> F:
     )(command)
 
 
+def approve_option(command: F) -> F:
+    """``--approve MODE``."""
+    text = (
+        "About which programs to ask before they run; without a terminal they wait for "
+        "`runs approve`.  [default: PYTHON_CODER_APPROVE]"
+    )
+    return click.option("--approve", type=click.Choice(["off", "risky", "always"]), help=text)(
+        command
+    )
+
+
 def notebook_option(command: F) -> F:
     """``--notebook FILE``."""
     text = "Write a notebook with the programs and what they printed and drew."

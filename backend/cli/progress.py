@@ -33,6 +33,7 @@ _DOING = {
     "code": "checking the program",
     "check": "asking the model to review the program",
     "review": "on with the program",
+    "approval": "on with the program",
     "run": "running the program",
     "output": "asking the model",
     "repair": "the model repairs the program",
@@ -136,6 +137,10 @@ class _Live:
         """Show an event."""
         from rich.text import Text
 
+        if event.kind == "approval" and event.data["decision"] is None:
+            self._status.stop()  # who is asked on this terminal writes below
+        elif event.kind == "approval":
+            self._status.start()
         if event.kind == "text":
             self._words = one_line(self._words + event.text)[-70:]
             self._status.update(Text(self._words))

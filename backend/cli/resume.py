@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from backend.cli.approving import terminal_approver
 from backend.cli.ask import answer_request, tell_answer
-from backend.cli.code import solve, tell_result
+from backend.cli.code import tell_result
 from backend.cli.delivery import Delivery, read_delivery
 from backend.cli.formatting import format_options
 from backend.cli.options import json_option, output_options, quiet_option, read_settings
 from backend.cli.records import open_records
 from backend.cli.signals import run_async
-from backend.errors import NotFound, RequestError
+from backend.errors import RequestError
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
     from backend.store.run_records import Run
-    from backend.tools.coder.formats import Form
-    from backend.types import Message
+
+
+_INSTEAD = {
+    "running": "Wait for it.",
+    "waiting": "Approve or reject its program: `runs approve`, `runs reject`.",
+}
 
 
 @click.command("resume")
@@ -30,16 +34,7 @@ if TYPE_CHECKING:
 @output_options
 @quiet_option
 @json_option
-def resume(
-    reference: str,
-    form: Form | None,
-    with_: tuple[str, ...],
-    without: tuple[str, ...],
-    folder: Path | None,
-    overwrite: bool,
-    quiet: bool,
-    as_json: bool,
-) -> int:
+def resume(reference: str, **wanted: Any) -> int:
     """Go on with an interrupted run: what it had finished is not done again.
 
     Its files have to lie where they lay, as they were. What comes of it is told as `ask` and `code`
@@ -47,16 +42,11 @@ def resume(
     """
     settings = read_settings()
     run = run_async(_find(settings, reference))
-    settings = _settings_of(run, settings)
-    delivery = read_delivery(
-        form=form,
-        with_=with_,
-        without=without,
-        folder=folder,
-        overwrite=overwrite,
-        quiet=quiet,
-        as_json=as_json,
-    )
+    return go_on(run, settings_of(run, settings), read_delivery(**wanted))
+
+
+def go_on(run: Run, settings: Settings, delivery: Delivery) -> int:
+    """Go on with a run that was interrupted, and tell what comes of it."""
     if run.parent:
         result, written = run_async(_run_again(settings, run, run.parent, delivery))
         return tell_result(result, written, delivery)
@@ -79,7 +69,7 @@ async def _find(settings: Settings, reference: str) -> Run:
         if run.status != "interrupted":
             raise RequestError(
                 f"The run {run.id} cannot be gone on with: it is {run.status}.",
-                "Wait for it." if run.status == "running" else "`runs show` tells what came of it.",
+                _INSTEAD.get(run.status, "`runs show` tells what came of it."),
             )
         newest = await records.runs.find_interrupted(owner=records.owner, key=run.key)
     if newest is not None and newest.id != run.id and not run.parent:
@@ -89,62 +79,47 @@ async def _find(settings: Settings, reference: str) -> Run:
     return run
 
 
-def _settings_of(run: Run, settings: Settings) -> Settings:
-    """The settings with the model that the run was begun with; of a script, its file is not kept."""
-    model = str(run.spec.get("model", ""))
-    if not model or model.startswith("scripted:"):
-        return settings
-    return read_settings(model=model)
+def settings_of(run: Run, settings: Settings) -> Settings:
+    """The settings with the model that the run was begun with."""
+    from backend.tools.coder.resuming import model_of
+
+    model = model_of(run)
+    return read_settings(model=model) if model else settings
 
 
 async def _solve(
     settings: Settings, run: Run, delivery: Delivery
 ) -> tuple[dict[str, Any], list[Path]]:
-    from backend.tools.coder.task import options_of
+    from backend.cli.progress import open_progress
+    from backend.store.blobs import BlobStore
+    from backend.tools.python_coder_tool import PythonCoderTool
 
-    files = await _require_same(settings, run)
-    known = dict(run.spec["options"])
-    inputs = known.pop("inputs")
-    if inputs is None:
-        raise RequestError(
-            f"The run {run.id} was given variables that are not kept.", "Ask anew, with them."
+    files = await require_same(settings, run)
+    with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
+        result = await PythonCoderTool(settings).resume(
+            run.id, approver=terminal_approver(), emit=progress
         )
-    return await solve(
-        settings,
-        run.request,
-        delivery,
-        background=run.spec["background"],
-        files=[str(path) for path in files.values()],
-        options=options_of(known),
-        inputs=inputs,
-        use_cache=False,
-    )
+    blobs = BlobStore(settings.data_dir / "blobs")
+    return result, await delivery.write(result, blobs, request=run.request, files=[*files])
 
 
 async def _answer(settings: Settings, run: Run, delivery: Delivery) -> tuple[Any, list[Path]]:
-    from backend.core.requests import Ask
+    from backend.core.resuming import ask_of
+    from backend.store.database import LOCAL_OWNER
 
-    files = await _require_same(settings, run)
-    options = run.spec["options"]
-    request = Ask(
-        question=run.request,
-        agent_type=options["agent"],
-        history=_history(run),
-        files=files,
-        sampling=options["sampling"],
-        session_id=run.session_id,
-    )
-    return await answer_request(settings, request, delivery)
+    await require_same(settings, run)
+    return await answer_request(settings, await ask_of(run, owner=LOCAL_OWNER), delivery)
 
 
 async def _run_again(
     settings: Settings, run: Run, parent: str, delivery: Delivery
 ) -> tuple[dict[str, Any], list[Path]]:
     """A program of a former run has no steps to go on after: it runs from its beginning."""
+    from backend.tools.coder.resuming import unchanged_files
     from backend.tools.coder.solutions import Solutions
     from backend.tools.python_executor_engine import open_engine
 
-    files = await _unchanged_files(run)
+    files = await unchanged_files(run)
     inputs = run.spec["options"]["changed"]
     if inputs is None:
         raise RequestError(
@@ -163,7 +138,7 @@ async def _run_again(
         return result, written
 
 
-async def _require_same(settings: Settings, run: Run) -> dict[str, Path]:
+async def require_same(settings: Settings, run: Run) -> dict[str, Path]:
     """The run's input files, if the request is still the one that it was.
 
     Raises:
@@ -171,8 +146,9 @@ async def _require_same(settings: Settings, run: Run) -> dict[str, Path]:
     """
     from backend.llm.models import open_models
     from backend.tools.coder.recall import identify
+    from backend.tools.coder.resuming import history_of, unchanged_files
 
-    files = await _unchanged_files(run)
+    files = await unchanged_files(run)
     async with open_models(settings) as models:
         model = models.get()
         identity = await identify(
@@ -181,7 +157,7 @@ async def _require_same(settings: Settings, run: Run) -> dict[str, Path]:
             model=model,
             settings=settings,
             background=run.spec.get("background", ""),
-            history=_history(run),
+            history=history_of(run),
             files=files,
             options=run.spec["options"],
         )
@@ -196,41 +172,4 @@ async def _require_same(settings: Settings, run: Run) -> dict[str, Path]:
     raise RequestError(
         f"The run {run.id} was begun with other settings or another version of python-coder.",
         "Set them as they were, or ask anew.",
-    )
-
-
-async def _unchanged_files(run: Run) -> dict[str, Path]:
-    """Name -> path of each input file.
-
-    Raises:
-        NotFound: one is gone.
-        RequestError: one has changed.
-    """
-    import asyncio
-
-    from backend.tools.coder.recall import mark_files
-
-    marks: Mapping[str, Mapping[str, Any]] = run.spec.get("files", {})
-    files = {name: Path(mark["path"]) for name, mark in marks.items()}
-    for name, path in files.items():
-        if not path.is_file():
-            raise NotFound(
-                f"The input file {name!r} is no longer at {str(path)!r}.",
-                "Put it there again, or ask anew.",
-            )
-    now = await asyncio.to_thread(mark_files, files)
-    for name, mark in marks.items():
-        if now[name]["sha256"] != mark["sha256"]:
-            raise RequestError(
-                f"The input file {name!r} at {str(files[name])!r} has changed since.",
-                "Put the former one there, or ask anew.",
-            )
-    return files
-
-
-def _history(run: Run) -> tuple[Message, ...]:
-    from backend.types import Message
-
-    return tuple(
-        Message(role=role, content=content) for role, content in run.spec.get("history", ())
     )

@@ -10,6 +10,7 @@ import click
 
 from backend.cli.account import files_line
 from backend.cli.again import again
+from backend.cli.deciding import approve, reject
 from backend.cli.folder import OutputFolder
 from backend.cli.formatting import Telling, format_options, read_telling, tell
 from backend.cli.options import json_option, output_options, read_settings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _ID_CHARS = 12
 """Of an id in a list: enough to tell it from others, and to be given back."""
-_STATUSES = ["running", "completed", "failed", "cancelled", "interrupted"]
+_STATUSES = ["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
 
 @click.group("runs")
@@ -38,7 +39,9 @@ def command() -> None:
 
 
 command.add_command(again)
+command.add_command(approve)
 command.add_command(notebook)
+command.add_command(reject)
 command.add_command(resume)
 
 
@@ -78,6 +81,10 @@ def list_runs(
         click.echo(_summary_line(run))
     if any(run.status == "interrupted" for run in page.runs):
         print_line("`python-coder runs resume ID` goes on with one that was interrupted.")
+    if any(run.status == "waiting" for run in page.runs):
+        print_line(
+            "`python-coder runs approve ID` and `runs reject ID` decide about one that waits."
+        )
     if page.has_more:
         print_line(f"There are more: --after {page.runs[-1].id[:_ID_CHARS]}")
     if not page.runs:
@@ -183,7 +190,7 @@ def delete(reference: str, as_json: bool) -> int:
 )
 @json_option
 def prune(keep: int, as_json: bool) -> int:
-    """Forget old runs, but none that was saved or is still running."""
+    """Forget old runs, but none that was saved, is still running or waits."""
 
     async def work() -> int:
         async with open_records(read_settings()) as records:

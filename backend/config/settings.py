@@ -32,7 +32,7 @@ from backend.config.names import refuse_unknown
 from backend.config.stages import StageOptions, parse_stages
 from backend.config.tool_list import BUILT_IN_TOOLS, read_tool_list
 from backend.errors import SettingsError
-from backend.types import Stage
+from backend.types import ApprovalMode, Stage
 
 
 def _without_unit(*units: str) -> BeforeValidator:
@@ -243,6 +243,8 @@ class Settings(BaseSettings):
     """Address the server binds."""
     port: int = Field(8000, alias="PYTHON_CODER_PORT", ge=0, le=65_535)
     """Port the server binds; 0 lets the system choose."""
+    approve: ApprovalMode = Field("off", alias="PYTHON_CODER_APPROVE")
+    """Programs the user is asked about before they run: ``off``, ``risky`` or ``always``."""
     cache: bool = Field(True, alias="PYTHON_CODER_CACHE")
     """Answer an identical request from what is kept of the first; not where a chat client asks."""
     public_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(

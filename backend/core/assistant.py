@@ -16,13 +16,24 @@ from backend.core.findings import findings_of, last_words
 from backend.core.outcome import answer_from, route_event
 from backend.core.react_agent import build_react_graph, first_react_state
 from backend.core.requests import Answer, Ask, answer_of
+from backend.core.resuming import ask_of
 from backend.core.router import Route, route
-from backend.errors import PythonCoderError, RequestError
+from backend.errors import ApprovalNeeded, ProgramRefused, PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
 from backend.prompts import render
 from backend.store.blobs import BlobStore
 from backend.store.database import Database
+from backend.tools.approval import (
+    Approvals,
+    Approver,
+    Given,
+    decision_of,
+    refused_text,
+    request_of,
+    require_approver,
+    waiting_text,
+)
 from backend.tools.coder.checkpoints import stream_states
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.prepare import unreadable_files
@@ -68,12 +79,16 @@ class Assistant:
         self._react = build_react_graph(checkpointer)
         self._plan = build_plan_graph(checkpointer)
 
-    async def run(self, ask: Ask, emit: Emit = ignore_event) -> Answer:
+    async def run(
+        self, ask: Ask, emit: Emit = ignore_event, approver: Approver | None = None
+    ) -> Answer:
         """Answer a question.
 
         Args:
             ask: the question and what belongs to it.
             emit: is told each step as it happens.
+            approver: decides about programs that are to be approved. Without it the answer is
+                the program in question (``approval``), and the run waits for ``decide``.
 
         Raises:
             PythonCoderError: the question cannot be served, or our machinery failed before any
@@ -83,7 +98,8 @@ class Assistant:
         question = require_question(ask.question, self.settings)
         ask = replace(ask, question=question)
         chosen, agent = self._choose(ask)
-        model = self.models.get(ask.model).within(Budget.of(self.settings))
+        budget = Budget.of(self.settings)
+        model = self.models.get(ask.model).within(budget)
         mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
         emit(route_event(agent, mode, chosen))
 
@@ -91,7 +107,16 @@ class Assistant:
             if agent == "chat":
                 state = await self._chat(ask, model, emit)
             else:
-                state = await self._work(ask, model, agent, chosen, emit, job)
+                approvals = Approvals(
+                    ask.approve,
+                    approver=approver,
+                    decided=job.decided if job else None,
+                    run_id=job.run_id if job else None,
+                    allow_network=self.settings.allow_network,
+                    emit=emit,
+                    on_wait=budget.extend,
+                )
+                state = await self._work(ask, model, agent, chosen, approvals, emit, job)
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
             return answer.as_dict()
@@ -99,11 +124,46 @@ class Assistant:
         # Talk leaves no record: there is no program in it.
         recorded = self.recorder if agent != "chat" else None
         if recorded is None:
+            if agent != "chat":
+                require_approver(ask.approve, approver)
             answer = answer_of(await work())
         else:
             answer = answer_of(await recorded.serve(_entry(ask, agent, model, self.settings), work))
-        emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
+        if answer.approval is None:
+            emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
+
+    async def decide(self, run_id: str, given: Given, *, owner: str) -> Ask:
+        """Record a decision about the program that a run waits with.
+
+        Args:
+            run_id: the run.
+            given: the decision, in any of its forms.
+            owner: whose the run is.
+
+        Returns:
+            What to give to ``run`` for the work to go on.
+
+        Raises:
+            NotFound: the owner has no such run, or a file of it is gone.
+            RequestError: it does not wait, or cannot be gone on with.
+        """
+        if self.recorder is None:
+            raise RequestError("Nothing is recorded here, so that no run waits.")
+        decision = decision_of(given).as_dict()
+        ask = await ask_of(await self.recorder.runs.get(run_id, owner=owner), owner=owner)
+        await self.recorder.runs.waiting.decide(run_id, decision, owner=owner)
+        return ask
+
+    async def leave(self, run_id: str, note: str, *, owner: str) -> None:
+        """End a run that waits, without running its program; its record says why.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: it does not wait.
+        """
+        if self.recorder is not None:
+            await self.recorder.leave(run_id, refused_text(note), owner=owner)
 
     async def stream(self, ask: Ask) -> AsyncIterator[Event | Answer]:
         """The events of a question as they happen, then its answer.
@@ -160,6 +220,7 @@ class Assistant:
         model: LanguageModel,
         agent: AgentName,
         chosen: Route,
+        approvals: Approvals,
         emit: Emit,
         job: Job | None,
     ) -> dict[str, Any]:
@@ -177,6 +238,7 @@ class Assistant:
             blobs=self.blobs,
             emit=emit,
             assess=False,
+            approvals=approvals,
             sampling=ask.sampling,
         )
         context = AgentContext(
@@ -203,8 +265,19 @@ class Assistant:
                 graph, first, context, thread=context.run_id, most_steps=steps
             ):
                 state = reached
+        except ApprovalNeeded as error:
+            return {
+                **state,
+                "calls": [*state.get("calls", ()), *error.calls],
+                "answer": waiting_text(request_of(error.asked)),
+                "success": False,
+                "approval": error.asked,
+            }
         except PythonCoderError as error:
             findings = findings_of(state) if state else []
+            if not findings and isinstance(error, ProgramRefused):
+                calls = [*state.get("calls", ()), *error.calls]
+                return {**state, "calls": calls, "answer": str(error), "success": False}
             if not findings:
                 raise
             text = last_words(findings, str(error))
@@ -250,8 +323,10 @@ def _entry(ask: Ask, agent: AgentName, model: LanguageModel, settings: Settings)
         options={
             "agent": agent,
             "sampling": dict(ask.sampling),
+            "approve": ask.approve,
         },
         owner=ask.owner,
         session_id=ask.session_id,
         recall=ask.use_cache,
+        run_id=ask.run_id,
     )

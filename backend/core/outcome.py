@@ -60,6 +60,7 @@ def answer_from(
         calls=list(calls),
         usage=total_usage(usage_calls),
         timings={key: round(seconds, 4) for key, seconds in timings.items()},
+        approval=state.get("approval"),
         isolation=None
         if isolation is None
         else Isolation(

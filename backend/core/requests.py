@@ -11,6 +11,7 @@ from backend.store.database import LOCAL_OWNER
 from backend.types import (
     AgentName,
     AgentType,
+    ApprovalMode,
     ArtifactRef,
     Isolation,
     Message,
@@ -39,6 +40,10 @@ class Ask:
     session_id: str | None = None
     use_cache: bool = False
     """Whether the answer to an identical question may be given again."""
+    approve: ApprovalMode = "off"
+    """About which programs the user is asked before they run."""
+    run_id: str | None = None
+    """Go on with this run, whose question it is; see ``resuming.py``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +80,10 @@ class Answer:
     cached: bool = False
     """It was given before, and nothing was done for it now."""
     resumed: bool = False
-    """Its first steps were done by a process that is no more."""
+    """Its first steps were done before: by a process that is no more, or before an approval."""
+    approval: dict[str, Any] | None = None
+    """The program that has to be approved before the work goes on: ``run_id``, ``code``,
+    ``language`` and ``reasons``. None for an answer that is one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``answer_of`` reads them again."""

@@ -11,9 +11,9 @@ from backend.store.database import RunRow
 
 RunKind = Literal["task", "ask"]
 """``task``: one use of ``execute_code_task``. ``ask``: an agent's answer to a question."""
-RunStatus = Literal["running", "completed", "failed", "cancelled", "interrupted"]
-"""``completed``: with success. ``failed``: it came to its end without. ``interrupted``: its
-process ended before it did."""
+RunStatus = Literal["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+"""``waiting``: for a decision about a program. ``completed``: with success. ``failed``: it came to
+its end without. ``interrupted``: its process ended before it did, or what it waited for is decided."""
 
 _MAX_NAME = 80
 
@@ -75,7 +75,7 @@ class Forgotten:
     unused: frozenset[str] = frozenset()
     """Digests of files that they made and that nothing refers to any more: bytes to remove."""
     interrupted: tuple[str, ...] = ()
-    """Ids of those whose steps were kept to go on with."""
+    """Ids of those whose steps were kept to go on with, waiting ones among them."""
 
 
 def summary_of(row: RunRow) -> RunSummary:

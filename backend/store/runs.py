@@ -10,12 +10,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, CursorResult, Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from backend.errors import NotFound, RequestError
+from backend.errors import RequestError
 from backend.store.database import Database, FileRow, Order, RunRow, new_id, owned_by, page
 from backend.store.processes import presence_of, this_process
 from backend.store.run_records import (
@@ -31,6 +31,8 @@ from backend.store.run_records import (
     storable,
     summary_of,
 )
+from backend.store.run_rows import count_of, is_run, unknown_run
+from backend.store.waiting_runs import WaitingRuns
 
 STALE_S = 3600.0
 """Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
@@ -43,6 +45,7 @@ class RunStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.waiting = WaitingRuns(database)
 
     async def begin(
         self,
@@ -121,7 +124,7 @@ class RunStore:
         async with self._database.transaction() as session:
             await _update(session, run_id, owner, values)
             if columns:
-                spec = await session.scalar(select(RunRow.spec).where(*_is(run_id, owner)))
+                spec = await session.scalar(select(RunRow.spec).where(*is_run(run_id, owner)))
                 merged = {**(spec or {}), "columns": _lists(columns)}
                 await _update(session, run_id, owner, {"spec": merged})
 
@@ -132,9 +135,9 @@ class RunStore:
             NotFound: the owner has no such run.
         """
         async with self._database.transaction() as session:
-            row = await session.scalar(select(RunRow).where(*_is(run_id, owner)))
+            row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
         if row is None:
-            raise _unknown(run_id)
+            raise unknown_run(run_id)
         return run_of(row)
 
     async def find(self, reference: str, *, owner: str) -> Run:
@@ -154,7 +157,7 @@ class RunStore:
             few = select(RunRow).where(mine, like).limit(_SHOWN_ALTERNATIVES)
             rows = (await session.scalars(few)).all()
         if not rows or not reference.removeprefix(_PREFIX):
-            raise _unknown(reference)
+            raise unknown_run(reference)
         if len(rows) > 1:
             ids = ", ".join(row.id for row in rows)
             raise RequestError(
@@ -193,9 +196,9 @@ class RunStore:
         place: int | None = None
         async with self._database.transaction() as session:
             if after is not None:
-                place = await session.scalar(select(RunRow.position).where(*_is(after, owner)))
+                place = await session.scalar(select(RunRow.position).where(*is_run(after, owner)))
                 if place is None:
-                    raise _unknown(after, param="after")
+                    raise unknown_run(after, param="after")
             query = page(query, RunRow, after=place, order=order, limit=limit)
             rows = (await session.scalars(query)).all()
         return RunPage(runs=[summary_of(row) for row in rows[:limit]], has_more=len(rows) > limit)
@@ -235,10 +238,10 @@ class RunStore:
         async with self._database.transaction() as session:
             taken = await session.execute(
                 update(RunRow)
-                .where(*_is(run_id, owner), RunRow.status == "interrupted")
+                .where(*is_run(run_id, owner), RunRow.status == "interrupted")
                 .values(**values)
             )
-        return _count(taken) == 1
+        return count_of(taken) == 1
 
     async def save(self, run_id: str, name: str, *, owner: str) -> None:
         """Give a run a name: it is found by it, and never pruned.
@@ -262,18 +265,19 @@ class RunStore:
         Raises:
             NotFound: the owner has no such run.
         """
-        forgotten = await self._forget(*_is(run_id, owner))
+        forgotten = await self._forget(*is_run(run_id, owner))
         if forgotten.count == 0:
-            raise _unknown(run_id)
+            raise unknown_run(run_id)
         return forgotten
 
     async def prune(self, keep: int, *, owner: str) -> Forgotten:
-        """Forget all but the newest ``keep`` runs; those saved or still running stay as well."""
+        """Forget all but the newest ``keep`` runs; those saved, running or waiting stay as well."""
         await self.mark_interrupted(owner=owner)
         mine = owned_by(RunRow, owner)
         newest = select(RunRow.position).where(mine).order_by(RunRow.position.desc()).limit(keep)
         old = RunRow.position.not_in(newest)
-        return await self._forget(mine, old, RunRow.name.is_(None), RunRow.status != "running")
+        over = RunRow.status.not_in(("running", "waiting"))
+        return await self._forget(mine, old, RunRow.name.is_(None), over)
 
     async def _forget(self, *which: ColumnElement[bool]) -> Forgotten:
         async with self._database.transaction() as session:
@@ -287,7 +291,8 @@ class RunStore:
                 kept = select(RunRow.result).where(RunRow.result.is_not(None))
                 async for result in await session.stream_scalars(kept):
                     unused -= digests_of(result)
-        interrupted = tuple(run_id for run_id, status, _ in gone if status == "interrupted")
+        unfinished = ("interrupted", "waiting")
+        interrupted = tuple(run_id for run_id, status, _ in gone if status in unfinished)
         return Forgotten(count=len(gone), unused=frozenset(unused), interrupted=interrupted)
 
     async def _mark_interrupted(self, query: Select[RunRow], owner: str) -> int:
@@ -303,13 +308,13 @@ class RunStore:
                 done = await session.execute(
                     update(RunRow)
                     .where(
-                        *_is(row.id, owner),
+                        *is_run(row.id, owner),
                         RunRow.status == "running",
                         RunRow.process == row.process,
                     )
                     .values(status="interrupted")
                 )
-            marked += _count(done)
+            marked += count_of(done)
         return marked
 
 
@@ -321,17 +326,13 @@ def _is_abandoned(row: RunRow) -> bool:
 async def _update(
     session: AsyncSession, run_id: str, owner: str, values: Mapping[str, Any]
 ) -> None:
-    done = await session.execute(update(RunRow).where(*_is(run_id, owner)).values(**values))
-    if _count(done) == 0:
-        raise _unknown(run_id)
+    done = await session.execute(update(RunRow).where(*is_run(run_id, owner)).values(**values))
+    if count_of(done) == 0:
+        raise unknown_run(run_id)
 
 
 def _lists(named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {name: list(entries) for name, entries in named.items()}
-
-
-def _is(run_id: str, owner: str) -> tuple[Any, ...]:
-    return owned_by(RunRow, owner), RunRow.id == run_id
 
 
 def _of_key(owner: str, key: str) -> Select[RunRow]:
@@ -342,16 +343,3 @@ def _of_key(owner: str, key: str) -> Select[RunRow]:
 def _lean(query: Select[RunRow]) -> Select[RunRow]:
     """Without the columns that can be large."""
     return query.options(defer(RunRow.result), defer(RunRow.spec), defer(RunRow.code))
-
-
-def _count(done: object) -> int:
-    assert isinstance(done, CursorResult)
-    return int(done.rowcount)
-
-
-def _unknown(reference: str, param: str = "run_id") -> NotFound:
-    return NotFound(
-        f"There is no run {reference[:80]!r}.",
-        "`python-coder runs list` shows those there are.",
-        param=param,
-    )

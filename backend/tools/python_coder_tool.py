@@ -11,20 +11,23 @@ import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import Models, open_models
 from backend.store.blobs import BlobStore
+from backend.store.database import LOCAL_OWNER
+from backend.tools.approval import Approvals, Approver, Given, decision_of, require_approver
 from backend.tools.coder.batch import run_batch
 from backend.tools.coder.graph import CoderGraph, build_graph, run_task
 from backend.tools.coder.recall import columns_of
 from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
 from backend.tools.coder.result import build_result, failed
+from backend.tools.coder.resuming import model_of, task_of
 from backend.tools.coder.state import CoderContext
 from backend.tools.coder.task import Options, Task
 from backend.tools.python_executor_engine import (
@@ -34,7 +37,7 @@ from backend.tools.python_executor_engine import (
     require_enabled,
 )
 from backend.tools.question import require_question
-from backend.types import Emit, ignore_event
+from backend.types import ApprovalMode, Emit, ignore_event
 
 Context = str | Mapping[str, Any] | None
 Result = dict[str, Any]
@@ -89,6 +92,8 @@ class PythonCoderTool:
         inputs: Mapping[str, Any] | None = None,
         model: str | None = None,
         use_cache: bool | None = None,
+        approve: ApprovalMode | Approver | None = None,
+        approver: Approver | None = None,
         emit: Emit = ignore_event,
     ) -> Result:
         """Write, check, run and repair a program that does what is asked.
@@ -102,6 +107,10 @@ class PythonCoderTool:
             model: another model than the configured one.
             use_cache: whether the result of an identical task may be answered; None for
                 ``PYTHON_CODER_CACHE``.
+            approve: which programs are to be approved before they run; None for
+                ``PYTHON_CODER_APPROVE``. A function is given all of them and decides.
+            approver: decides about those that ``approve`` names. Of a program that nobody is there
+                to decide about, the result tells in ``approval``, and ``resume`` goes on with it.
             emit: is told each step as it happens.
 
         Returns:
@@ -130,7 +139,55 @@ class PythonCoderTool:
             )
             recall = settings.cache if use_cache is None else use_cache
             async with self._opened(settings) as open_:
-                return await _serve(open_, task, model, recall=recall, emit=emit)
+                wish = _Wish(
+                    model=model, recall=recall, emit=emit, **_approval(approve, approver, settings)
+                )
+                return await _serve(open_, task, wish)
+        except PythonCoderError as error:
+            return build_result(failed({}, error), total_s=time.monotonic() - started)
+
+    async def resume(
+        self,
+        run_id: str,
+        decision: Given | None = None,
+        *,
+        approver: Approver | None = None,
+        emit: Emit = ignore_event,
+    ) -> Result:
+        """Go on with a task that waits for a decision, or was interrupted.
+
+        Args:
+            run_id: the task's record.
+            decision: about the program it waits with: ``True``, ``"approve"``, ``"reject"``, or a
+                mapping with ``decision``, ``code`` of an edited program, and ``note``.
+            approver: decides about further programs. Without it they wait as the first one did.
+            emit: is told each step as it happens.
+
+        Returns:
+            As ``execute_code_task``. A run that cannot be gone on with is told in ``error``.
+        """
+        _require_type("run_id", run_id, str)
+        started = time.monotonic()
+        try:
+            settings = self._settings or load_settings()
+            require_enabled(settings)
+            async with self._opened(settings) as open_:
+                if open_.recorder is None:
+                    raise RequestError("Nothing is recorded here, so that no task waits.")
+                runs = open_.recorder.runs
+                await runs.mark_interrupted(owner=LOCAL_OWNER)
+                run = await runs.find(run_id, owner=LOCAL_OWNER)
+                if run.kind != "task":
+                    raise RequestError(f"The run {run.id} is no task.", "Use `runs approve`.")
+                task = await task_of(run)
+                if decision is not None:
+                    plain = decision_of(decision).as_dict()
+                    await runs.waiting.decide(run.id, plain, owner=LOCAL_OWNER)
+                mode: ApprovalMode = run.spec["options"].get("approve", "off")
+                wish = _Wish(
+                    model=model_of(run), recall=False, emit=emit, mode=mode, approver=approver
+                )
+                return await _serve(open_, task, wish, run_id=run.id)
         except PythonCoderError as error:
             return build_result(failed({}, error), total_s=time.monotonic() - started)
 
@@ -197,26 +254,68 @@ async def open_tool(settings: Settings | None = None) -> AsyncIterator[PythonCod
         yield PythonCoderTool(settings, models, engine, recorder)
 
 
-async def _serve(
-    open_: _Open, task: Task, model: str | None, *, recall: bool, emit: Emit
-) -> Result:
+@dataclass(frozen=True, kw_only=True)
+class _Wish:
+    """How a caller wants a task to be served."""
+
+    model: str | None
+    recall: bool
+    emit: Emit
+    mode: ApprovalMode
+    approver: Approver | None
+
+    def approvals(self, settings: Settings, budget: Budget, job: Job | None) -> Approvals:
+        return Approvals(
+            self.mode,
+            approver=self.approver,
+            decided=job.decided if job else None,
+            run_id=job.run_id if job else None,
+            allow_network=settings.allow_network,
+            emit=self.emit,
+            on_wait=budget.extend,
+        )
+
+
+def _approval(
+    approve: ApprovalMode | Approver | None, approver: Approver | None, settings: Settings
+) -> dict[str, Any]:
+    if callable(approve):
+        return {"mode": "always", "approver": approve}
+    mode = settings.approve if approve is None else approve
+    if mode not in get_args(ApprovalMode):
+        raise RequestError(
+            f"approve is {mode!r}.",
+            f"Use one of: {', '.join(get_args(ApprovalMode))}, or a function that decides.",
+            param="approve",
+        )
+    return {"mode": mode, "approver": approver}
+
+
+async def _serve(open_: _Open, task: Task, wish: _Wish, *, run_id: str | None = None) -> Result:
+    budget = Budget.of(open_.settings)
     deps = CoderContext(
         settings=open_.settings,
-        model=open_.models.get(model).within(Budget.of(open_.settings)),
+        model=open_.models.get(wish.model).within(budget),
         engine=open_.engine,
         blobs=BlobStore(open_.settings.data_dir / "blobs"),
-        emit=emit,
+        emit=wish.emit,
         inputs=task.inputs,
+        approvals=wish.approvals(open_.settings, budget, None),
     )
+    plain = _plain(task.inputs)
+    if open_.recorder is None or plain is None:
+        require_approver(wish.mode, wish.approver)
     if open_.recorder is None:
         return await run_task(open_.graph, deps, task)
 
     async def work(job: Job) -> Result:
-        result = await run_task(open_.graph, deps, task, thread=job.run_id)
+        approvals = wish.approvals(open_.settings, budget, job)
+        result = await run_task(
+            open_.graph, replace(deps, approvals=approvals), task, thread=job.run_id
+        )
         job.columns.update(columns_of(result["facts"]))
         return result
 
-    plain = _plain(task.inputs)
     entry = Entry(
         kind="task",
         request=task.request,
@@ -224,9 +323,10 @@ async def _serve(
         settings=open_.settings,
         background=task.background,
         files=task.files,
-        options=task.options.as_dict() | {"inputs": plain},
+        options=task.options.as_dict() | {"inputs": plain, "approve": wish.mode},
+        run_id=run_id,
         # Living objects cannot be told from each other without reading all of them.
-        recall=recall and plain is not None,
+        recall=wish.recall and plain is not None,
         resume=plain is not None,
     )
     return await open_.recorder.serve(entry, work)

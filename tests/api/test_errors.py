@@ -135,7 +135,7 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
             "metadata",
             id="metadata",
         ),
-        pytest.param({"messages": [USER], "approve": "always"}, 400, "approve", id="approve"),
+        pytest.param({"messages": [USER], "approve": "often"}, 400, "approve", id="approve"),
         pytest.param(
             {"messages": [{"role": "user", "content": "x" * 10_000_000}]},
             413,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +23,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Durability
+from langgraph.types import Command, Durability, Interrupt
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
@@ -32,6 +32,10 @@ from backend.store.database import BUSY_TIMEOUT_MS, make_private
 T = TypeVar("T")
 
 Checkpointer = BaseCheckpointSaver[Any]
+Answering = Callable[[Any], Awaitable[Any]]
+"""Given what a step asks, what it is to be told."""
+INTERRUPT = "__interrupt__"
+"""Under which key a state says what its steps wait for."""
 
 
 @asynccontextmanager
@@ -174,6 +178,7 @@ async def stream_states(
     *,
     thread: str | None,
     most_steps: int,
+    answer: Answering | None = None,
 ) -> AsyncGenerator[Any]:
     """The states a graph reaches, step by step, each kept before the next step begins.
 
@@ -185,6 +190,8 @@ async def stream_states(
         thread: under which name the steps are kept; None, or a graph without a checkpointer:
             they are not.
         most_steps: LangGraph's own limit.
+        answer: gives what a step that called ``interrupt`` waits for. What it raises leaves the
+            thread as it stands, to be gone on with later; None leaves it so without a word.
     """
     config: RunnableConfig = {"recursion_limit": most_steps}
     checkpointer = graph.checkpointer
@@ -195,10 +202,16 @@ async def stream_states(
         durability = "sync"
         if await checkpointer.aget_tuple(config) is not None:
             first = None
-    async for state in graph.astream(
-        first, config, context=context, stream_mode="values", durability=durability
-    ):
-        yield state
+    while True:
+        waiting: tuple[Interrupt, ...] = ()
+        async for state in graph.astream(
+            first, config, context=context, stream_mode="values", durability=durability
+        ):
+            waiting = state.pop(INTERRUPT, ())
+            yield state
+        if not waiting or answer is None:
+            return
+        first = Command(resume={each.id: await answer(each.value) for each in waiting})
 
 
 async def forget(checkpointer: Checkpointer, *threads: str) -> None:

@@ -7,7 +7,8 @@
 
 At most ``PYTHON_CODE_MAX_ITERATIONS`` rewrites before a run, each checked again, the last one too;
 at most ``CODE_GENERATION_MAX_RETRIES`` repairs after a failed run. Steps that nobody asked for (a
-look into no files, tests, the judgement) are left out. How a failed run is treated: ``heal.py``.
+look into no files, tests, the judgement) are left out. How a failed run is treated: ``heal.py``. Where
+the user is asked first, ``approve`` stands before the run; there the graph may wait for days.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ import time
 from dataclasses import replace
 from typing import Any, Literal
 
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from backend.errors import PythonCoderError, RequestError
+from backend.errors import ApprovalNeeded, PythonCoderError, RequestError
+from backend.tools.coder.approve import after_approval, approve
 from backend.tools.coder.assess import assess
 from backend.tools.coder.checkpoints import Checkpointer, stream_states
 from backend.tools.coder.heal import (
@@ -80,6 +83,7 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_node("check", check)
     builder.add_node("review", review)
     builder.add_node("rewrite", rewrite)
+    builder.add_node("approve", approve)
     builder.add_node("run", run)
     builder.add_node("test", test)
     builder.add_node("diagnose", diagnose_by_model)
@@ -93,6 +97,7 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_conditional_edges("check", after_check)
     builder.add_conditional_edges("review", after_review)
     builder.add_conditional_edges("rewrite", after_writing)
+    builder.add_conditional_edges("approve", after_approval)
     builder.add_conditional_edges("repair", after_writing)
     builder.add_conditional_edges("run", after_run)
     builder.add_conditional_edges("test", after_test)
@@ -153,7 +158,8 @@ def _first_state(task: Task) -> CoderState:
 
 def _recursion_limit(state: CoderState, context: CoderContext) -> int:
     """More steps than the budgets can use up, so that LangGraph's own limit never ends a task."""
-    return 20 + (retries_of(state, context) + 1) * (6 + 3 * (iterations_of(state, context) + 1))
+    rounds = retries_of(state, context) + 1
+    return 20 + rounds * (8 + 3 * (iterations_of(state, context) + 1))
 
 
 async def _require_inputs(task: Task) -> None:
@@ -182,11 +188,14 @@ async def run_task(
         task: what is asked for.
         thread: under which name the steps are kept, where the graph has a checkpointer. A thread
             that was interrupted goes on after its last finished step, whatever ``task`` says.
-        raise_early: raise our machinery's failure while nothing has run yet.
+        raise_early: raise our machinery's failure while nothing has run yet, and that somebody
+            has to decide about a program, or did not want it to run.
 
     Returns:
         The documented dict. Our machinery's failure is in it too, as ``error`` and
-        ``error_kind``, with everything that was reached before it.
+        ``error_kind``, with everything that was reached before it. A program that has to be
+        approved by somebody who is not here is in ``approval``; the thread goes on when it is
+        worked on again.
 
     Raises:
         PythonCoderError: only with ``raise_early``.
@@ -194,14 +203,33 @@ async def run_task(
     started = time.monotonic()
     state = _first_state(task)
     context = replace(context, files=task.files)
+    if context.approvals.asks and graph.checkpointer is None:
+        # What stands still has to be kept meanwhile.
+        graph, thread = graph.copy({"checkpointer": InMemorySaver()}), "task"
+    asked: dict[str, Any] | None = None
     try:
         await _require_inputs(task)
         async for reached in stream_states(
-            graph, state, context, thread=thread, most_steps=_recursion_limit(state, context)
+            graph,
+            state,
+            context,
+            thread=thread,
+            most_steps=_recursion_limit(state, context),
+            answer=context.approvals.answer,
         ):
             state = reached
+    except ApprovalNeeded as error:
+        if raise_early:
+            error.calls = tuple(state["calls"])
+            raise
+        state, asked = failed(state, error), error.asked
     except PythonCoderError as error:
         if raise_early and not state["attempts"]:
             raise
         state = failed(state, error)
-    return build_result(state, total_s=time.monotonic() - started, blobs=context.blobs)
+    refusal = context.approvals.refusal
+    if raise_early and refusal is not None:
+        refusal.calls = tuple(state["calls"])
+        raise refusal
+    total_s = time.monotonic() - started
+    return build_result(state, total_s=total_s, blobs=context.blobs) | {"approval": asked}

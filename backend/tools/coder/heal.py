@@ -18,6 +18,7 @@ from backend.llm.asking import ask
 from backend.prompts.texts import OBSERVATION_CHARS, list_facts, list_former, shorten
 from backend.sandbox.fixes import Fixed, known_files
 from backend.sandbox.packages import missing_module
+from backend.tools.coder.approve import approve_install
 from backend.tools.coder.diagnosis import (
     DIAGNOSIS_SCHEMA,
     Diagnosis,
@@ -205,6 +206,8 @@ async def install(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str
     lacking = await asyncio.to_thread(installer.missing, state["code"], modules)
     names = list(dict.fromkeys([*filter(None, [missing_module(state["problem"])]), *lacking]))
     deps.emit(Event(kind="repair", text=f"Looking for {', '.join(names)}"))
+    if refused := await approve_install(deps, names):
+        return refused
     done = await installer.install(names)
     update: dict[str, Any] = {
         "installed": list(done.distributions),
@@ -219,9 +222,12 @@ async def install(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str
     return update | {"step": "repair", "remarks": [why]}
 
 
-async def after_install(state: CoderState) -> Literal["run", "repair"]:
-    """Run the same program again, where it has what it lacked."""
-    return "run" if state["step"] == "run" else "repair"
+async def after_install(state: CoderState) -> Literal["run", "repair", "__end__"]:
+    """Run the same program again, where it has what it lacked; end where that was refused."""
+    match state["step"]:
+        case "run" | "repair" as step:
+            return step
+    return "__end__"
 
 
 # --- by a model

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from backend.config.settings import Settings
-from backend.errors import PythonCoderError, StoreUnavailable
+from backend.errors import PythonCoderError, RequestError, StoreUnavailable
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
-from backend.store.run_records import RunKind
+from backend.store.run_records import Run, RunKind
 from backend.store.runs import RunStore
+from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, forget, open_checkpointer
 from backend.tools.coder.recall import Identity, identify, recall
 from backend.types import Message, total_usage
@@ -44,6 +45,8 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     owner: str = LOCAL_OWNER
     session_id: str | None = None
+    run_id: str | None = None
+    """Go on with this run, which was interrupted, instead of looking for one."""
     recall: bool = True
     """Answer from what is kept, where an identical request succeeded before."""
     resume: bool = True
@@ -57,6 +60,8 @@ class Job:
     run_id: str
     """Also the name under which its steps are kept."""
     resumed: bool
+    decided: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the user decided about programs: digest -> decision."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Which columns each input file has, once they were looked into: the work puts them here."""
 
@@ -80,10 +85,12 @@ class Recorder:
             work: does it; its steps are to be kept under the job's run id.
 
         Returns:
-            What ``work`` gave, with ``run_id``, ``resumed`` and ``cached``.
+            What ``work`` gave, with ``run_id``, ``resumed`` and ``cached``. Where that has an
+            ``approval``, the run waits: it is recorded as such, and its steps are kept.
 
         Raises:
             PythonCoderError: whatever ``work`` raised; it is recorded as failed.
+            RequestError: the run to go on with is another request's, or cannot be gone on with.
         """
         started = time.monotonic()
         identity = await identify(
@@ -96,6 +103,8 @@ class Recorder:
             files=entry.files,
             options=entry.options,
         )
+        if entry.run_id is not None:
+            return await self._record(entry, await self._continue(entry, identity.key), work)
         known_as = await self.runs.statuses(owner=entry.owner, key=identity.key)
         if entry.recall and "completed" in known_as:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
@@ -104,6 +113,20 @@ class Recorder:
         unfinished = bool(known_as & {"running", "interrupted"})
         job = await self._take_on(entry, identity, resume=entry.resume and unfinished)
         return await self._record(entry, job, work)
+
+    async def leave(self, run_id: str, why: str, *, owner: str) -> None:
+        """End a run that waits for an approval; nobody goes on with it.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: it does not wait.
+        """
+        reject = {"decision": "reject", "code": "", "note": ""}
+        await self.runs.waiting.decide(run_id, reject, owner=owner)
+        left = {"success": False, "error": why, "error_kind": "policy"}
+        await self.runs.finish(run_id, left, owner=owner, status="cancelled")
+        with suppress(OSError, StoreUnavailable):
+            await forget_steps(self.checkpointer, run_id)
 
     async def _take_on(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
         """Go on with a request or begin it; a caller cancelled meanwhile leaves it cancelled."""
@@ -139,9 +162,38 @@ class Recorder:
 
     async def _resume(self, entry: Entry, key: str) -> Job | None:
         found = await self.runs.find_interrupted(owner=entry.owner, key=key)
-        if found is None or not await self.runs.claim(found.id, owner=entry.owner):
+        return None if found is None else await self._claim(entry, found)
+
+    async def _continue(self, entry: Entry, key: str) -> Job:
+        """Go on with the run that the entry names.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: it was begun otherwise, or is not interrupted.
+        """
+        assert entry.run_id is not None, "the way here is over a run's id"
+        found = await self.runs.get(entry.run_id, owner=entry.owner)
+        if found.key != key:
+            raise RequestError(
+                f"The run {found.id} was begun with other settings or another version of "
+                "python-coder.",
+                "Set them as they were, or ask anew.",
+            )
+        job = await self._claim(entry, found)
+        if job is None:
+            raise RequestError(
+                f"The run {found.id} cannot be gone on with: it is {found.status}.",
+                "Approve or reject its program first."
+                if found.status == "waiting"
+                else "`runs show` tells what came of it.",
+            )
+        return job
+
+    async def _claim(self, entry: Entry, found: Run) -> Job | None:
+        if not await self.runs.claim(found.id, owner=entry.owner):
             return None
-        return Job(run_id=found.id, resumed=True)
+        decided = found.spec.get("decided") or {}
+        return Job(run_id=found.id, resumed=True, decided=decided)
 
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
         try:
@@ -160,6 +212,12 @@ class Recorder:
         return result
 
     async def _finish(self, entry: Entry, job: Job, result: Result) -> None:
+        if result.get("approval"):
+            # Without its record nobody could go on with it: a store that fails is told.
+            result["approval"] |= {"run_id": job.run_id}
+            pending = {**result["approval"], "digest": request_of(result["approval"]).digest}
+            await self.runs.waiting.wait(job.run_id, result, owner=entry.owner, pending=pending)
+            return
         try:
             await self.runs.finish(
                 job.run_id,

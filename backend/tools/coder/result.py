@@ -57,6 +57,7 @@ def build_result(
         "timings": timings,
         "isolation": state.get("isolation"),
         "notes": [*state.get("remarks", []), *state.get("notes", [])],
+        "approval": None,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from backend.config.settings import Settings
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
+from backend.tools.approval import Approvals
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import (
     ArtifactRef,
@@ -34,7 +35,7 @@ class Modification(TypedDict):
     iteration: int
     issues: list[str]
     change: str
-    by: Literal["model", "rule"]
+    by: Literal["model", "rule", "user"]
 
 
 class Verification(TypedDict):
@@ -129,7 +130,7 @@ class CoderState(TypedDict, total=False):
     fresh: bool
     """It is to begin anew, without the program that failed."""
     step: str
-    """What follows a failed run (see ``heal.Step``)."""
+    """What follows a failed run (see ``heal.Step``) or the user's decision."""
     packages: list[str]
     """What was tried to be installed."""
 
@@ -181,6 +182,8 @@ class CoderContext:
     goes on with it may have the same files elsewhere."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     """Variables that programs find defined."""
+    approvals: Approvals = field(default_factory=Approvals)
+    """Whether and whom to ask before a program runs."""
     sampling: Sampling = field(default_factory=lambda: Sampling())
     """For what the model writes; what it judges has the settings'."""
 

@@ -86,7 +86,16 @@ class _Testing:
     def _is_to_write(self) -> bool:
         wanted: bool = self._state["options"]["write_tests"]
         # Once: whatever was dropped of them since was wrong.
-        return wanted and not self._state["test_reports"]
+        return wanted and not self._state["test_reports"] and self._may_write()
+
+    def _may_write(self) -> bool:
+        """Written tests are programs, too: where each is asked about, there are none."""
+        if self._deps.approvals.mode != "always":
+            return True
+        remark = "No tests were written: programs run here when they are approved."
+        if remark not in self._state["remarks"]:
+            self._remarks.append(remark)
+        return False
 
     async def _judged(self) -> Judgement | None:
         """What the tests say; None where there are none."""
@@ -124,6 +133,10 @@ class _Testing:
             return
         self._note("written anew", mistakes)
 
+    async def _is_risky(self, tests: str) -> bool:
+        needed = await self._deps.approvals.needed(tests, "python", list(self._state["files"]))
+        return needed is not None
+
     def _drop(self, mistakes: Sequence[Mistake]) -> None:
         self._tests, dropped = drop_mistakes(self._tests, mistakes)
         self._note("dropped", dropped)
@@ -153,6 +166,9 @@ class _Testing:
         self._calls += asked.calls
         if asked.value is None:
             self._remarks.append(f"No tests were written: {asked.reason}.")
+            return False
+        if await self._is_risky(asked.value):
+            self._remarks.append("The written tests were left out: they would need an approval.")
             return False
         self._tests.append(SuiteText(by="model", source=asked.value))
         self._deps.emit(Event(kind="code", text=asked.value, data={"tests": True}))

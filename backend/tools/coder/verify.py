@@ -128,10 +128,10 @@ def _to_be_reviewed(state: CoderState, runtime: Runtime[CoderContext]) -> bool:
 
 async def after_check(
     state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["review", "run", "rewrite", "refuse"]:
+) -> Literal["review", "approve", "run", "rewrite", "refuse"]:
     """Findings lead to a rewrite while there is budget; a clean program to its review or run."""
     if not state["findings"]:
-        return "review" if _to_be_reviewed(state, runtime) else "run"
+        return "review" if _to_be_reviewed(state, runtime) else _run(runtime)
     return _rewrite_or_end(state, runtime)
 
 
@@ -181,18 +181,22 @@ def _spoken(verdict: Verdict | None, against: list[dict[str, Any]]) -> str:
 
 async def after_review(
     state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["run", "rewrite", "refuse"]:
+) -> Literal["approve", "run", "rewrite", "refuse"]:
     """Blocking findings lead to a rewrite while there is budget."""
-    return _rewrite_or_end(state, runtime) if state["findings"] else "run"
+    return _rewrite_or_end(state, runtime) if state["findings"] else _run(runtime)
+
+
+def _run(runtime: Runtime[CoderContext]) -> Literal["approve", "run"]:
+    return "approve" if runtime.context.approvals.asks else "run"
 
 
 def _rewrite_or_end(
     state: CoderState, runtime: Runtime[CoderContext]
-) -> Literal["run", "rewrite", "refuse"]:
+) -> Literal["approve", "run", "rewrite", "refuse"]:
     if state["rewrites"] < iterations_of(state, runtime.context):
         return "rewrite"
     partly = runtime.context.settings.allow_partial_execution
-    return "run" if partly and all(map(_minor, state["findings"])) else "refuse"
+    return _run(runtime) if partly and all(map(_minor, state["findings"])) else "refuse"
 
 
 def _minor(finding: dict[str, Any]) -> bool:
