@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from backend.config.settings import Settings
 from backend.llm.fitting import Fitted, fit
 from backend.prompts import CEILINGS, Ceiling, render, variables
+from backend.prompts.at_hand import list_variables
 from backend.prompts.texts import (
     ATTEMPTS_CHARS,
     JUDGED_CONTEXT_CHARS,
@@ -93,6 +94,7 @@ def usual_values() -> dict[str, str]:
         "request": _REQUEST,
         "context": "",
         "history": "",
+        "variables": "",
         "contract": "",
         "constraints": "",
         "outputs": "",
@@ -126,6 +128,7 @@ def longest_values(stage: str) -> dict[str, str]:
         "request": _repeated(_REQUEST, 6000),
         "context": _repeated(_REQUEST, context),
         "history": _repeated(_REQUEST, _HISTORY_CHARS),
+        "variables": list_variables({f"name_{n}": "DataFrame, " * 9 for n in range(80)}),
         "contract": _repeated(_REQUEST, 2000),
         "constraints": _repeated(_REQUEST, 1500),
         "outputs": _repeated(_REQUEST, 500),

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from backend.api.links import SignedLinks, link_secret
-from backend.api.live_sessions import LiveSessions
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
 from backend.store.database import LOCAL_OWNER, Database, open_database
 from backend.store.files import FileStore
 from backend.store.sessions import SessionStore
+from backend.tools.live_sessions import LiveSessions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +49,18 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
     ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)
-        async with aclosing(LiveSessions(assistant.engine, sessions)) as live_sessions:
-            yield Server(
-                settings=settings,
-                assistant=assistant,
-                database=database,
-                files=FileStore(database, assistant.blobs),
-                sessions=sessions,
-                live_sessions=live_sessions,
-                links=SignedLinks(secret),
-                started_at=int(time.time()),
-            )
+        live_sessions = assistant.live_sessions
+        assert live_sessions is not None, "open_assistant opens them"
+        yield Server(
+            settings=settings,
+            assistant=assistant,
+            database=database,
+            files=FileStore(database, assistant.blobs),
+            sessions=sessions,
+            live_sessions=live_sessions,
+            links=SignedLinks(secret),
+            started_at=int(time.time()),
+        )
 
 
 async def get_server(request: Request) -> Server:

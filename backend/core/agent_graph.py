@@ -115,6 +115,7 @@ async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, An
         "request": state["request"],
         "history": deps.history_text,
         "files": deps.files_text,
+        "variables": deps.coder.variables_text(),
         "tools": toolbox.describe(),
         "names": " | ".join([*toolbox.names, NO_TOOL]),
         "done": list_findings(findings_of(state)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -23,7 +23,9 @@ from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
 from backend.prompts import render
 from backend.store.blobs import BlobStore
-from backend.store.database import Database
+from backend.store.database import Database, open_database
+from backend.store.files import FileStore
+from backend.store.sessions import SessionStore
 from backend.tools.approval import (
     Approvals,
     Approver,
@@ -40,6 +42,8 @@ from backend.tools.coder.prepare import unreadable_files
 from backend.tools.coder.recall import columns_of
 from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
 from backend.tools.coder.state import CoderContext
+from backend.tools.extra.opening import open_tools
+from backend.tools.live_sessions import HeldSession, LiveSessions
 from backend.tools.python_executor_engine import (
     PythonExecutor,
     describe_files,
@@ -68,12 +72,14 @@ class Assistant:
         engine: PythonExecutor,
         blobs: BlobStore,
         recorder: Recorder | None = None,
+        live_sessions: LiveSessions | None = None,
     ) -> None:
         self.settings = settings
         self.models = models
         self.engine = engine
         self.blobs = blobs
         self.recorder = recorder
+        self.live_sessions = live_sessions
         checkpointer = recorder.checkpointer if recorder else None
         self._coder = build_graph(checkpointer)
         self._react = build_react_graph(checkpointer)
@@ -116,19 +122,20 @@ class Assistant:
                     emit=emit,
                     on_wait=budget.extend,
                 )
-                state = await self._work(ask, model, agent, chosen, approvals, emit, job)
+                state = await self._work(ask, model, agent, chosen, session, emit, job)
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
             return answer.as_dict()
 
         # Talk leaves no record: there is no program in it.
         recorded = self.recorder if agent != "chat" else None
-        if recorded is None:
-            if agent != "chat":
-                require_approver(ask.approve, approver)
-            answer = answer_of(await work())
-        else:
-            answer = answer_of(await recorded.serve(_entry(ask, agent, model, self.settings), work))
+        async with self._session(ask, agent) as session:
+            if recorded is None:
+                answer = answer_of(await work())
+            else:
+                entry = _entry(ask, agent, model, self.settings, session)
+                answer = answer_of(await recorded.serve(entry, work))
+        emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         if answer.approval is None:
             emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
@@ -185,6 +192,17 @@ class Assistant:
             with suppress(asyncio.CancelledError, PythonCoderError):
                 await task
 
+    @asynccontextmanager
+    async def _session(self, ask: Ask, agent: AgentName) -> AsyncIterator[HeldSession | None]:
+        """The request's session, from which others are kept meanwhile; None where there is none."""
+        live = self.live_sessions
+        has_none = agent == "chat" or self.engine.isolation.tier == "C"
+        if live is None or ask.session_id is None or has_none:
+            yield None
+            return
+        async with live.hold(ask.session_id, owner=ask.owner, gives_way=True) as held:
+            yield held
+
     def _choose(self, ask: Ask) -> tuple[Route, AgentName]:
         if ask.agent_type not in get_args(AgentType):
             known = ", ".join(get_args(AgentType))
@@ -221,9 +239,12 @@ class Assistant:
         agent: AgentName,
         chosen: Route,
         approvals: Approvals,
+        session: HeldSession | None,
         emit: Emit,
         job: Job | None,
     ) -> dict[str, Any]:
+        if session is not None and session.notes:
+            await session.open()  # files that are to be there are so before anyone is asked
         facts = await describe_files(self.engine, ask.files)
         if job is not None:
             job.columns.update(columns_of(facts))
@@ -239,6 +260,7 @@ class Assistant:
             emit=emit,
             assess=False,
             approvals=approvals,
+            session=session,
             sampling=ask.sampling,
         )
         context = AgentContext(
@@ -307,12 +329,29 @@ async def open_assistant(
         engine = await stack.enter_async_context(open_engine(settings))
         recorder = await stack.enter_async_context(open_recorder(settings, database))
         blobs = BlobStore(settings.data_dir / "blobs")
+        if database is None:
+            database = await stack.enter_async_context(open_database(settings))
+        recorder = await stack.enter_async_context(open_recorder(settings, database))
+        live_sessions = await stack.enter_async_context(
+            aclosing(LiveSessions(engine, SessionStore(database), FileStore(database, blobs)))
+        )
         yield Assistant(
-            settings=settings, models=models, engine=engine, blobs=blobs, recorder=recorder
+            settings=settings,
+            models=models,
+            engine=engine,
+            blobs=blobs,
+            recorder=recorder,
+            live_sessions=live_sessions,
         )
 
 
-def _entry(ask: Ask, agent: AgentName, model: LanguageModel, settings: Settings) -> Entry:
+def _entry(
+    ask: Ask,
+    agent: AgentName,
+    model: LanguageModel,
+    settings: Settings,
+    session: HeldSession | None,
+) -> Entry:
     return Entry(
         kind="ask",
         request=ask.question,
@@ -327,6 +366,8 @@ def _entry(ask: Ask, agent: AgentName, model: LanguageModel, settings: Settings)
         },
         owner=ask.owner,
         session_id=ask.session_id,
-        recall=ask.use_cache,
+        # What a session's programs leave is a result as well, and what they find counts.
+        recall=ask.use_cache and session is None,
+        resume=session is None or not (session.names or session.files),
         run_id=ask.run_id,
     )

@@ -138,7 +138,7 @@ class AgentContext:
         coder = self.coder
         context = ToolContext(
             settings=coder.settings,
-            execute=coder.approvals.guarded(coder.engine.execute),
+            execute=coder.execute,
             blobs=coder.blobs,
             files=self.files,
             emit=emit,

@@ -102,6 +102,7 @@ async def act(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, An
         "request": state["request"],
         "history": deps.history_text,
         "files": deps.files_text,
+        "variables": deps.coder.variables_text(),
         "tools": toolbox.describe(),
         "names": " | ".join([*toolbox.names, FINISH]),
         "steps": _list_steps(state["steps"]),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backend.prompts.at_hand import cut_variables
 from backend.prompts.texts import shorten
 from backend.types import Message
 
@@ -102,6 +103,7 @@ PARTS: Mapping[str, Part] = {
     "history": Part(share=2000, least=300, cut=keep_end),
     "context": Part(share=2000, least=300),
     "files": Part(share=3000, least=0, cut=cut_facts),
+    "variables": Part(share=2000, least=500, cut=cut_variables),
     "steps": Part(share=4000, least=1000, cut=keep_end),
     "done": Part(share=4000, least=1000),
     "results": Part(share=6000, least=2000),
@@ -117,8 +119,8 @@ PARTS: Mapping[str, Part] = {
     "code": Part(share=8000, least=3000),
 }
 KEPT = frozenset(
-    "request contract constraints outputs program focus instruction tools names packages artifacts language "
-    "timeout_s memory_mb".split()
+    "request contract constraints outputs program focus instruction tools names native packages artifacts "
+    "language timeout_s memory_mb".split()
 )
 """Values of templates that are never cut."""
 WRITING = frozenset(("generate", "repair"))

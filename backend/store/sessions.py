@@ -177,6 +177,28 @@ class SessionStore:
             rows = (await session.scalars(query)).all()
         return [_message(row) for row in reversed(rows)]
 
+    async def artifacts(self, session_id: str, *, owner: str) -> list[dict[str, Any]]:
+        """What the conversation's answers brought, oldest first: ``id``, ``name``, ``size``, ..."""
+        found = await self._details("artifacts", session_id, owner)
+        return [dict(each) for entries in found for each in entries if each.get("id")]
+
+    async def file_ids(self, session_id: str, *, owner: str) -> list[str]:
+        """The ids of all files that came with the conversation's questions, oldest first."""
+        found = await self._details("file_ids", session_id, owner)
+        return [str(each) for entries in found for each in entries]
+
+    async def _details(self, key: str, session_id: str, owner: str) -> list[list[Any]]:
+        """Of each message one of its details that is a list, where it has it."""
+        value = MessageRow.details[key]
+        query = (
+            select(value)
+            .where(owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+            .order_by(MessageRow.position)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(query)).all()
+        return [row for row in rows if isinstance(row, list)]
+
     async def messages(
         self,
         session_id: str,

@@ -184,11 +184,21 @@ class PythonExecutor:
         *,
         check: bool,
         known_files: Iterable[str] = (),
+        names: Collection[str] | None = None,
     ) -> ExecutionResult:
-        """The same with ``run``, where the files ``known_files`` lie beside the program."""
+        """The same with ``run``, where the files ``known_files`` lie beside the program.
+
+        Args:
+            run: runs it.
+            request: the program and what it may use.
+            check: False leaves out the static check.
+            known_files: lie in the working directory already.
+            names: are defined already; None: not known.
+        """
         require_enabled(self._settings)
         files = [*request.files, *known_files]
-        issues = self.check(request.code, request.language, files) if check else []
+        names = None if names is None else [*names, *request.variables]
+        issues = self.check(request.code, request.language, files, names=names) if check else []
         if blocking(issues):
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
@@ -221,18 +231,34 @@ class EngineSession:
         """It can run programs."""
         return self._session.is_open
 
-    async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
+    @property
+    def why_gone(self) -> str:
+        """Why it is not open any more, as a sentence; '' while it is."""
+        return self._session.why_gone
+
+    async def execute(
+        self,
+        request: ExecutionRequest,
+        *,
+        check: bool = True,
+        names: Collection[str] | None = None,
+    ) -> ExecutionResult:
         """Run a program in the state that the last one left, unless the check refuses it.
 
         A refused program changes nothing. Python files that came in or were written earlier in
         the session can be imported.
+
+        Args:
+            request: the program and what it may use.
+            check: False leaves out the static check.
+            names: what the programs before it left, for the check; None: not known.
 
         Raises:
             SessionGone: the session is not open any more; nothing was run.
             PythonCoderError: as ``PythonExecutor.execute``.
         """
         result = await self._engine.execute_with(
-            self._session.run, request, check=check, known_files=self._modules
+            self._session.run, request, check=check, known_files=self._modules, names=names
         )
         if result.isolation is not None:
             written = [artifact.name for artifact in result.artifacts]

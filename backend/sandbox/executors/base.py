@@ -64,6 +64,11 @@ class Session(ABC):
     def is_open(self) -> bool:
         """It can run programs; not any more once it was closed, has expired, or was lost."""
 
+    @property
+    @abstractmethod
+    def why_gone(self) -> str:
+        """Why it is not open any more, as a sentence; '' while it is."""
+
     @abstractmethod
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Run one program in the state that the last one left (see ``Executor.run``).

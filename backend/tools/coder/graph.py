@@ -202,7 +202,10 @@ async def run_task(
     """
     started = time.monotonic()
     state = _first_state(task)
-    context = replace(context, files=task.files)
+    session = context.session.part() if context.session else None
+    context = replace(context, files=task.files, session=session)
+    if session is not None:
+        state["remarks"] = [*state["remarks"], *session.tell()]
     if context.approvals.asks and graph.checkpointer is None:
         # What stands still has to be kept meanwhile.
         graph, thread = graph.copy({"checkpointer": InMemorySaver()}), "task"

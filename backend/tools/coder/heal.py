@@ -34,6 +34,7 @@ from backend.tools.coder.state import (
     CoderState,
     Diagnosed,
     Former,
+    files_at_hand,
     retries_of,
     updated,
 )
@@ -84,6 +85,9 @@ async def treat(
         result: the run.
         found: its diagnosis.
     """
+    if deps.session is not None:
+        # Whatever comes next begins with what this one began with.
+        await deps.session.take_back()
     update = _failed(tell(state, found, result))
     state = updated(state, update)
     if state["repairs"] >= retries_of(state, deps):
@@ -162,10 +166,9 @@ def _mend(state: CoderState, deps: CoderContext, result: ExecutionResult) -> Fix
     wrong = result.failure or result.stderr
     if not wrong:
         return None
-    known = known_files(state["files"], state["facts"])
-    return deps.engine.fix(
-        state["code"], wrong, state["files"], known=known, names=tuple(deps.inputs)
-    )
+    files = files_at_hand(state, deps)
+    known = known_files(files, state["facts"])
+    return deps.engine.fix(state["code"], wrong, files, known=known, names=deps.names)
 
 
 def _mended(
@@ -251,6 +254,7 @@ async def diagnose_by_model(state: CoderState, runtime: Runtime[CoderContext]) -
     values = {
         "request": state["request"],
         "files": list_facts(state["facts"]),
+        "variables": deps.variables_text(state["language"]),
         "attempts": list_former(state["former"], state["language"]),
         "language": state["language"],
         "code": state["code"],

@@ -35,7 +35,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         variables=deps.inputs,
     )
     # What the check found was weighed before; findings that were let pass must not stop it here.
-    result = await deps.engine.execute(agreed.asked_of(request), check=False)
+    result = await deps.execute(agreed.asked_of(request), check=False)
     kept = [await deps.blobs.put_artifact(artifact) for artifact in result.artifacts]
     improvement = await improvement_of(state, deps, result)
     update: dict[str, Any] = {

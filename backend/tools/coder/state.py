@@ -10,14 +10,17 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from backend.config.settings import Settings
 from backend.llm.models import LanguageModel
+from backend.prompts.at_hand import list_variables
 from backend.store.blobs import BlobStore
 from backend.tools.approval import Approvals
+from backend.tools.held_session import HeldSession
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import (
     ArtifactRef,
     DiagnosisKind,
     Emit,
     ErrorKind,
+    ExecutionRequest,
     ExecutionResult,
     Language,
     ModelCall,
@@ -184,13 +187,43 @@ class CoderContext:
     """Variables that programs find defined."""
     approvals: Approvals = field(default_factory=Approvals)
     """Whether and whom to ask before a program runs."""
+    session: HeldSession | None = None
+    """Where programs find what the ones before them left; None: each has a sandbox of its own."""
     sampling: Sampling = field(default_factory=lambda: Sampling())
     """For what the model writes; what it judges has the settings'."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What programs find defined."""
+        return (*self.inputs, *(self.session.names if self.session else ()))
+
+    def variables_text(self, language: Language = "python") -> str:
+        """What earlier programs of the session left at hand, for a prompt; '' where nothing is."""
+        if self.session is None:
+            return ""
+        names = self.session.names if language == "python" else {}
+        return list_variables(names, self.session.files)
+
+    async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
+        """Run a program: in the session where there is one, where nothing stays of a failed one.
+
+        Raises:
+            PythonCoderError: as ``PythonExecutor.execute`` and ``HeldSession.execute``.
+        """
+        if self.session is None:
+            return await self.engine.execute(request, check=check)
+        return await self.session.execute(request, check=check, keep_failed=False)
 
 
 def updated(state: CoderState, update: Mapping[str, Any]) -> CoderState:
     """The state as an update leaves it, of keys that are replaced and not added to."""
     return {**state, **update}  # type: ignore[typeddict-item]
+
+
+def files_at_hand(state: CoderState, context: CoderContext) -> tuple[str, ...]:
+    """Names of the input files, and of what earlier programs of the session wrote."""
+    left = context.session.files if context.session else ()
+    return (*state["files"], *(name for name in left if name not in state["files"]))
 
 
 def iterations_of(state: CoderState, context: CoderContext) -> int:

@@ -25,6 +25,7 @@ from backend.tools.coder.state import (
     CoderState,
     Modification,
     Verification,
+    files_at_hand,
     iterations_of,
     updated,
 )
@@ -65,12 +66,13 @@ async def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
 
 def _check(state: CoderState, deps: CoderContext, code: str) -> list[Issue]:
     # What will fail is only advice: a run takes milliseconds and tells more than a prophecy.
+    files = files_at_hand(state, deps)
     return deps.engine.check(
         code,
         state["language"],
-        state["files"],
-        known=known_files(state["files"], state["facts"]),
-        names=tuple(deps.inputs),
+        files,
+        known=known_files(files, state["facts"]),
+        names=deps.names,
     )
 
 
@@ -78,13 +80,13 @@ def _mend(state: CoderState, deps: CoderContext, issues: Sequence[Issue]) -> Fix
     """Mend by rule; what comes to light then (the columns of a file found) is mended, too."""
     if state["language"] != "python" or not iterations_of(state, deps):
         return None
-    known = known_files(state["files"], state["facts"])
-    names = tuple(deps.inputs)
+    files = files_at_hand(state, deps)
+    known = known_files(files, state["facts"])
     code, changes = state["code"], list[str]()
     for _ in range(_ROUNDS):
         fixed = None
         if issues:
-            fixed = deps.engine.fix(code, issues, state["files"], known=known, names=names)
+            fixed = deps.engine.fix(code, issues, files, known=known, names=deps.names)
         if fixed is None:
             break
         code = fixed.code
@@ -147,6 +149,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "request": state["request"],
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
+        "variables": deps.variables_text(state["language"]),
         "remarks": list_findings([issue.as_dict() for issue in await _issues(state, deps)]),
         "language": state["language"],
         "code": state["code"],

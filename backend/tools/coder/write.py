@@ -65,11 +65,13 @@ def _no_program(asked: Asked[tuple[str, str, Language]], stage: str) -> dict[str
 
 
 def _common(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
-    settings = runtime.context.settings
+    deps = runtime.context
+    settings = deps.settings
     return {
         "request": state["request"],
         "context": shorten(state["context"], _CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
+        "variables": deps.variables_text(state["language"]),
         "contract": state["contract"],
         "language": state["language"],
         "packages": _AVAILABLE,

@@ -68,6 +68,13 @@ class LocalSession(Session):
         """It can run programs."""
         return not self._why_gone and self._child.is_alive
 
+    @property
+    def why_gone(self) -> str:
+        """Why it is not open any more (see ``Session.why_gone``)."""
+        if self.is_open:
+            return ""
+        return f"The session is no more: {self._why_gone or 'its process ended'}."
+
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Run one program in the state that the last one left (see ``Session.run``)."""
         async with self._turn, self._prepare(request) as (header, limits):
@@ -115,8 +122,7 @@ class LocalSession(Session):
         if self._expiry is not None:
             self._expiry.cancel()
         if not self.is_open:
-            why = self._why_gone or "its process ended"
-            raise SessionGone(f"The session is no more: {why}.", "Open another one.")
+            raise SessionGone(self.why_gone, "Open another one.")
 
     def _expire_later(self) -> None:
         if self._why_gone:

@@ -1,0 +1,209 @@
+"""The live half of sessions: variables, files and figures that programs left in the sandbox.
+
+The store knows which sessions there are; what lives of one begins with its first program, and
+ends when nobody uses it, when it is lost, when it is deleted, when its place is needed, or with the
+process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from backend.errors import Busy, NotFound, PythonCoderError
+from backend.store.files import FileStore, StoredFile
+from backend.store.sessions import SessionStore
+from backend.tools.held_session import MOST_FILES, HeldSession, Live, deleted, lost
+from backend.tools.python_executor_engine import EngineSession, PythonExecutor
+from backend.types import ExecutionRequest, ExecutionResult
+
+__all__ = ["HeldSession", "LiveSessions"]
+
+_REMEMBERED = 1000
+"""Ended sessions of which is known why they ended, for the next program that asks for them."""
+
+_PUT_BACK_BYTES = 32 << 20
+"""Of the files that are put back into a session that begins afresh."""
+
+_Key = tuple[str, str]
+
+
+class LiveSessions:
+    """What lives of the sessions of all owners; each request sees its owner's only."""
+
+    def __init__(self, engine: PythonExecutor, store: SessionStore, files: FileStore) -> None:
+        self._engine = engine
+        self._store = store
+        self._files = files
+        self._opened_at = time.time()
+        self._live: dict[_Key, Live] = {}
+
+    @asynccontextmanager
+    async def hold(
+        self, session_id: str, *, owner: str, gives_way: bool = False
+    ) -> AsyncIterator[HeldSession]:
+        """Wait for one's turn in a session, and keep others out of it until the end.
+
+        Args:
+            session_id: the session's.
+            owner: whose it is.
+            gives_way: a conversation, whose session comes about by itself: it need not be stored
+                yet, and its variables are let go when others need the place. Where there is none
+                for it, its programs run by themselves, and ``notes`` says so.
+
+        Raises:
+            NotFound: the owner has no such session, or it was deleted meanwhile.
+        """
+        async with self._turn(session_id, owner) as live:
+            note = ""
+            if not live.is_open:
+                note = await self._lost(live, session_id, owner, must_exist=not gives_way)
+                live.is_lost = bool(note)
+            live.gives_way = gives_way and (live.gives_way or live.state is None)
+            yield HeldSession(
+                live,
+                session_id,
+                engine=self._engine,
+                begin=lambda: self._open(live, or_none=gives_way),
+                restore=lambda: self._made(session_id, owner),
+                note=note,
+            )
+
+    async def execute(
+        self, request: ExecutionRequest, session_id: str, *, owner: str, check: bool = True
+    ) -> ExecutionResult:
+        """Run a program where the session's last one left off, after those that came before it.
+
+        Where that is not possible any more, it begins afresh, and ``notes`` says so.
+
+        Raises:
+            NotFound: the owner has no such session, or it was deleted meanwhile.
+            Busy: as many sessions as may be live already do.
+            PythonCoderError: as ``PythonExecutor.execute``.
+        """
+        async with self.hold(session_id, owner=owner) as held:
+            return await held.execute(request, check=check)
+
+    async def undo(self, session_id: str, *, owner: str) -> bool:
+        """Go back to before the session's last program; whether there was one that still lives.
+
+        Raises:
+            NotFound: the owner has no such session, or it was deleted meanwhile.
+        """
+        async with self.hold(session_id, owner=owner) as held:
+            return await held.undo()
+
+    async def end(self, session_id: str, *, owner: str) -> None:
+        """Let go of a session that is deleted; a program that runs in it is ended."""
+        live = self._live.pop((owner, session_id), None)
+        if live is not None:
+            await _end(live)
+
+    async def aclose(self) -> None:
+        """Let go of all."""
+        while self._live:
+            _, live = self._live.popitem()
+            await _end(live)
+
+    @asynccontextmanager
+    async def _turn(self, session_id: str, owner: str) -> AsyncIterator[Live]:
+        """Wait for one's turn in a session. What fails because it was deleted says that."""
+        key = (owner, session_id)
+        live = self._live.setdefault(key, Live())
+        live.users += 1
+        try:
+            async with live.turn:
+                if live.is_deleted:
+                    raise deleted(session_id)
+                yield live
+        except PythonCoderError:
+            if live.is_deleted:
+                raise deleted(session_id) from None
+            raise
+        finally:
+            live.users -= 1
+            live.used_at = time.monotonic()
+            if live.users == 0 and live.state is None and self._live.get(key) is live:
+                del self._live[key]
+
+    async def _lost(self, live: Live, session_id: str, owner: str, *, must_exist: bool) -> str:
+        """Why nothing is there of what earlier programs left; '' where there were none.
+
+        Raises:
+            NotFound: the owner has no such session.
+        """
+        if live.state is not None:
+            return lost(live.why_gone)
+        try:
+            began_at = await self._store.check(session_id, owner=owner)
+        except NotFound:
+            if must_exist:
+                raise
+            return ""
+        if began_at >= self._opened_at:
+            return ""
+        return lost("python-coder was started again since this session was begun.")
+
+    async def _open(self, live: Live, *, or_none: bool) -> EngineSession | None:
+        """A session of the sandbox; None, where that will do, when there is no room."""
+        try:
+            state = await self._open_somehow()
+        except Busy:
+            if or_none:
+                return None
+            raise
+        if live.is_deleted:
+            await state.aclose()
+            raise NotFound("The session was deleted.")
+        self._forget_the_oldest()
+        return state
+
+    async def _open_somehow(self) -> EngineSession:
+        while True:
+            try:
+                return await self._engine.open_session()
+            except Busy:
+                idle = [
+                    live
+                    for live in self._live.values()
+                    if live.gives_way and live.users == 0 and live.is_open
+                ]
+                if not idle:
+                    raise
+                await min(idle, key=lambda live: live.used_at).make_way()
+
+    def _forget_the_oldest(self) -> None:
+        ended = [
+            key
+            for key, live in self._live.items()
+            if live.users == 0 and live.state is not None and not live.is_open
+        ]
+        for key in ended[:-_REMEMBERED]:
+            del self._live[key]
+
+    async def _made(self, session_id: str, owner: str) -> dict[str, bytes]:
+        """The files that a conversation's programs made, by name; the newest, where not all fit."""
+        newest = {
+            each["name"]: each for each in await self._store.artifacts(session_id, owner=owner)
+        }
+        found: dict[str, bytes] = {}
+        room = _PUT_BACK_BYTES
+        for name, artifact in reversed(newest.items()):
+            room -= artifact["size"]
+            if room < 0 or len(found) == MOST_FILES:
+                break
+            with suppress(NotFound, OSError):  # it was deleted
+                file = await self._files.get(artifact["id"], owner=owner)
+                found[name] = await asyncio.to_thread(self._read, file)
+        return dict(reversed(found.items()))
+
+    def _read(self, file: StoredFile) -> bytes:
+        return self._files.path(file).read_bytes()
+
+
+async def _end(live: Live) -> None:
+    live.is_deleted = True
+    if live.state is not None:
+        await live.state.aclose()
