@@ -347,7 +347,9 @@ class _Sse:
         for part, piece in enumerate(pieces[: 2 if cut else 3]):
             if call.get("ids") == "each":
                 piece["id"] = f"{id_}_{part}"
-            self._delta({"role": "assistant", "tool_calls": [{"index": index, **piece}]})
+            if index is not None:
+                piece["index"] = index
+            self._delta({"role": "assistant", "tool_calls": [piece]})
 
     def error(self, message: str) -> None:
         self._send(f"data: {json.dumps({'error': {'message': message}})}\n\n")

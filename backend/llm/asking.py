@@ -109,8 +109,8 @@ async def ask(
             if error.reason == "length":
                 reason = str(error)
                 break  # it was given twice the room already, or there is none
-            if error.reason == "tool_parse":
-                tools = ()  # the server could not read its call: rather JSON, this time
+            if error.reason in ("tool_parse", "empty"):
+                tools = ()  # no call came that could be read: rather JSON, this time
         except (BudgetExceeded, ModelError, ModelUnavailable) as error:
             error.calls = (*calls, *error.calls)
             raise

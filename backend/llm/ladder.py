@@ -5,8 +5,9 @@ one that is asked for and that its server says it has. A rung is given up
 
 - at once when the server refuses it: the question generated nothing, counts for nothing, and is
   put again one rung lower;
-- for the next questions after ``PATIENCE`` replies in a row that could not be read, or that the
-  server itself could not read as tool calls.
+- for the next questions after ``PATIENCE`` replies in a row that could not be read, were empty, or
+  that the server itself could not read as tool calls. (After one of the last two kinds, `asking`
+  puts this question again without tools.)
 
 What was given up stays so until the models are opened again: whoever gets there a second time
 would pay for the same bad replies.

@@ -16,7 +16,8 @@ MAX_CHARS_PER_TOKEN = 64
 """The longest tokens are long runs of blanks. A reply with more characters than this for each token
 that was allowed comes from a server that does not stop."""
 MIN_BOUND_CHARS = 200_000
-_WELL_ENDED = ("stop", "tool_calls", "function_call")
+_BY_A_CALL = ("tool_calls", "function_call")
+_WELL_ENDED = ("stop", *_BY_A_CALL)
 
 
 class Watcher:
@@ -131,6 +132,9 @@ class Received:
             return self._bad("length", "did not come to an end", self._length_remedy())
         if self.done_reason not in _WELL_ENDED:
             return self._bad("", f"ended with {self.done_reason!r}", "Ask again, or differently.")
+        if self.done_reason in _BY_A_CALL and not self.call:
+            did = "called a tool, but no call arrived that can be read"
+            return self._bad("tool_parse", did, "Ask again, or use another model.")
         if not self.text.strip():
             only = "only thought" if self.thoughts else "answered nothing"
             return self._bad("empty", only, "Ask again, or use another model.")

@@ -128,6 +128,7 @@ async def test_of_several_calls_the_first_counts(server: OllamaServer, name: str
     ("calls", "given"),
     [
         ([{**CALL, "index": 0}, {**CALL, "name": "finish", "index": 0}], CALL["arguments"]),
+        ([{**CALL, "index": None}, {**CALL, "index": None}], CALL["arguments"]),
         ([{**CALL, "repeats_name": True}], CALL["arguments"]),
         ([{**CALL, "ids": "each"}], CALL["arguments"]),
         ([{**CALL, "arguments": ""}], ""),
@@ -139,6 +140,7 @@ async def test_of_several_calls_the_first_counts(server: OllamaServer, name: str
     ],
     ids=[
         "all calls have one number",
+        "calls have no numbers",
         "the name comes again",
         "every piece has its own id",
         "no arguments",
@@ -444,13 +446,24 @@ async def test_one_unreadable_reply_now_and_then_changes_nothing(
     assert forms(server) == ["tools"] * 6
 
 
-async def test_empty_replies_count_as_unreadable(server: OllamaServer) -> None:
-    only_thought = Line(thinking="Hm.", tokens=(9, 1))
-    server.add(only_thought, only_thought, Line(reply=JSON_STEP))
-    async with opened() as model:
-        assert (await act(model)).value is None
-        assert (await act(model)).value is not None
-    assert forms(server) == ["tools", "tools", "schema"]
+NO_CALL = {
+    "only thoughts": (OLLAMA, Line(thinking="Hm.", tokens=(9, 1))),
+    "nothing": (OPENAI, Line(tokens=(9, 1))),
+    "an end by a call that is not there": (OPENAI, Line(done_reason="tool_calls")),
+}
+
+
+@pytest.mark.parametrize("case", NO_CALL.values(), ids=NO_CALL)
+async def test_where_no_call_arrives_json_is_asked_for_and_the_second_time_it_stays_so(
+    server: OllamaServer, case: tuple[str, Line]
+) -> None:
+    name, line = case
+    answer = Line(reply=JSON_STEP)
+    server.add(line, answer, line, answer, answer)
+    async with opened(name) as model:
+        for _ in range(3):
+            assert (await act(model)).value is not None
+    assert forms(server) == ["tools", "schema", "tools", "schema", "schema"]
 
 
 async def test_giving_up_schemas_leaves_tools_alone(server: OllamaServer) -> None:
