@@ -18,7 +18,7 @@ LAYERS = [
     # From the top down: a module may import from its own layer's package and from below.
     ["backend.api", "backend.cli", "backend.demo", "backend.autocoder"],
     ["backend.core"],
-    ["backend.tools.at_hand"],
+    ["backend.tools.at_hand", "backend.tools.using"],
     [
         "backend.tools.python_coder_tool",
         "backend.tools.registry",

@@ -221,6 +221,8 @@ class Settings(BaseSettings):
     """Actions of one ReAct request; then the answer is made from what is known."""
     max_plans: int = Field(3, alias="PYTHON_CODER_MAX_PLANS", ge=1, le=10)
     """Plans of one plan-and-execute request, the first one counted."""
+    parallel_steps: int = Field(2, alias="PYTHON_CODER_PARALLEL_STEPS", ge=1, le=32)
+    """Steps of a plan that are done at the same time, where none waits for another."""
     max_question_chars: int = Field(
         100_000, alias="PYTHON_CODER_MAX_QUESTION", ge=100, le=10_000_000
     )

@@ -11,6 +11,7 @@ failure ends the work, and what was found out until then is answered (``progress
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from operator import add
 from typing import Annotated, Any, TypedDict
@@ -39,6 +40,7 @@ from backend.core.plans import (
     with_new_ids,
 )
 from backend.core.progress import DoneStep, Progress, StepStatus, repeated_steps
+from backend.errors import PythonCoderError
 from backend.llm.asking import ask
 from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.registry import NO_TOOL, ToolName
@@ -166,8 +168,8 @@ def _misses_code(steps: list[PlanStep], state: PlanState, deps: AgentContext) ->
 async def python_coder(state: Assignment, runtime: Runtime[AgentContext]) -> dict[str, Any]:
     """Do a step of the plan with ``python_coder``."""
     deps, step = runtime.context, state["step"]
-    _announce(deps, step)
-    result = await deps.use_coder(
+    use = partial(
+        deps.use_coder,
         state["request"],
         step["task"],
         step=step["id"],
@@ -175,21 +177,37 @@ async def python_coder(state: Assignment, runtime: Runtime[AgentContext]) -> dic
         findings=state["findings"],
         note=state["note"],
     )
-    return {"python_coder_results": [result]} | _observe(state, deps, result)
+    return await _do(state, deps, "python_coder_results", use)
 
 
 async def tool(state: Assignment, runtime: Runtime[AgentContext]) -> dict[str, Any]:
     """Do a step of the plan with another tool."""
     deps, step = runtime.context, state["step"]
-    _announce(deps, step)
     arguments = arguments_of(deps.toolbox[step["tool"]], step["task"])
-    result = await deps.use_tool(step["tool"], arguments, step=step["id"], given=step["task"])
-    return {"tool_results": [result]} | _observe(state, deps, result)
+    use = partial(deps.use_tool, step["tool"], arguments, step=step["id"], given=step["task"])
+    return await _do(state, deps, "tool_results", use)
 
 
-def _announce(deps: AgentContext, step: PlanStep) -> None:
+async def _do(
+    assignment: Assignment,
+    deps: AgentContext,
+    key: str,
+    use: Callable[[], Awaitable[dict[str, Any]]],
+) -> dict[str, Any]:
+    """Do a step; where our machinery fails, what is done beside it comes to its end first."""
+    if deps.failures:
+        return {}
+    step = assignment["step"]
     data = {"tool": step["tool"], "step": step["id"]}
     deps.emit(Event(kind="action", text=step["task"], data=data))
+    try:
+        result = await use()
+    except PythonCoderError as error:
+        if error.error_kind not in MACHINERY:
+            raise
+        deps.failures.append(error)
+        return {}
+    return {key: [result]} | _observe(assignment, deps, result)
 
 
 def _observe(assignment: Assignment, deps: AgentContext, result: dict[str, Any]) -> dict[str, Any]:
@@ -224,6 +242,8 @@ def _entry(
 async def follow(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
     """Settle what need not or cannot be done, and say why, when the plan did not work out."""
     deps = runtime.context
+    if deps.failures:
+        raise deps.failures[0]
     known = deps.toolbox.names
     progress = Progress(plan=state["plan"], number=state["plans"], done=state["steps"])
     entries: list[DoneStep] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,8 @@ from backend.tools.coder.recording import thread_of_use
 from backend.tools.coder.state import CoderContext
 from backend.tools.coder.task import Task
 from backend.tools.registry import CODER
-from backend.tools.toolbox import Tool, Toolbox, ToolContext, told
+from backend.tools.toolbox import Tool, Toolbox, ToolContext
+from backend.tools.using import use
 from backend.types import Emit, Event, Message
 
 _HISTORY_CHARS = 6000
@@ -42,6 +42,8 @@ class AgentContext:
     history: Sequence[Message] = ()
     run_id: str | None = None
     """Under which name the request's steps are kept; None where they are not."""
+    failures: list[PythonCoderError] = field(default_factory=list)
+    """Of our machinery, in steps that others are done beside: raised once those are over."""
 
     @property
     def model(self) -> LanguageModel:
@@ -144,12 +146,7 @@ class AgentContext:
             emit=emit,
         )
         began = time.monotonic()
-        try:
-            result = await cast(Tool, self.toolbox[name]).use(arguments, context)
-        except (PythonCoderError, asyncio.CancelledError):
-            raise
-        except Exception as error:  # somebody else's code: an entry point's
-            result = told(f"{name} failed: {type(error).__name__}: {error}", success=False)
+        result = await use(cast(Tool, self.toolbox[name]), arguments, context)
         seconds = round(time.monotonic() - began, 4)
         return {**result, "step": step, "tool": name, "task": given, "duration_s": seconds}
 

@@ -7,6 +7,7 @@ act ─┬─> python_coder ─┬─> act
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from operator import add
 from typing import Annotated, Any, Literal, TypedDict
@@ -151,6 +152,8 @@ def _pending(state: ReactState, action: Action, deps: AgentContext) -> Pending:
         arguments = dict(action.arguments or {})
         if not arguments.keys() & tool.schema.get("properties", {}).keys():
             arguments = arguments_of(tool, action.input)
+        if len(arguments) > 1:  # whole, so that another page is not taken for the same thing again
+            given = json.dumps(arguments, ensure_ascii=False, sort_keys=True)
     return {
         "thought": action.thought,
         "action": action.tool,

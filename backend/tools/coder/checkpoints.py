@@ -178,6 +178,7 @@ async def stream_states(
     *,
     thread: str | None,
     most_steps: int,
+    side_by_side: int | None = None,
     answer: Answering | None = None,
 ) -> AsyncGenerator[Any]:
     """The states a graph reaches, step by step, each kept before the next step begins.
@@ -190,10 +191,13 @@ async def stream_states(
         thread: under which name the steps are kept; None, or a graph without a checkpointer:
             they are not.
         most_steps: LangGraph's own limit.
+        side_by_side: how many steps may be under way at a time; None: all that can be.
         answer: gives what a step that called ``interrupt`` waits for. What it raises leaves the
             thread as it stands, to be gone on with later; None leaves it so without a word.
     """
     config: RunnableConfig = {"recursion_limit": most_steps}
+    if side_by_side is not None:
+        config["max_concurrency"] = side_by_side
     checkpointer = graph.checkpointer
     durability: Durability | None = None
     if thread is not None and isinstance(checkpointer, BaseCheckpointSaver):
