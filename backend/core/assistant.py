@@ -122,7 +122,7 @@ class Assistant:
                     emit=emit,
                     on_wait=budget.extend,
                 )
-                state = await self._work(ask, model, agent, chosen, session, emit, job)
+                state = await self._work(ask, model, agent, chosen, approvals, session, emit, job)
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
             return answer.as_dict()
@@ -131,11 +131,12 @@ class Assistant:
         recorded = self.recorder if agent != "chat" else None
         async with self._session(ask, agent) as session:
             if recorded is None:
+                if agent != "chat":
+                    require_approver(ask.approve, approver)
                 answer = answer_of(await work())
             else:
                 entry = _entry(ask, agent, model, self.settings, session)
                 answer = answer_of(await recorded.serve(entry, work))
-        emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         if answer.approval is None:
             emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
@@ -327,7 +328,6 @@ async def open_assistant(
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
         engine = await stack.enter_async_context(open_engine(settings))
-        recorder = await stack.enter_async_context(open_recorder(settings, database))
         blobs = BlobStore(settings.data_dir / "blobs")
         if database is None:
             database = await stack.enter_async_context(open_database(settings))

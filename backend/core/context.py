@@ -140,7 +140,7 @@ class AgentContext:
         coder = self.coder
         context = ToolContext(
             settings=coder.settings,
-            execute=coder.execute,
+            execute=coder.approvals.guarded(coder.execute),
             blobs=coder.blobs,
             files=self.files,
             emit=emit,
