@@ -311,13 +311,14 @@ class Assistant:
 
 @asynccontextmanager
 async def open_assistant(
-    settings: Settings, database: Database | None = None
+    settings: Settings, database: Database | None = None, *, record: bool = True
 ) -> AsyncIterator[Assistant]:
     """Open the model's client, the sandbox and the store, and close them again.
 
     Args:
         settings: what to open.
         database: one that is open already.
+        record: False where somebody else keeps requests and their steps.
 
     The model need not be reachable yet; a question asked meanwhile says that it is not.
 
@@ -329,12 +330,14 @@ async def open_assistant(
         models = await stack.enter_async_context(open_models(settings))
         engine = await stack.enter_async_context(open_engine(settings))
         blobs = BlobStore(settings.data_dir / "blobs")
-        if database is None:
-            database = await stack.enter_async_context(open_database(settings))
-        recorder = await stack.enter_async_context(open_recorder(settings, database))
-        live_sessions = await stack.enter_async_context(
-            aclosing(LiveSessions(engine, SessionStore(database), FileStore(database, blobs)))
-        )
+        recorder = live_sessions = None
+        if record:
+            if database is None:
+                database = await stack.enter_async_context(open_database(settings))
+            recorder = await stack.enter_async_context(open_recorder(settings, database))
+            live_sessions = await stack.enter_async_context(
+                aclosing(LiveSessions(engine, SessionStore(database), FileStore(database, blobs)))
+            )
         yield Assistant(
             settings=settings,
             models=models,
