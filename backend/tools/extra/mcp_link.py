@@ -43,7 +43,7 @@ class Link:
                 self.opened.set_result(session)
                 await self._leave.wait()
         except Exception as error:
-            self.reason = self.reason or _in_words(_first_cause(error))
+            self.reason = self.reason or in_words(_first_cause(error))
 
     async def end(self, reason: str = "") -> None:
         """Close it, in its own task; one that is not open yet is cancelled."""
@@ -109,7 +109,8 @@ def _first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def _in_words(cause: BaseException) -> str:
+def in_words(cause: BaseException) -> str:
+    """What went wrong, as the rest of a sentence that has named the server."""
     match cause:
         case ServerGone():
             return str(cause)

@@ -10,15 +10,18 @@ from typing import Any, TypeVar
 import anyio
 from mcp import ClientSession, McpError
 from mcp.types import (
+    CallToolRequest,
+    CallToolRequestParams,
     CallToolResult,
     CancelledNotification,
     CancelledNotificationParams,
     ClientNotification,
+    ClientRequest,
     Tool,
 )
 
 from backend.tools.extra.mcp_file import ProgramServer, Server
-from backend.tools.extra.mcp_link import LATE_S, Link, is_closing
+from backend.tools.extra.mcp_link import LATE_S, Link, in_words, is_closing
 
 _T = TypeVar("_T")
 
@@ -152,6 +155,8 @@ class McpServer:
             await link.end()
             reason = link.reason or "it closed the connection"
             raise self._failure(reason, begun=not unknown) from None
+        except Exception as error:
+            raise self._failure(f"its answer cannot be read ({in_words(error)})") from None
 
     async def _keep_looking(self, link: Link) -> None:
         if isinstance(self.server, ProgramServer):
@@ -169,13 +174,16 @@ class McpServer:
 async def _request(session: ClientSession, tool: str, arguments: dict[str, Any]) -> CallToolResult:
     # The number of the request that follows; the library has no other way to name it.
     number = session._request_id
+    params = CallToolRequestParams(name=tool, arguments=arguments)
+    request = ClientRequest(CallToolRequest(params=params))
     try:
-        return await session.call_tool(tool, arguments)
+        # Not call_tool: for a slip in the structured form, that throws away the whole result.
+        return await session.send_request(request, CallToolResult)
     except asyncio.CancelledError:
-        params = CancelledNotificationParams(requestId=number, reason="nobody waits any more")
+        whose = CancelledNotificationParams(requestId=number, reason="nobody waits any more")
         with suppress(Exception):
             async with asyncio.timeout(LATE_S / 2):
                 await session.send_notification(
-                    ClientNotification(CancelledNotification(params=params))
+                    ClientNotification(CancelledNotification(params=whose))
                 )
         raise

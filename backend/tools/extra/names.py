@@ -64,5 +64,7 @@ def plain_schema(schema: Any) -> dict[str, Any]:
         name: dict(each) if isinstance(each, Mapping) else {} for name, each in listed.items()
     }
     required = whole.get("required")
-    names = [name for name in required if name in properties] if isinstance(required, list) else []
+    names = (
+        [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    )
     return {**whole, "type": "object", "properties": properties, "required": names}

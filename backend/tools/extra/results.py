@@ -41,12 +41,12 @@ class Collected:
         """A file as JSON carries it; one that cannot be read or is too big is only spoken of."""
         if len(data) * 3 // 4 > self._max_file_bytes:
             size = f"{self._max_file_bytes / 1048576:g} MiB"
-            self.add_text(f"[a {kind or 'file'} of more than {size} was left out]")
+            self.add_text(f"[{kind or 'file'} left out: it has more than {size}]")
             return
         try:
             content = base64.b64decode(data, validate=False)
         except (binascii.Error, ValueError):
-            self.add_text(f"[a {kind or 'file'} that cannot be read was left out]")
+            self.add_text(f"[{kind or 'file'} left out: it cannot be read]")
             return
         self.add_file(content, kind, uri=uri)
 

@@ -260,6 +260,90 @@ async def test_a_server_that_wants_a_key_is_told_of_without_the_secrets_of_its_a
     )
 
 
+RAW = """
+import json, sys
+answers = json.loads(sys.argv[1])
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        answer = {"jsonrpc": "2.0", "id": asked["id"], **answers[asked["method"]]}
+        print(json.dumps(answer), flush=True)
+"""
+_HELLO = {
+    "result": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": "raw", "version": "1"},
+    }
+}
+_LISTED = {
+    "result": {
+        "tools": [
+            {"name": "go on!", "inputSchema": {"properties": {"a": True}, "required": ["b"]}},
+            {"name": "strict", "inputSchema": {}, "outputSchema": {"type": "object"}},
+        ]
+    }
+}
+
+
+def raw(**answers: object) -> dict[str, object]:
+    given = {"initialize": _HELLO, "tools/list": _LISTED, "ping": {"result": {}}, **answers}
+    return {"command": sys.executable, "args": ["-c", RAW, json.dumps(given)]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "what"),
+    [
+        ({"tools/list": {"result": {"tools": [{"name": 7}]}}}, "its answer cannot be read"),
+        (
+            {"tools/list": {"error": {"code": -32601, "message": "no tools here"}}},
+            "does not list its tools: no tools here",
+        ),
+        ({"initialize": {"error": {"code": -1, "message": "no licence"}}}, "no licence"),
+        ({"initialize": {"result": {}}}, "ValidationError"),
+    ],
+    ids=["malformed-list", "no-list", "refuses", "malformed-hello"],
+)
+async def test_a_server_that_breaks_the_protocol_at_the_start_is_told_of(
+    configured: OpenServers, answers: dict[str, object], what: str
+) -> None:
+    async with configured({"raw": raw(**answers)}) as extras:
+        assert extras.tools == ()
+    assert what in extras.findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("answer", "success", "text"),
+    [
+        ({"error": {"code": -32000, "message": "not today"}}, False, "not today"),
+        ({"result": {"content": "all of it"}}, False, "its answer cannot be read"),
+        ({"result": {"content": []}}, True, "(it gave nothing back)"),
+        ({"result": {"content": [], "isError": True}}, False, "(it failed without saying why)"),
+        ({"result": {"content": [], "structuredContent": {"a": 1}}}, True, '{"a": 1}'),
+        ({"result": {"content": [{"type": "text", "text": "fine"}]}}, True, "fine"),
+        (
+            {"result": {"content": [{"type": "image", "data": "A", "mimeType": "image/png"}]}},
+            True,
+            "[image/png left out: it cannot be read]",
+        ),
+    ],
+    ids=["error", "malformed", "empty", "empty-error", "structured", "unstructured", "no-base64"],
+)
+async def test_whatever_a_server_answers_to_a_call_is_a_result(
+    configured: OpenServers,
+    context: ToolContext,
+    answer: dict[str, object],
+    success: bool,
+    text: str,
+) -> None:
+    async with configured({"raw": raw(**{"tools/call": answer})}) as extras:
+        first = await tool_of(extras, "strict").use({}, context)
+        other = await tool_of(extras, "go_on").use({"a": [1], "b": 2}, context)
+    assert (first["success"], other["success"]) == (success, success)
+    assert text in first["text"]
+    assert text in other["text"]
+
+
 async def test_one_server_that_is_lost_leaves_the_others(
     configured: OpenServers, context: ToolContext
 ) -> None:
