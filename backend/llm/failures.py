@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backend.errors import BadReply, ModelError, ModelNotFound, ModelUnavailable, PythonCoderError
+from backend.llm.refusals import complains_of
 from backend.llm.wire import Server
 from backend.types import Rung
 
@@ -83,26 +84,10 @@ def translate(
         words=_words(error),
     )
     row = next(row for row in _TABLE if row.fits(raised))
-    refused = row.build in (_not_capable, _not_found, _other) and _complains_of(rung, raised)
-    return ServerFailure(row.build(raised), retry=row.retry, refused=refused)
-
-
-_REFUSING = frozenset({400, 404, 422, 500, 501})
-_FORMS: dict[Rung, str] = {
-    # A template that was not written for tools fails when it is given some.
-    "tools": r"\btools?\b|tool.?choice|tool.?call|function.?call|\btemplate\b|jinja",
-    "schema": r"response.?format|json.?schema|\bschema\b|\bgrammar\b|\bformat\b",
-}
-
-
-def _complains_of(rung: Rung, raised: _Raised) -> bool:
-    """Whether a server's refusal is one of the form it was asked in."""
-    words = raised.words.replace(raised.model, "")
-    return (
-        rung in _FORMS
-        and raised.status in _REFUSING
-        and re.search(_FORMS[rung], words, re.IGNORECASE) is not None
+    refused = row.build in (_not_capable, _not_found, _other) and complains_of(
+        rung, status=raised.status, words=raised.words.replace(model, "")
     )
+    return ServerFailure(row.build(raised), retry=row.retry, refused=refused)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
