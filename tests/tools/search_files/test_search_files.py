@@ -34,10 +34,7 @@ async def hands(tmp_path: Path) -> AsyncIterator[Hands]:
         pytest.skip(str(error))
 
 
-SHARED_TEXTS = (
-    b'<Override PartName="/xl/sharedStrings.xml" ContentType="application/'
-    b'vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/>'
-)
+SHARED_TEXTS = b'<Relationship Id="rId99" Target="sharedStrings.xml"/></Relationships>'
 
 
 class Counting:
@@ -337,7 +334,7 @@ async def test_what_cannot_be_read_is_told_and_hides_nothing(hands: Hands) -> No
 
 
 async def test_what_explodes_when_unpacked_is_told_and_hides_nothing(hands: Hands) -> None:
-    bombs = {"bomb.docx": "word/document.xml", "bomb.xlsx": "xl/sharedStrings.xml"}
+    bombs = {"bomb.docx": "word/document.xml", "bomb.xlsx": "xl/workbook.xml"}
     for name, part in bombs.items():
         with (
             zipfile.ZipFile(hands.folder / name, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -386,7 +383,7 @@ async def test_a_file_that_needs_too_much_memory_is_told_and_hides_nothing(hands
     with zipfile.ZipFile(hands.folder / "huge.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
         with zipfile.ZipFile(hands.folder / "book.xlsx") as empty:
             for part in empty.namelist():
-                listed = empty.read(part).replace(b"</Types>", SHARED_TEXTS + b"</Types>")
+                listed = empty.read(part).replace(b"</Relationships>", SHARED_TEXTS)
                 archive.writestr(part, listed)
         with archive.open("xl/sharedStrings.xml", "w") as stream:
             stream.write(b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">')

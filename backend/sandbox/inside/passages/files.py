@@ -8,7 +8,7 @@ from typing import Any
 
 from ..inspection.facts import short
 from ..inspection.files import TookTooLong, at_most
-from . import office, pages, sheets, texts
+from . import excel, office, pages, sheets, texts
 from .gathering import Gathering, Room, Unit
 
 _READERS: dict[str, Callable[[str], Iterator[Unit]]] = {
@@ -18,7 +18,7 @@ _READERS: dict[str, Callable[[str], Iterator[Unit]]] = {
     "pdf": pages.of_pdf,
     "docx": office.paragraphs,
     "pptx": office.slides,
-    "xlsx": sheets.of_excel,
+    "xlsx": excel.rows,
     "xls": sheets.of_old_excel,
     "ods": sheets.of_open_document,
 }

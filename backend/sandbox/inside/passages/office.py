@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
@@ -59,7 +58,9 @@ def slides(name: str) -> Iterator[Unit]:
     with packed.opened(name) as archive:
         for number, part in enumerate(_in_order(archive), 1):
             yield Unit(f"slide {number}", "", 1, _text_of(archive, part))
-            notes = [other for other in _related(archive, part).values() if "/notesSlide" in other]
+            notes = [
+                other for other in packed.related(archive, part).values() if "/notesSlide" in other
+            ]
             for other in notes:
                 yield Unit(f"slide {number}, notes", "", 1, _text_of(archive, other))
 
@@ -68,30 +69,13 @@ def _in_order(archive: zipfile.ZipFile) -> list[str]:
     main = "ppt/presentation.xml"
     if main not in archive.namelist():
         raise ValueError("no presentation: its slides are missing")
-    related = _related(archive, main)
+    related = packed.related(archive, main)
     ids = [
-        next((v for key, v in element.attrib.items() if key.endswith("}id")), "")
+        packed.relation(element)
         for event, tag, element in packed.elements(archive, main)
         if event == "start" and tag == "sldId"
     ]
     return [related[each] for each in ids if each in related]
-
-
-def _related(archive: zipfile.ZipFile, part: str) -> dict[str, str]:
-    """The other parts that a part names: id -> part."""
-    folder, base = posixpath.split(part)
-    listed = f"{folder}/_rels/{base}.rels"
-    there = set(archive.namelist())
-    if listed not in there:
-        return {}
-    found = {}
-    for event, tag, element in packed.elements(archive, listed):
-        if event == "start" and tag == "Relationship":
-            target = packed.attribute(element, "Target")
-            path = posixpath.normpath(posixpath.join(folder, target)).lstrip("/")
-            if path in there:
-                found[packed.attribute(element, "Id")] = path
-    return found
 
 
 def _text_of(archive: zipfile.ZipFile, part: str) -> str:

@@ -1,48 +1,35 @@
-"""Spreadsheets: the rows of each sheet."""
+"""Spreadsheets of other kinds than today's Excel: the rows of each sheet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from . import packed
 from .gathering import Unit
-
-_CELLS = 200
-"""Of one row."""
-
-
-def of_excel(name: str) -> Iterator[Unit]:
-    """The rows of each sheet of an Excel file, as it was last calculated."""
-    import openpyxl
-
-    with packed.opened(name) as archive:
-        packed.require_modest(archive, *(n for n in archive.namelist() if n.endswith(".xml")))
-    book = openpyxl.load_workbook(name, read_only=True, data_only=True)
-    for sheet in book.worksheets:
-        rows = sheet.iter_rows(values_only=True)
-        yield from _rows(sheet.title, enumerate(rows, 1))
+from .rows import line_of, title_of, value_of
 
 
 def of_old_excel(name: str) -> Iterator[Unit]:
-    """The same of an Excel file as it was before 2007."""
+    """The rows of each sheet of an Excel file as it was before 2007."""
     import xlrd
 
     with xlrd.open_workbook(name, on_demand=True) as book:
         for sheet in book.sheets():
-            rows = (
-                (number + 1, [_old_value(cell, book.datemode) for cell in sheet.row(number)])
-                for number in range(sheet.nrows)
-            )
-            yield from _rows(sheet.name, rows)
+            head = ""
+            for number in range(sheet.nrows):
+                cells = (_old_value(cell, book.datemode) for cell in sheet.row(number))
+                line = line_of(cells)
+                yield Unit(title_of(sheet.name), "row", number + 1, line, head)
+                head = head or line
 
 
-def _old_value(cell: Any, datemode: int) -> Any:
+def _old_value(cell: Any, datemode: int) -> str:
     import xlrd
 
     if cell.ctype == xlrd.XL_CELL_DATE:
-        return xlrd.xldate_as_datetime(cell.value, datemode)
-    return None if cell.ctype in (xlrd.XL_CELL_EMPTY, xlrd.XL_CELL_BLANK) else cell.value
+        return value_of(xlrd.xldate_as_datetime(cell.value, datemode))
+    return value_of(cell.value)
 
 
 def of_open_document(name: str) -> Iterator[Unit]:
@@ -66,38 +53,11 @@ def _rows_of(archive: Any) -> Iterator[Unit]:
             cells.append("\n".join(texts))
             texts = []
         elif tag == "table-row":
-            line = _line(cells)
-            yield Unit(_title(sheet), "row", number + 1, line, head)
+            line = line_of(cells)
+            yield Unit(title_of(sheet), "row", number + 1, line, head)
             number += _times(packed.attribute(element, "number-rows-repeated"))
             cells, head = [], head or line
 
 
 def _times(repeated: str) -> int:
     return int(repeated) if repeated.isdecimal() else 1
-
-
-def _rows(sheet: str, rows: Iterable[tuple[int, Iterable[Any]]]) -> Iterator[Unit]:
-    head = ""
-    for number, values in rows:
-        line = _line(map(_text, values))
-        yield Unit(_title(sheet), "row", number, line, head)
-        head = head or line
-
-
-def _title(sheet: str) -> str:
-    return f"sheet {sheet!r}"
-
-
-def _line(cells: Iterable[str]) -> str:
-    """A row as one line, '' if it is empty."""
-    return " | ".join(list(cells)[:_CELLS]).strip(" |")
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat()).removesuffix("T00:00:00")
-    return str(value)
