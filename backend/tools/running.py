@@ -21,6 +21,9 @@ from backend.types import ArtifactRef, Event, ExecutionRequest, ExecutionResult,
 _KEYS = ("code", "command", "cmd", "commands", "script", "program", "source", "input")
 """Under which models give a program."""
 _STDERR_CHARS = 1500
+_MARKER_CHARS = 100
+"""That say how much was left out, and what stands around it."""
+_LEAST_CHARS = 1000
 _PROMPT = re.compile(r"^[ \t]*\$ ", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 
@@ -116,12 +119,20 @@ def _observation(
 
 
 def _ran(result: ExecutionResult, code: str, language: Language, files: Sequence[str]) -> str:
-    parts = [describe_output(result.stdout, result.value, files)]
+    said = []
     if idle := did_nothing(result, code, language):
-        parts.append(f"{idle} Print what is to be known.")
-    if said := result.stderr.strip():
-        parts.append(f"On stderr:\n{shorten(said, _STDERR_CHARS)}")
-    return "\n".join([*parts, *result.notes])
+        said.append(f"{idle} Print what is to be known.")
+    if complaints := result.stderr.strip():
+        said.append(f"On stderr:\n{shorten(complaints, _STDERR_CHARS)}")
+    said += result.notes
+    beside = len(describe_output("", result.value, files)) + sum(len(each) + 1 for each in said)
+    printed = shorten(result.stdout.rstrip(), _room(beside))
+    return "\n".join([describe_output(printed, result.value, files), *said])
+
+
+def _room(beside: int) -> int:
+    """Characters for what a program printed, so that the whole stays within what a model sees."""
+    return max(OBSERVATION_CHARS - beside - _MARKER_CHARS, _LEAST_CHARS)
 
 
 def _failed(result: ExecutionResult, code: str, language: Language, files: Sequence[str]) -> str:
@@ -131,7 +142,7 @@ def _failed(result: ExecutionResult, code: str, language: Language, files: Seque
     if files:
         parts.append(f"Files: {shorten(', '.join(files), 500)}")
     if printed := result.stdout.strip():
-        room = OBSERVATION_CHARS - sum(map(len, parts))
+        room = _room(sum(map(len, parts)))
         parts.append(f"It printed before that:\n{shorten(printed, room)}")
     return "\n".join(parts)
 

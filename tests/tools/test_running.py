@@ -175,11 +175,16 @@ async def test_the_program_is_found_under_other_names_of_the_argument(hands: Han
 
 @pytest.mark.sandbox
 async def test_a_huge_output_is_told_by_head_and_tail(hands: Hands) -> None:
-    result = await python(hands, "print('first')\nprint('x' * 200_000)\nprint('last')")
+    printing = "print('first')\nprint('x' * 200_000)\nprint('last')\n"
+    result = await python(hands, f"{printing}open('a.txt', 'w').write('a')\n'y' * 9000")
     assert result["success"]
-    assert len(result["text"]) < OBSERVATION_CHARS + 200
-    assert result["text"].startswith("first") and "last" in result["text"]
-    assert "characters left out" in result["text"]
+    assert len(result["text"]) <= OBSERVATION_CHARS
+    assert result["text"].startswith("first") and "x\nlast\nValue" in result["text"]
+    assert "characters left out" in result["text"] and result["text"].endswith("Files: a.txt")
+    failed = await python(hands, f"{printing}1 / 0")
+    assert len(failed["text"]) <= OBSERVATION_CHARS
+    assert failed["text"].startswith("It failed: ZeroDivisionError")
+    assert failed["text"].endswith("x\nlast")
 
 
 @pytest.mark.sandbox
