@@ -16,7 +16,7 @@ ROOT = Path(backend.__file__).parent
 
 LAYERS = [
     # From the top down: a module may import from its own layer's package and from below.
-    ["backend.api", "backend.cli", "backend.demo", "backend.autocoder"],
+    ["backend.api", "backend.cli", "backend.demo", "backend.autocoder", "backend.plug"],
     ["backend.core"],
     ["backend.tools.at_hand", "backend.tools.using"],
     [
@@ -49,12 +49,13 @@ LAYERS = [
 ALLOWED = {("backend.cli", "backend.api"), ("backend.cli", "backend.demo")}
 
 ONLY_IN = {
-    "langgraph": ("backend.core", "backend.tools.coder"),
+    "langgraph": ("backend.core", "backend.plug", "backend.tools.coder"),
     "fastapi": ("backend.api",),
     "uvicorn": ("backend.api",),
     "langchain_core": (
         "backend.core",
         "backend.llm",
+        "backend.plug",
         "backend.tools.coder",
         "backend.tools.extra",
     ),
