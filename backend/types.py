@@ -62,6 +62,10 @@ class Message:
 
     role: Role
     content: str
+    files: tuple[str, ...] = ()
+    """Names of files that an answer's programs made."""
+    printed: str = ""
+    """How the output of its last program begins."""
 
 
 # --- running a program -----------------------------------------------------------------------

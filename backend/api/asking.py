@@ -184,7 +184,7 @@ async def _history(
     if session is None or not session.is_kept:
         return conversation.earlier, []
     kept = await server.sessions.history(session.id, owner=owner)
-    ids = [file_id for turn in kept for file_id in turn.details.get("file_ids", [])]
+    ids = await server.sessions.file_ids(session.id, owner=owner)
     if session.source == "header" and conversation.earlier:
         return conversation.earlier, ids
     return as_history(kept), ids

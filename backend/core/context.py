@@ -12,9 +12,10 @@ from typing import Any, cast
 from langchain_core.runnables.config import var_child_runnable_config
 
 from backend.core.findings import Finding, list_findings
+from backend.core.history import tell_history
 from backend.errors import PythonCoderError
 from backend.llm.models import LanguageModel
-from backend.prompts.texts import list_facts, shorten
+from backend.prompts.texts import list_facts
 from backend.tools.coder.graph import CoderGraph, run_task
 from backend.tools.coder.recording import thread_of_use
 from backend.tools.coder.state import CoderContext
@@ -24,7 +25,8 @@ from backend.tools.toolbox import Tool, Toolbox, ToolContext
 from backend.tools.using import use
 from backend.types import Emit, Event, Message
 
-_HISTORY_CHARS = 6000
+_CODER_HISTORY_CHARS = 3000
+"""Of the conversation, for whoever writes a program: a part of what it is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,7 @@ class AgentContext:
     @property
     def history_text(self) -> str:
         """The conversation before the request, for a prompt."""
-        return shorten(
-            "\n".join(f"{turn.role}: {turn.content}" for turn in self.history), _HISTORY_CHARS
-        )
+        return tell_history(self.history)
 
     @property
     def files_text(self) -> str:
@@ -99,7 +99,8 @@ class AgentContext:
         if task.strip() != request.strip():
             parts.append(f"It is a part of this request of the user: {request}")
         if self.history:
-            parts.append(f"Conversation so far:\n{self.history_text}")
+            told = tell_history(self.history, _CODER_HISTORY_CHARS)
+            parts.append(f"Conversation so far:\n{told}")
         if findings:
             parts.append(f"Results so far:\n{list_findings(findings)}")
         if note:

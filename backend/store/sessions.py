@@ -25,6 +25,7 @@ from backend.types import Message
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
 _TITLE_CHARS = 80
+_PRINTED_CHARS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,20 +180,24 @@ class SessionStore:
 
     async def artifacts(self, session_id: str, *, owner: str) -> list[dict[str, Any]]:
         """What the conversation's answers brought, oldest first: ``id``, ``name``, ``size``, ..."""
-        found = await self._details("artifacts", session_id, owner)
+        found = await self._details("artifacts", "assistant", session_id, owner)
         return [dict(each) for entries in found for each in entries if each.get("id")]
 
     async def file_ids(self, session_id: str, *, owner: str) -> list[str]:
         """The ids of all files that came with the conversation's questions, oldest first."""
-        found = await self._details("file_ids", session_id, owner)
+        found = await self._details("file_ids", "user", session_id, owner)
         return [str(each) for entries in found for each in entries]
 
-    async def _details(self, key: str, session_id: str, owner: str) -> list[list[Any]]:
-        """Of each message one of its details that is a list, where it has it."""
+    async def _details(self, key: str, role: str, session_id: str, owner: str) -> list[list[Any]]:
+        """Of each message of a role one of its details that is a list, where it has it."""
         value = MessageRow.details[key]
         query = (
             select(value)
-            .where(owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+            .where(
+                owned_by(MessageRow, owner),
+                MessageRow.session_id == session_id,
+                MessageRow.role == role,
+            )
             .order_by(MessageRow.position)
         )
         async with self._database.transaction() as session:
@@ -274,8 +279,16 @@ class SessionStore:
 
 
 def as_history(messages: Sequence[StoredMessage]) -> tuple[Message, ...]:
-    """The words of a conversation, for a model."""
-    return tuple(Message(role=turn.role, content=turn.content) for turn in messages)
+    """The words of a conversation, for a model, and what is known of its answers."""
+    return tuple(
+        Message(
+            role=turn.role,
+            content=turn.content,
+            files=tuple(each["name"] for each in turn.details.get("artifacts", ())),
+            printed=str(turn.details.get("output", ""))[:_PRINTED_CHARS],
+        )
+        for turn in messages
+    )
 
 
 def _is(session_id: str, owner: str) -> tuple[Any, ...]:

@@ -124,3 +124,26 @@ def test_the_ids_of_front_ends_are_session_ids(given: str) -> None:
 
 def test_a_new_id_is_a_session_id() -> None:
     assert check_session_id(new_session_id())
+
+
+async def test_what_came_with_a_conversation_and_of_it_is_known_however_long_it_is(
+    sessions: SessionStore,
+) -> None:
+    for number in range(3):
+        made = {"id": f"file-{number}", "name": f"plot_{number}.png", "size": number}
+        turns = [
+            Turn(role="user", content="?", details={"file_ids": [f"file-in-{number}"]}),
+            Turn(role="assistant", content="!", details={"artifacts": [made], "output": "7\n"}),
+        ]
+        await sessions.append("s", turns, owner="local")
+    await sessions.append("s", [Turn(role="user", content="and?")], owner="local")
+    ids = await sessions.file_ids("s", owner="local")
+    assert ids == ["file-in-0", "file-in-1", "file-in-2"]
+    listed = await sessions.artifacts("s", owner="local")
+    assert [each["name"] for each in listed] == ["plot_0.png", "plot_1.png", "plot_2.png"]
+    assert await sessions.artifacts("s", owner="somebody") == []
+    told = as_history(await sessions.history("s", owner="local", limit=2))
+    assert told == (
+        Message(role="assistant", content="!", files=("plot_2.png",), printed="7\n"),
+        Message(role="user", content="and?"),
+    )
