@@ -25,7 +25,8 @@ from backend.prompts.texts import (
 )
 from backend.prompts.tokens import estimate_tokens
 from backend.tools.registry import CODER, FINISH, ToolName
-from backend.tools.toolbox import Toolbox
+from backend.tools.running import run_bash, run_python
+from backend.tools.toolbox import Described, Toolbox
 from backend.types import Stage
 
 _REQUEST = "Read sales.csv, add up the revenue of each region and quarter, and plot it as bars. "
@@ -77,8 +78,10 @@ def _repeated(text: str, chars: int) -> str:
 
 
 def _fixed() -> dict[str, str]:
+    tools: list[Described] = [CODER, run_python(), run_bash()]
     return {
-        "tools": Toolbox([CODER]).describe(),
+        "tools": Toolbox(tools).describe(),
+        "native": "",
         "names": " | ".join([*ToolName, FINISH]),
         "packages": "numpy, pandas, matplotlib, seaborn, scipy, sklearn, statsmodels, sympy, "
         "networkx, PIL, openpyxl, docx, pptx, pypdf, bs4, lxml, yaml",

@@ -10,8 +10,9 @@ from typing import Any
 
 from backend.llm.asking import Unreadable
 from backend.llm.replies import extract_code, extract_json, strip_thinking
-from backend.tools.registry import FINISH, ToolName, find_action
+from backend.tools.registry import FINISH, FINISHING, ToolName, find_action
 from backend.tools.toolbox import Toolbox, takes_object
+from backend.types import ToolSpec
 
 
 def action_schema(toolbox: Toolbox) -> dict[str, Any]:
@@ -26,6 +27,18 @@ def action_schema(toolbox: Toolbox) -> dict[str, Any]:
         },
         "required": ["thought", "action", "action_input"],
     }
+
+
+def native_tools(toolbox: Toolbox) -> list[ToolSpec]:
+    """The actions of one step, for a model that can call tools natively."""
+    return [
+        {
+            "name": str(tool.name),
+            "description": tool.description,
+            "parameters": dict(tool.schema),
+        }
+        for tool in (*toolbox, FINISHING)
+    ]
 
 
 _NAME_KEYS = ("action", "tool", "name", "tool_name", "function")
@@ -76,6 +89,18 @@ def read_action(reply: str, toolbox: Toolbox) -> Action:
         task = f"Do what was asked. A first draft of the program:\n```python\n{code}\n```"
         return Action(thought="", tool=ToolName.PYTHON_CODER, named="(a program)", input=task)
     raise Unreadable('it names no action; answer with "thought", "action" and "action_input"')
+
+
+def read_words(reply: str) -> Action:
+    """What a model says that could call tools natively and calls none is its answer.
+
+    Raises:
+        Unreadable: it says nothing.
+    """
+    text = strip_thinking(reply).strip()
+    if not text:
+        raise Unreadable("it calls no tool and says nothing")
+    return Action(thought="", tool=FINISH, named="(words)", input=text)
 
 
 def _from_json(text: str, toolbox: Toolbox) -> Action | None:

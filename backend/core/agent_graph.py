@@ -30,6 +30,7 @@ from backend.core.findings import (
     findings_of,
     list_findings,
     reason_of,
+    seconds_of,
 )
 from backend.core.plans import (
     PlanStep,
@@ -236,6 +237,7 @@ def _entry(
         "depends_on": step["depends_on"],
         "status": status,
         "observation": result if isinstance(result, str) else describe(result),
+        "duration_s": 0.0 if isinstance(result, str) else seconds_of(result),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Literal, get_args
@@ -36,6 +36,7 @@ from backend.tools.approval import (
     require_approver,
     waiting_text,
 )
+from backend.tools.at_hand import tools_at_hand
 from backend.tools.coder.checkpoints import stream_states
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.prepare import unreadable_files
@@ -51,6 +52,7 @@ from backend.tools.python_executor_engine import (
     require_enabled,
 )
 from backend.tools.question import require_question
+from backend.tools.toolbox import Tool
 from backend.types import (
     AgentName,
     AgentType,
@@ -73,12 +75,14 @@ class Assistant:
         blobs: BlobStore,
         recorder: Recorder | None = None,
         live_sessions: LiveSessions | None = None,
+        tools: Sequence[Tool] = (),
     ) -> None:
         self.settings = settings
         self.models = models
         self.engine = engine
         self.blobs = blobs
         self.recorder = recorder
+        self.tools = tuple(tools)
         self.live_sessions = live_sessions
         checkpointer = recorder.checkpointer if recorder else None
         self._coder = build_graph(checkpointer)
@@ -268,6 +272,7 @@ class Assistant:
             coder=coder,
             coder_graph=self._coder,
             needs_code=chosen.needs_code,
+            tools=(*tools_at_hand(ask.files, self.settings, self.engine), *self.tools),
             files=ask.files,
             facts=facts,
             history=ask.history,
@@ -285,7 +290,12 @@ class Assistant:
         first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
         try:
             async for reached in stream_states(
-                graph, first, context, thread=context.run_id, most_steps=steps
+                graph,
+                first,
+                context,
+                thread=context.run_id,
+                most_steps=steps,
+                side_by_side=self.settings.parallel_steps,
             ):
                 state = reached
         except ApprovalNeeded as error:
@@ -313,7 +323,7 @@ class Assistant:
 async def open_assistant(
     settings: Settings, database: Database | None = None, *, record: bool = True
 ) -> AsyncIterator[Assistant]:
-    """Open the model's client, the sandbox and the store, and close them again.
+    """Open the model's client, the sandbox, the store and tools of others, and close them again.
 
     Args:
         settings: what to open.
@@ -324,11 +334,13 @@ async def open_assistant(
 
     Raises:
         SandboxUnavailable: programs cannot be isolated on this machine.
-        SettingsError: the model's name is not one that can be used.
+        SettingsError: the model's name is not one that can be used, or the file of MCP servers
+            has not the form it should have.
     """
     async with AsyncExitStack() as stack:
         models = await stack.enter_async_context(open_models(settings))
         engine = await stack.enter_async_context(open_engine(settings))
+        extras = await stack.enter_async_context(open_tools(settings))
         blobs = BlobStore(settings.data_dir / "blobs")
         recorder = live_sessions = None
         if record:
@@ -345,6 +357,7 @@ async def open_assistant(
             blobs=blobs,
             recorder=recorder,
             live_sessions=live_sessions,
+            tools=extras.tools,
         )
 
 

@@ -76,6 +76,12 @@ def reason_of(finding: Finding) -> str:
     return str(finding["text"] if "text" in finding else finding["error"] or "no reason is known")
 
 
+def seconds_of(finding: Finding) -> float:
+    """How long it took, model calls included."""
+    seconds: float = finding["duration_s"] if "text" in finding else finding["timings"]["total_s"]
+    return seconds
+
+
 def failure_mark(finding: Finding) -> str:
     """The same for the same failure, whatever its line numbers and values; '' for a success."""
     if finding["success"]:

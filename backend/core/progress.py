@@ -31,6 +31,8 @@ class DoneStep(TypedDict):
     depends_on: list[str]
     status: StepStatus
     observation: str
+    duration_s: float
+    """Of this attempt; 0 where nothing was done."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,17 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from backend.core.actions import Action, action_schema, read_action
+from backend.core.actions import Action, action_schema, native_tools, read_action, read_words
 from backend.core.answering import answer_from_results
 from backend.core.context import AgentContext
-from backend.core.findings import MACHINERY, describe, failure_mark, findings_of, has_run
+from backend.core.findings import (
+    MACHINERY,
+    describe,
+    failure_mark,
+    findings_of,
+    has_run,
+    seconds_of,
+)
 from backend.llm.asking import ask
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
 from backend.tools.coder.checkpoints import Checkpointer
@@ -48,6 +55,8 @@ class Step(TypedDict):
     """The same for the same failure; '' where it did not fail."""
     by: Literal["model", "rule"]
     """``rule`` where the house chose the action against the model."""
+    duration_s: float
+    """Of the action; 0 where nothing was done."""
 
 
 class Pending(TypedDict):
@@ -107,6 +116,7 @@ async def act(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, An
         "tools": toolbox.describe(),
         "names": " | ".join([*toolbox.names, FINISH]),
         "steps": _list_steps(state["steps"]),
+        "native": False,
     }
     asked = await ask(
         deps.model,
@@ -114,6 +124,8 @@ async def act(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, An
         values,
         partial(read_action, toolbox=toolbox),
         schema=action_schema(toolbox),
+        tools=native_tools(toolbox),
+        read_words=read_words,
         **deps.coder.sampling,
     )
     update: dict[str, Any] = {"calls": asked.calls, "pending": None}
@@ -191,6 +203,7 @@ def _step(state: ReactState, action: Action, observation: str) -> Step:
         "success": None,
         "failure": "",
         "by": "model",
+        "duration_s": 0.0,
     }
 
 
@@ -299,6 +312,7 @@ def _observe(
         "success": result["success"],
         "failure": failure,
         "by": pending["by"],
+        "duration_s": seconds_of(result),
     }
     update: dict[str, Any] = {"pending": None, "steps": [step]}
     if result["error_kind"] in MACHINERY:
