@@ -13,7 +13,7 @@ def read_tool_list(text: str) -> tuple[str, ...]:
     """The names in a list with commas, each once, in the order of ``BUILT_IN_TOOLS``.
 
     Raises:
-        ValueError: a name is none of them, or there is none at all.
+        ValueError: a name is none of them, or ``python_coder`` is left out.
     """
     names = [name for name in (part.strip().lower() for part in text.split(",")) if name]
     for name in names:
@@ -21,8 +21,11 @@ def read_tool_list(text: str) -> tuple[str, ...]:
             near = difflib.get_close_matches(name, BUILT_IN_TOOLS, n=1)
             meant = f"; {near[0]!r} is meant" if near else ""
             raise ValueError(f"there is no tool {name!r}{meant}. There are {_listed()}")
-    if not names:
-        raise ValueError(f"name at least one of {_listed()}")
+    if "python_coder" not in names:
+        raise ValueError(
+            "python_coder is left out, to which the agents leave what no plan and no other tool "
+            f"does. Name it, and any of {_listed()}"
+        )
     return tuple(name for name in BUILT_IN_TOOLS if name in names)
 
 

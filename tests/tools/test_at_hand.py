@@ -38,8 +38,8 @@ def test_only_what_works_for_the_request_is_listed() -> None:
     ("named", "tools"),
     [
         ("python_coder", []),
-        ("search_files, RUN_PYTHON,run_python ,", ["run_python", "search_files"]),
-        ("run_bash", ["run_bash"]),
+        ("search_files, RUN_PYTHON,run_python ,python_coder", ["run_python", "search_files"]),
+        ("run_bash,python_coder", ["run_bash"]),
     ],
 )
 def test_only_what_the_settings_name_is_listed(
@@ -54,7 +54,8 @@ def test_only_what_the_settings_name_is_listed(
     [
         ("run_pyton", "'run_python' is meant"),
         ("python_coder,web", "no tool 'web'. There are python_coder, run_python"),
-        (" , ", "name at least one of python_coder"),
+        (" , ", "python_coder is left out"),
+        ("run_bash", "python_coder is left out"),
     ],
 )
 def test_a_bad_name_stops_the_start_and_says_what_is_allowed(
