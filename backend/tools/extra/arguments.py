@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -42,8 +43,8 @@ def short_schema(schema: Mapping[str, Any]) -> str:
     parts = []
     for name, given in _properties(schema).items():
         kinds = " or ".join(sorted(_kinds(given))) or "value"
-        if "enum" in given:
-            kinds = "one of " + ", ".join(json.dumps(each) for each in given["enum"])
+        if options := _list(given, "enum"):
+            kinds = "one of " + ", ".join(json.dumps(each) for each in options)
         words = " ".join(str(given.get("description", "")).split())
         about = f": {shorten(words, 120)}" if words else ""
         parts.append(f"{name} ({kinds}{', required' if name in required else ''}{about})")
@@ -87,12 +88,17 @@ def _kinds(schema: Mapping[str, Any]) -> set[str]:
     if isinstance(kind, list):
         return {each for each in kind if isinstance(each, str)}
     kinds: set[str] = set()
-    for branch in [*schema.get("anyOf", ()), *schema.get("oneOf", ())]:
+    for branch in [*_list(schema, "anyOf"), *_list(schema, "oneOf")]:
         within = _kinds(branch) if isinstance(branch, Mapping) else set()
         if not within:
             return set()
         kinds |= within
     return kinds
+
+
+def _list(schema: Mapping[str, Any], key: str) -> list[Any]:
+    value = schema.get(key)
+    return value if isinstance(value, list) else []
 
 
 def _converted(value: Any, kinds: set[str]) -> Any:
@@ -142,21 +148,17 @@ def _faults(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str
     if missing:
         return [f"{', '.join(missing)} is missing"]
     from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-    from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
     from referencing import Registry
-    from referencing.exceptions import Unresolvable
 
     # The empty registry: a schema may not name others for us to fetch.
     validator = Draft202012Validator(dict(schema), registry=Registry())
     faults = []
     try:
-        Draft202012Validator.check_schema(dict(schema))
-        for error in validator.iter_errors(dict(arguments)):
+        for error in itertools.islice(validator.iter_errors(dict(arguments)), _MOST_FAULTS):
             where = ".".join(str(part) for part in error.absolute_path)
             message = shorten(" ".join(error.message.split()), 300)
             faults.append(f"{where}: {message}" if where else message)
-            if len(faults) == _MOST_FAULTS:
-                break
-    except (SchemaError, Unresolvable):
-        return []  # what the tool makes of it is the tool's to say
+    except Exception:
+        # A schema that is none fails in any way; what to make of it is left to the tool.
+        return []
     return faults

@@ -69,6 +69,23 @@ def test_a_schema_that_names_another_server_s_is_not_fetched() -> None:
     assert fit_arguments({"a": 1}, schema) == ({"a": 1}, [])
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "strange"},
+        {"pattern": "("},
+        {"enum": 7},
+        {"minimum": "x"},
+        {"$ref": "#/no"},
+        {"anyOf": 3},
+    ],
+)
+def test_a_schema_that_is_none_is_left_to_the_tool(wrong: dict[str, Any]) -> None:
+    schema = plain_schema({"properties": {"a": wrong}})
+    assert fit_arguments({"a": "b"}, schema)[1] == []
+    assert "a" in short_schema(schema)
+
+
 def test_a_schema_is_said_in_a_line() -> None:
     assert short_schema(SCHEMA) == (
         "city (string, required: Where to look); days (integer); exact (boolean); "
