@@ -15,6 +15,7 @@ import bench.misbehaviours.table
 import bench.policy
 import bench.prompts
 import bench.replies
+import bench.router
 import bench.sandbox
 from bench.machine import describe
 
@@ -25,13 +26,15 @@ PARTS = {
     "prompts": "how many tokens each stage's prompt has",
     "policy": "what the static check stops",
     "replies": "programs out of replies",
+    "router": "how often the router is right, and how long it takes",
+    "router-fit": "the weights of the router's steps, as the corpora give them",
     "all-corpora": "the same with 5,000 more programs and all plots; takes long",
     "context": "what looking into files costs and tells",
     "misbehaviours": "what becomes of a model's and its server's misbehaviours; writes the page in docs/",
     "hostile": "harmful programs, and what they left outside",
 }
-WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "misbehaviours")
-USUAL = ("sandbox", "loop", "prompts", "context", "corpora", "policy", "replies")
+WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "router", "misbehaviours")
+USUAL = ("sandbox", "loop", "prompts", "context", "router", "corpora", "policy", "replies")
 
 
 def _arguments() -> argparse.Namespace:
@@ -78,6 +81,9 @@ def main() -> int:
     if "context" in parts:
         print(f"\n== {PARTS['context'].capitalize()}", flush=True)
         asyncio.run(bench.data_context.main(corpora, share=arguments.share))
+    if "router" in parts:
+        print(f"\n== {PARTS['router'].capitalize()}", flush=True)
+        bench.router.main(corpora)
     if "misbehaviours" in parts:
         print(f"\n== {PARTS['misbehaviours'].capitalize()}", flush=True)
         all_well &= asyncio.run(bench.misbehaviours.table.main())
@@ -104,6 +110,8 @@ def _is_well(part: str, corpora: Path) -> bool:
             bench.policy.main(corpora)
         case "replies":
             bench.replies.main(corpora)
+        case "router-fit":
+            bench.router.print_fit(corpora)
     return True
 
 

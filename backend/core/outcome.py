@@ -18,9 +18,21 @@ from backend.types import (
 )
 
 
+_SPEAK_FOR: Mapping[AgentName, frozenset[str]] = {
+    "react": frozenset({"sequence", "code", "data"}),
+    "plan_execute": frozenset({"breadth", "steps", "code", "data"}),
+    "chat": frozenset({"talk"}),
+}
+
+
 def route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
     """Which agent answers, and why."""
-    terms = [term for found in chosen.matched_terms.values() for term in found]
+    terms = [
+        term
+        for kind, found in chosen.matched_terms.items()
+        if kind in _SPEAK_FOR[agent]
+        for term in found
+    ]
     why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
     return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
 

@@ -1,37 +1,39 @@
-"""Which agent serves a request: whole-word keyword scores, told with the answer.
+"""Which agent serves a request: weighted terms and counts of steps, told with the answer.
 
-Sequence words speak for ReAct, breadth and enumeration for plan-and-execute, code and data words
-and attached files for whatever can run code, talk for plain chat. A tie goes to ReAct.
+Sequence words speak for ReAct, breadth, enumerations and many steps for plan-and-execute, code and
+data words and attached files for whatever can run code, talk for plain chat. A tie goes to ReAct.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from backend.core.terms import (
+    ARITHMETIC,
+    ASKED_ABOUT,
     BASE_REACT,
     BREADTH_NEEDS,
+    BRIEF,
+    BRIEF_WORDS,
     CODE_BOOST,
+    DEED,
     ENUMERATION,
-    LONG_BONUS,
-    LONG_WORDS,
+    MOST_ITEMS,
+    MOST_SEQUENCE,
+    MOST_WORK,
     NEEDS_CODE,
-    TERMS,
+    NUMBERS,
+    PASTED_CODE,
+    QUESTION,
+    SEQUENCE_ALONE,
+    SEQUENCE_WORK,
+    STEPS,
+    STEPS_BASE,
     TermClass,
 )
+from backend.core.wording import Wording, read_wording
 from backend.types import AgentName
-
-_READ_CHARS = 20_000
-"""A request is routed by its first characters; pasted data behind them says nothing."""
-_ARITHMETIC = re.compile(r"\d\s*(?:[-+*/^%]|\*\*)\s*\d")
-_FILE_NAME = re.compile(
-    r"[\w-]+\.(?:csv|tsv|xlsx?|json|parquet|txt|pdf|docx|png|jpe?g|py|db|sqlite)\b", re.I
-)
-_NUMBERED = re.compile(r"(?:^|\s)(?:\d+[.)]|[-*•])\s+\S", re.M)
-_LISTED = re.compile(r"\w[^,.;\n]{0,60}(?:,\s+\w[^,.;\n]{0,60}){2,}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +42,9 @@ class Route:
 
     agent: AgentName
     scores: dict[str, float]
-    """By agent, and by class of terms."""
+    """By agent, and by what they were made of."""
     matched_terms: dict[str, list[str]]
-    """By class of terms, in the table's order."""
+    """By class of terms; and what its steps were counted by, where they count."""
     confidence: float
     """0 to 1: how far the winner is ahead of the next agent."""
     needs_code: bool
@@ -59,6 +61,21 @@ class Route:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """What a request's words weigh, its steps not counted."""
+
+    found: Mapping[TermClass, Mapping[str, float]]
+    """By class: the terms, and what else is found in the text, with their weights."""
+    by_class: Mapping[TermClass, float]
+    work: float
+    """How much speaks for a program."""
+    react: float
+    plan: float
+    needs_code: bool
+    """An answer without running a program would be a guess."""
+
+
 def route(query: str, has_files: bool = False, *, code_enabled: bool = True) -> Route:
     """Choose the agent for a request.
 
@@ -67,76 +84,76 @@ def route(query: str, has_files: bool = False, *, code_enabled: bool = True) -> 
         has_files: files are attached; only an agent that can run code can read them.
         code_enabled: False leaves only chat: nothing may be run.
     """
-    text = query[:_READ_CHARS]
-    matched = {name: _matches(name, text) for name in TERMS}
-    by_class = {name: sum(TERMS[name][term] for term in terms) for name, terms in matched.items()}
-    if _ARITHMETIC.search(text):
-        by_class["code"] += NEEDS_CODE
-        matched["code"].append("arithmetic")
-    if named := _FILE_NAME.findall(text):
-        by_class["data"] += NEEDS_CODE
-        matched["data"] += sorted(set(named))
-    work = by_class["code"] + by_class["data"]
-    needs_code = code_enabled and (has_files or work - by_class["talk"] >= NEEDS_CODE)
-    agents = _agent_scores(text, by_class, work, has_files)
+    wording = read_wording(query)
+    weighed = weigh(wording, has_files)
+    talk = weighed.by_class["talk"]
+    needs_code = code_enabled and weighed.needs_code
+    steps = max(STEPS_BASE + sum(STEPS[name] * n for name, n in wording.steps.items()), 0.0)
+    plan = weighed.plan + steps
+    files = 1.0 if has_files else 0.0
+    agents: dict[AgentName, float] = {  # in the order in which a tie is decided
+        "react": weighed.react + files,
+        "plan_execute": plan + (files if plan else 0.0),
+        "chat": 0.0 if needs_code or wording.files else max(talk, 0.0),
+    }
     if not code_enabled:
-        agents = {"react": 0.0, "plan_execute": 0.0, "chat": max(agents["chat"], 1.0)}
-    elif needs_code:
-        agents["chat"] = 0.0
+        agents = {"react": 0.0, "plan_execute": 0.0, "chat": max(talk, 1.0)}
+    agents = {name: round(score, 3) for name, score in agents.items()}
     agent = max(agents, key=lambda name: agents[name])
-    rest = max(score for name, score in agents.items() if name != agent)
     top = agents[agent]
+    rest = max(score for name, score in agents.items() if name != agent)
+    scores: dict[str, float] = {str(name): score for name, score in agents.items()}
+    scores |= {str(kind): score for kind, score in weighed.by_class.items()}
+    scores["steps"] = round(steps, 3)
     return Route(
         agent=agent,
-        scores={str(name): score for name, score in (*agents.items(), *by_class.items())},
-        matched_terms={name: terms for name, terms in matched.items() if terms},
+        scores=scores,
+        matched_terms=_matched(weighed, wording, has_steps=steps > 0),
         confidence=round((top - rest) / top, 3) if top else 0.0,
         needs_code=needs_code,
     )
 
 
-def _agent_scores(
-    text: str, by_class: Mapping[TermClass, float], work: float, has_files: bool
-) -> dict[AgentName, float]:
-    """The scores of the agents; ReAct stands first, so a tie goes to it."""
-    breadth = by_class["breadth"] + ENUMERATION * _enumerated(text)
-    if breadth < BREADTH_NEEDS:
-        breadth = 0.0
-    long = LONG_BONUS if len(text.split()) > LONG_WORDS else 0.0
-    files = 1.0 if has_files else 0.0
-    boost = CODE_BOOST * min(work, 4.0)
-    return {
-        "react": round(BASE_REACT + by_class["sequence"] + boost + files, 3),
-        # What a program can do in one go does not weigh against a plan: both agents run programs.
-        "plan_execute": round(breadth + long + (boost + files if breadth else 0.0), 3),
-        "chat": round(by_class["talk"], 3),
-    }
+def weigh(wording: Wording, has_files: bool = False) -> Weighed:
+    """Hold what was read against the table, all but its steps."""
+    found = {kind: dict(terms) for kind, terms in wording.terms.items()}
+    if wording.arithmetic:
+        found["code"]["arithmetic"] = ARITHMETIC
+    elif wording.numbers:
+        found["data"]["numbers"] = NUMBERS
+    if wording.code:
+        found["code"]["pasted code"] = PASTED_CODE
+    if wording.question and not wording.is_material:
+        found["talk"]["question"] = QUESTION
+    if found["talk"] and not wording.is_material and wording.words <= BRIEF_WORDS:
+        found["talk"]["brief"] = BRIEF
+    if found["talk"] and wording.works:
+        found["talk"]["deeds"] = DEED * wording.works
+    if wording.items:
+        found["breadth"]["enumeration"] = ENUMERATION * min(wording.items - 2, MOST_ITEMS)
+    by_class = {kind: round(sum(terms.values()), 3) for kind, terms in found.items()}
+    work = by_class["code"] + by_class["data"]
+    if wording.asks_to_know and not (wording.is_material or has_files):
+        work *= ASKED_ABOUT
+    boost = CODE_BOOST * min(work, MOST_WORK)
+    most = min(SEQUENCE_ALONE + SEQUENCE_WORK * work, MOST_SEQUENCE)
+    breadth = by_class["breadth"]
+    named = NEEDS_CODE if wording.files else 0.0
+    return Weighed(
+        found=found,
+        by_class=by_class,
+        work=work,
+        react=BASE_REACT + min(by_class["sequence"], most) + boost,
+        plan=breadth + (boost if breadth >= BREADTH_NEEDS else 0.0),
+        needs_code=has_files or work + named - max(by_class["talk"], 0.0) >= NEEDS_CODE,
+    )
 
 
-def _enumerated(text: str) -> int:
-    """How many items an enumeration has beyond the first two, at most three."""
-    numbered = len(_NUMBERED.findall(text))
-    listed = max((match.count(",") + 1 for match in _LISTED.findall(text)), default=0)
-    return min(max(numbered, listed) - 2, 3) if max(numbered, listed) > 2 else 0
-
-
-def _matches(name: TermClass, text: str) -> list[str]:
-    found = {match.lower() for match in _pattern(name).findall(text)}
-    return [term for term in TERMS[name] if _hit(term, found)]
-
-
-def _hit(term: str, found: set[str]) -> bool:
-    if term.endswith("*"):
-        return any(word.startswith(term[:-1]) for word in found)
-    return term in {" ".join(word.split()) for word in found}
-
-
-@cache
-def _pattern(name: TermClass) -> re.Pattern[str]:
-    """One pattern a class, longest terms first, compiled when first needed."""
-    terms = sorted(TERMS[name], key=len, reverse=True)
-    parts = [
-        re.escape(term[:-1]) + r"\w*" if term.endswith("*") else re.escape(term) for term in terms
-    ]
-    alternatives = "|".join(part.replace(r"\ ", r"\s+") for part in parts)
-    return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.I)
+def _matched(weighed: Weighed, wording: Wording, *, has_steps: bool) -> dict[str, list[str]]:
+    matched = {str(kind): sorted(terms) for kind, terms in weighed.found.items() if terms}
+    if wording.files:
+        matched["data"] = [*matched.get("data", []), *wording.files]
+    if has_steps:
+        counted = {name: n for name, n in wording.steps.items() if n}
+        matched["steps"] = [f"{n:g} {name}" for name, n in counted.items()]
+    return matched

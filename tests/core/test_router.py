@@ -24,6 +24,11 @@ from backend.core.router import route
         ("now multiply that by 2", "react"),
         ("이 데이터의 평균을 구해줘", "react"),
         ("", "react"),
+        ("Can you write a Python function that reverses a string?", "react"),
+        ("1. Clean the data 2. Plot the prices 3. List the outliers", "plan_execute"),
+        ("Can you explain how a random forest works? No code please.", "chat"),
+        ("What is a dataframe?", "chat"),
+        ("Translate the words 'plot the csv file' into Korean", "chat"),
     ],
 )  # fmt: skip
 def test_requests_go_to_the_agent_that_fits(query: str, agent: str) -> None:
@@ -43,6 +48,23 @@ def test_requests_go_to_the_agent_that_fits(query: str, agent: str) -> None:
 def test_a_term_inside_another_word_is_no_hit(query: str, absent: str) -> None:
     matched = route(query).matched_terms.values()
     assert absent not in [term for terms in matched for term in terms]
+
+
+def test_a_question_for_code_needs_code_and_one_about_code_does_not() -> None:
+    assert route("Can you write a Python function that reverses a string?").needs_code
+    assert route("Compute the mean of 3, 4 and 8").needs_code
+    assert not route("What is a Python decorator?").needs_code
+
+
+def test_what_a_sentence_is_made_of_speaks_for_a_plan() -> None:
+    chosen = route(
+        "I have a photo of a garden. Please find the plants in the photo, write a caption for each, "
+        "translate the captions into French, and make a poster with the translated captions."
+    )
+    assert chosen.agent == "plan_execute"
+    assert chosen.scores["steps"] > 0
+    assert "1 results" in chosen.matched_terms["steps"]
+    assert "steps" not in route("Find the plants").matched_terms
 
 
 def test_the_answer_tells_scores_and_hits() -> None:
