@@ -23,8 +23,16 @@ def require_machinery(result: Mapping[str, Any]) -> None:
     """Raise where it was not the program that failed.
 
     Raises:
-        PythonCoderFailed: the model, the sandbox, a switch or a budget ended it.
+        PythonCoderFailed: the model, the sandbox, a switch or a budget ended it, or the program
+            waits for somebody's approval.
     """
+    if result["error_kind"] == "waiting":
+        run = result.get("run_id")
+        raise PythonCoderFailed(
+            str(result["error"]),
+            f"Run `python-coder runs approve {run}`, and then this step again.",
+            result=result,
+        )
     if result["error_kind"] in MACHINERY:
         raise PythonCoderFailed(str(result["error"]), result=result)
 

@@ -132,6 +132,7 @@ async def _ask_of(state: ServedState, agent: AgentName, settings: Settings) -> A
     return Ask(
         question=use.task,
         agent_type=agent,
+        approve=settings.approve,
         history=tuple(
             Message(role=_ROLES[turn.type], content=str(turn.text))
             for turn in turns[:last]

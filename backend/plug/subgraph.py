@@ -16,6 +16,7 @@ from backend.plug.foreign import Keys, update_of, use_of
 from backend.plug.host import emit_to_host
 from backend.plug.opening import Opened, Opener, Use, chosen
 from backend.store.blobs import BlobStore
+from backend.tools.approval import Approvals
 from backend.tools.coder.graph import build_graph, run_task
 from backend.tools.coder.state import CoderContext
 from backend.tools.coder.task import Options, Task
@@ -61,7 +62,7 @@ def build_subgraph(
         use = use_of(state, Keys(), offered=offered, options=options, model=model)
         async with opener.parts() as parts:
             task = await _task_of(use, parts)
-            result = await run_task(loop, _context_of(use, parts), task)
+            result = await run_task(loop, _context_of(use, parts), task, within=True)
         require_machinery(result)
         return update_of(state, Keys(), result)
 
@@ -86,10 +87,14 @@ async def _task_of(use: Use, parts: Opened) -> Task:
 
 
 def _context_of(use: Use, parts: Opened) -> CoderContext:
+    emit = emit_to_host()
     return CoderContext(
         settings=parts.settings,
         model=parts.models.get(use.model).within(Budget.of(parts.settings)),
         engine=parts.engine,
         blobs=BlobStore(parts.settings.data_dir / "blobs"),
-        emit=emit_to_host(),
+        emit=emit,
+        approvals=Approvals(
+            parts.settings.approve, allow_network=parts.settings.allow_network, emit=emit
+        ),
     )

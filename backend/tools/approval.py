@@ -220,6 +220,12 @@ class Approvals:
             self.refusal = ProgramRefused(refused_text(decision.note))
         return decision
 
+    def remember(self, request: ApprovalRequest, decision: Decision) -> None:
+        """Know of a decision that was given elsewhere: no program is asked about twice."""
+        self._decided[request.digest] = decision
+        if decision.verdict == "edit":
+            self._edited.add(decision.code)
+
     async def answer(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The same for what a step of a graph asks with ``interrupt``."""
         return (await self.decide(request_of(asked))).as_dict()

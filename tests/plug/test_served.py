@@ -19,9 +19,10 @@ import psutil
 import pytest
 from langgraph_sdk import get_client
 
+from backend.errors import RequestError
 from backend.plug import served
 from tests.commands import PATIENCE_S, needs_sandbox
-from tests.scripts import act, answer, generate, plan, write_script
+from tests.scripts import act, answer, generate, plan, use_script, write_script
 from tests.solving import GOOD
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +167,17 @@ async def test_a_request_reaches_no_file_outside_of_the_servers_folder(tmp_path:
             await client.runs.wait(thread, graph, input=asked, raise_error=False)
             state = await client.threads.get_state(thread)
             assert state["values"].get("python_coder_results", []) == []
+
+
+@needs_sandbox
+@pytest.mark.parametrize("graph", ["react", "plan_execute"])
+async def test_an_agent_refuses_what_it_could_not_ask_about(
+    graph: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_script(monkeypatch, tmp_path / "script.jsonl", *GOOD)
+    monkeypatch.setenv("PYTHON_CODER_APPROVE", "always")
+    with pytest.raises(RequestError, match="nothing keeps a program that waits"):
+        await getattr(served, graph)().ainvoke({"request": "Multiply 6 by 7 in Python"})
 
 
 @pytest.mark.parametrize("graph", GRAPHS)

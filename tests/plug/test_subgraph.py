@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Send
+from langgraph.types import Command, Send
 
 from backend.plug import PythonCoder, PythonCoderFailed, open_python_coder
 from tests.commands import needs_sandbox
@@ -19,7 +19,7 @@ from tests.ollama_server import OllamaServer
 from tests.plug.host_model import script
 from tests.plug.test_node import Report, chain, strict, summarise
 from tests.scripts import APPROVE, ASSESS, generate, program
-from tests.solving import GOOD, prompts_of, require_documented
+from tests.solving import GOOD, Play, prompts_of, require_documented
 
 pytestmark = needs_sandbox
 
@@ -118,6 +118,36 @@ async def test_a_cancelled_host_goes_on_too(
         state = await graph.ainvoke(None, THREAD)
     assert state["python_coder_results"][0]["output"] == "42\n"
     assert len(ollama_server.chats) == 4
+
+
+@pytest.mark.parametrize(
+    ("decision", "output"),
+    [
+        ("approve", "42\n"),
+        ({"decision": "edit", "code": "print(6 * 8)"}, "48\n"),
+        ("reject", None),
+    ],
+    ids=["approved", "edited", "rejected"],
+)
+async def test_a_program_waits_for_the_host_to_approve_it(
+    decision: Any, output: str | None, play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHON_CODER_APPROVE", "always")
+    path = str(tmp_path / "host.db")
+    play(*GOOD, generate("print(6 * 7)"))
+    async with open_python_coder() as coder, AsyncSqliteSaver.from_conn_string(path) as saver:
+        state = await chain(Report, coder.graph(), saver).ainvoke({"task": "Multiply"}, THREAD)
+    (waiting,) = state["__interrupt__"]
+    assert waiting.value["code"] == "print(6 * 7)"
+    assert "python_coder_results" not in state or state["python_coder_results"] == []
+
+    async with open_python_coder() as coder, AsyncSqliteSaver.from_conn_string(path) as saver:
+        graph = chain(Report, coder.graph(), saver)
+        state = await graph.ainvoke(Command(resume=decision), THREAD)
+    assert "__interrupt__" not in state
+    (result,) = state["python_coder_results"]
+    assert [attempt["stdout"] for attempt in result["attempts"]] == ([output] if output else [])
+    assert result["success"] is (output is not None)
 
 
 STRICT = """

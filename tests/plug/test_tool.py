@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolNode
 from backend.errors import TaskFailed
 from backend.plug import PythonCoder, PythonCoderFailed, open_python_coder
 from backend.tools.coder.task import Options
-from tests.commands import needs_sandbox
+from tests.commands import needs_sandbox, run
 from tests.ollama_server import OllamaServer
 from tests.plug.host_model import call, host, script
 from tests.scripts import APPROVE, ASSESS, generate, program, repair
@@ -89,6 +89,24 @@ async def test_a_model_that_is_gone_is_raised_with_who_must_act() -> None:
         state = await agent.ainvoke({"messages": [("user", "Add")]})
         assert message_of(state).status == "error"
         assert "http://127.0.0.1:9" in message_of(state).content
+
+
+async def test_a_program_that_waits_for_approval_stops_the_agent_and_runs_afterwards(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_CODER_APPROVE", "always")
+    play(*GOOD, generate("print(6 * 7)"))
+    async with open_python_coder() as coder:
+        tool = coder.tool()
+        with pytest.raises(PythonCoderFailed, match="waits for approval") as caught:
+            await tool.ainvoke({"task": "Multiply"})
+        result = caught.value.result
+        assert (caught.value.error_kind, result["attempts"]) == ("waiting", [])
+        run_id = result["run_id"]
+        assert f"`python-coder runs approve {run_id}`" in str(caught.value)
+        done = await asyncio.to_thread(run, "runs", "approve", run_id)
+        assert done.status == 0, done.err
+        assert await tool.ainvoke({"task": "Multiply"}) == "42"
 
 
 async def test_settings_that_cannot_be_used_are_raised_too(monkeypatch: pytest.MonkeyPatch) -> None:

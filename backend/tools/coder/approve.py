@@ -28,6 +28,7 @@ def _decided(
     state: CoderState, runtime: Runtime[CoderContext], asked: ApprovalRequest
 ) -> dict[str, Any]:
     decision = decision_of(interrupt(asked.as_dict()))
+    runtime.context.approvals.remember(asked, decision)
     if decision.verdict == "approve" or decision.code == state["code"]:
         return {"step": "run"}
     if decision.verdict == "reject":

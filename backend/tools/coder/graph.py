@@ -178,6 +178,7 @@ async def run_task(
     task: Task,
     *,
     thread: str | None = None,
+    within: bool = False,
     raise_early: bool = False,
 ) -> dict[str, Any]:
     """Work on one task to its end.
@@ -188,6 +189,7 @@ async def run_task(
         task: what is asked for.
         thread: under which name the steps are kept, where the graph has a checkpointer. A thread
             that was interrupted goes on after its last finished step, whatever ``task`` says.
+        within: as a part of the graph around, which keeps the steps and answers what they ask.
         raise_early: raise our machinery's failure while nothing has run yet, and that somebody
             has to decide about a program, or did not want it to run.
 
@@ -206,7 +208,7 @@ async def run_task(
     context = replace(context, files=task.files, session=session)
     if session is not None:
         state["remarks"] = [*state["remarks"], *session.tell()]
-    if context.approvals.asks and graph.checkpointer is None:
+    if context.approvals.asks and graph.checkpointer is None and not within:
         # What stands still has to be kept meanwhile.
         graph, thread = graph.copy({"checkpointer": InMemorySaver()}), "task"
     asked: dict[str, Any] | None = None
@@ -218,7 +220,7 @@ async def run_task(
             context,
             thread=thread,
             most_steps=_recursion_limit(state, context),
-            answer=context.approvals.answer,
+            answer=None if within else context.approvals.answer,
         ):
             state = reached
     except ApprovalNeeded as error:
