@@ -48,6 +48,11 @@ WAITING = 4
     help="Who answers; auto lets the router choose.",
 )
 @approve_option
+@click.option(
+    "--session",
+    metavar="NAME",
+    help="Go on with the conversation of this name: what was said in it, and its files.",
+)
 @model_options
 @format_options
 @notebook_option
@@ -60,6 +65,7 @@ def command(
     files: tuple[str, ...],
     agent: AgentType,
     approve: ApprovalMode | None,
+    session: str | None,
     no_cache: bool,
     model: str | None,
     form: Form | None,
@@ -94,6 +100,7 @@ def command(
     )
 
     from backend.core.requests import Ask
+    from backend.store.sessions import check_session_id
     from backend.tools.python_executor_engine import place_files
 
     request = Ask(
@@ -103,6 +110,7 @@ def command(
         model=named,
         use_cache=settings.cache and not no_cache,
         approve=approve or settings.approve,
+        session_id=None if session is None else check_session_id(session),
     )
     answer, written = run_async(answer_request(settings, request, delivery))
     return tell_answer(answer, written, delivery)
@@ -116,14 +124,22 @@ async def answer_request(
     Raises:
         PythonCoderError: as ``Assistant.run``.
     """
+    from backend.cli.conversation import Conversation
     from backend.cli.progress import open_progress
     from backend.core.assistant import open_assistant
+    from backend.store.database import open_database
 
-    async with open_assistant(settings) as assistant:
+    async with open_database(settings) as database, open_assistant(settings, database) as assistant:
+        conversation, asked = None, request
+        if request.session_id is not None:
+            conversation = Conversation(request.session_id, database, assistant.blobs)
+            asked = await conversation.continued(request)
         with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
-            answer = await assistant.run(request, progress, terminal_approver())
+            answer = await assistant.run(asked, progress, terminal_approver())
+        if conversation is not None and answer.approval is None:
+            await conversation.keep(request, answer)
         written = await delivery.write(
-            answer.as_dict(), assistant.blobs, request=request.question, files=[*request.files]
+            answer.as_dict(), assistant.blobs, request=request.question, files=[*asked.files]
         )
         return answer, written
 
