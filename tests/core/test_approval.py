@@ -118,6 +118,44 @@ async def test_what_was_found_before_a_refusal_is_told(play: Play) -> None:
     assert "the first is 5" in given.text
 
 
+async def test_of_steps_side_by_side_each_waits_for_its_own_word(play: Play) -> None:
+    play(
+        plan(("python_coder", "Count the apples"), ("python_coder", "Count the pears")),
+        {**generate("print('apples', 6)", repeat=True), "when": "Count the apples"},
+        {**generate("print('pears', 7)", repeat=True), "when": "Count the pears"},
+        {**APPROVE, "repeat": True},
+        answer("6 and 7.", when="(?s)apples 6.*pears 7|pears 7.*apples 6"),
+    )
+    async with open_assistant(load_settings()) as assistant:
+        given = await assistant.run(
+            Ask(question="Count the fruit", agent_type="plan_execute", approve="always")
+        )
+        seen = set[str]()
+        while given.approval is not None:
+            assert given.approval["code"] not in seen
+            seen.add(given.approval["code"])
+            again = await assistant.decide(given.run_id or "", True, owner=LOCAL_OWNER)
+            given = await assistant.run(again)
+        assert (given.success, given.text, len(seen)) == (True, "6 and 7.", 2)
+
+
+async def test_a_program_given_to_a_tool_is_asked_about(play: Play) -> None:
+    run_it = {"code": "print(6 * 7)"}
+    play(
+        act("run_python", json.dumps(run_it)),
+        act("finish", "It is 42.", when="Observation: 42"),
+    )
+    ask = Ask(question=QUESTION, agent_type="react", approve="always")
+    async with open_assistant(load_settings()) as assistant:
+        waiting = await assistant.run(ask)
+        assert waiting.approval is not None, waiting.steps
+        assert waiting.approval["code"] == "print(6 * 7)"
+        done = await assistant.run(
+            await assistant.decide(waiting.run_id or "", "approve", owner=LOCAL_OWNER)
+        )
+        assert (done.success, done.text) == (True, "It is 42.")
+
+
 async def test_one_who_waits_is_seen_by_its_owner_only(play: Play) -> None:
     play(AGENTS["react"][0], generate("print(6 * 7)"), APPROVE)
     async with open_assistant(load_settings()) as assistant:
