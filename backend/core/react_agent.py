@@ -219,6 +219,7 @@ def _finish(state: ReactState, action: Action) -> dict[str, Any]:
 
 
 def _gave_up(state: ReactState, reply: str, reason: str) -> dict[str, Any]:
+    reason = reason.removesuffix(".")
     why = f"The model's reply could not be read as an action, twice: {reason}."
     if state["steps"]:
         return {"ending": why}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from backend.config.settings import Settings
 from backend.tools.coder.task import Options
+from backend.tools.toolbox import Tool
 from tests.ollama_server import Line
 
 Face = Literal["task", "react", "plan_execute"]
@@ -24,7 +25,7 @@ class End:
     outcome: Outcome
     words: str
     """Of a right result all that the program printed, or the agent's answer. Of an error what it
-    says; in an expectation, what it says first, ``...`` standing for what differs each time."""
+    says; in an expectation, what it says first. There ``...`` stands for what differs each time."""
     kind: str = ""
     """Of an error that is one: ``error_kind``. An agent's answer that says why has none."""
     calls: int
@@ -51,6 +52,10 @@ class Misbehaviour:
     options: Options = field(default_factory=Options)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Other than the defaults, by field name."""
+    tools: tuple[Tool, ...] = ()
+    """Of others, for an agent."""
+    calls_tools: bool = False
+    """The server says of the model that it can call tools natively."""
     is_served: bool = True
     """False: nobody listens at the server's address."""
 

@@ -88,6 +88,8 @@ def _left(more: dict[str, list[str]], execution: Path) -> dict[str, list[str]]:
 async def play(case: Misbehaviour, shared: Shared) -> End:
     """Play a case and tell how it ended."""
     server = OllamaServer()
+    if case.calls_tools:
+        server.models_with_tools.update(server.models)
     server.add(*(replace(line) for line in (*case.lines, *GOOD_MODEL)))
     if not case.is_served:
         with server.serving():
@@ -146,14 +148,16 @@ async def _of_agent(
             engine=shared.engine,
             blobs=BlobStore(settings.data_dir / "blobs"),
             recorder=shared.recorder,
+            tools=case.tools,
         )
         ask = Ask(question=case.request, agent_type=case.face, files=place_files(paths, settings))
         try:
             answer = await assistant.run(ask)
         except PythonCoderError as failure:
             return _seen(str(failure), False, failure.error_kind, [], server, [])
-    results = answer.python_coder_results
-    return _seen(answer.text, answer.success, "", results, server, answer.steps)
+    end = _seen(answer.text, answer.success, "", answer.python_coder_results, server, answer.steps)
+    others = sum(result["isolation"] is not None for result in answer.tool_results)
+    return replace(end, runs=end.runs + others)
 
 
 def _seen(
@@ -199,6 +203,8 @@ def _mendings(
     done["repair"] += stages["repair"] - changes.count("model")
     done["rule"] += sum(_rules(result) for result in results)
     done["rule"] += sum(step.get("by") == "rule" for step in steps)
+    tried = Counter(step["id"] for step in steps)
+    done["retry"] += sum(number - 1 for number in tried.values())
     done["diagnosis"] += stages["diagnose"]
     done["new plan"] += stages["plan"] - 1
     return +done

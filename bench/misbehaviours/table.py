@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.misbehaviours.agents import CASES as AGENTS
-from bench.misbehaviours.case import End, Misbehaviour
+from bench.misbehaviours.agents import SECTIONS as AGENTS
+from bench.misbehaviours.case import End, Face, Misbehaviour
 from bench.misbehaviours.data import CASES as DATA
 from bench.misbehaviours.judging import CASES as JUDGING
 from bench.misbehaviours.playing import open_shared, play
@@ -25,9 +25,12 @@ SECTIONS = {
     "Data": DATA,
     "Programs": PROGRAMS,
     "Judging and diagnosing": JUDGING,
-    "Agents": AGENTS,
 }
-CASES: tuple[Misbehaviour, ...] = tuple(case for cases in SECTIONS.values() for case in cases)
+AGENT_CASES: tuple[Misbehaviour, ...] = tuple(case for cases in AGENTS.values() for case in cases)
+CASES: tuple[Misbehaviour, ...] = (
+    *(case for cases in SECTIONS.values() for case in cases),
+    *AGENT_CASES,
+)
 _HEAD = """\
 | the model | through | ends in | calls | runs | mended by |
 | --- | --- | --- | --- | --- | --- |"""
@@ -47,10 +50,9 @@ def differences(expected: End, seen: End) -> list[str]:
 
 
 def _says(expected: str, seen: str, *, whole: bool) -> bool:
-    if whole:
-        return expected == seen
     pattern = ".*?".join(re.escape(part.strip()) for part in expected.split("..."))
-    return re.match(pattern, seen, re.DOTALL) is not None
+    match = re.fullmatch if whole else re.match
+    return match(pattern, seen, re.DOTALL) is not None
 
 
 def page() -> str:
@@ -70,9 +72,20 @@ def page() -> str:
         "`make matrix` plays them and writes this page; `tests/core/test_misbehaviours.py` holds "
         "every cell to what happens.",
     ]
-    for title, cases in SECTIONS.items():
-        parts.append(f"## {title}\n\n{_table(cases)}")
+    parts += [f"## {title}\n\n{_table(cases)}" for title, cases in SECTIONS.items()]
+    parts.append(
+        f"## Agents\n\n{len(AGENT_CASES)} of them are of agents: {_count(AGENT_CASES, 'react')} of "
+        f"ReAct, {_count(AGENT_CASES, 'plan_execute')} of plan-and-execute. None may make one call "
+        "more than it is said to make, save where there is a limit to run into: that number is its "
+        "budget. A **retry** does a step of a plan once more with the reason, a **new plan** is made "
+        "with it."
+    )
+    parts += [f"### {title} ({len(cases)})\n\n{_table(cases)}" for title, cases in AGENTS.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def _count(cases: Sequence[Misbehaviour], face: Face) -> int:
+    return sum(case.face == face for case in cases)
 
 
 def _table(cases: Sequence[Misbehaviour]) -> str:
@@ -107,7 +120,8 @@ async def main(only: str = "") -> bool:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         async with open_shared(Path(folder)) as shared:
-            for title, cases in SECTIONS.items():
+            agents = {f"Agents: {title}": cases for title, cases in AGENTS.items()}
+            for title, cases in (SECTIONS | agents).items():
                 print(f"\n{title}\n\n{_HEAD}", flush=True)
                 for case in cases:
                     if only not in case.does:
