@@ -187,9 +187,11 @@ class ApprovalNeeded(PythonCoderError):
     http_status = 409
     exit_status = 4
 
-    def __init__(self, asked: Mapping[str, Any]) -> None:
-        super().__init__("The program waits for approval.")
-        self.asked = dict(asked)
+    def __init__(
+        self, what: str, remedy: str = "", *, asked: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(what, remedy)
+        self.asked = dict(asked or {})
         """The program, its language and what should be known of it: plain JSON values."""
         self.calls: tuple[ModelCall, ...] = ()
         """What the step that stands still has used so far."""

@@ -133,7 +133,8 @@ async def answer_request(
         conversation, asked = None, request
         if request.session_id is not None:
             conversation = Conversation(request.session_id, database, assistant.blobs)
-            asked = await conversation.continued(request)
+            # A run that is gone on with has its history and files from its own beginning.
+            asked = request if request.run_id else await conversation.continued(request)
         with open_progress(quiet=delivery.quiet or delivery.as_json) as progress:
             answer = await assistant.run(asked, progress, terminal_approver())
         if conversation is not None and answer.approval is None:

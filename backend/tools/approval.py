@@ -241,7 +241,9 @@ class Approvals:
             if self._on_wait is not None:
                 self._on_wait(time.monotonic() - started)
         if given is None:
-            raise ApprovalNeeded(request.as_dict())
+            raise ApprovalNeeded(
+                "The program waits for approval.", "Approve or reject it.", asked=request.as_dict()
+            )
         decision = decision_of(given)
         self._decided[request.digest] = decision
         self._emit(Event(kind="approval", text=_SPOKEN[decision.verdict], data=decision.as_dict()))

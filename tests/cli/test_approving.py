@@ -95,6 +95,18 @@ def test_a_task_waits_and_is_approved(model: OllamaServer) -> None:
     assert written(model) == 1
 
 
+def test_a_turn_of_a_conversation_waits_and_is_kept_when_it_is_answered(
+    model: OllamaServer,
+) -> None:
+    model.add({"reply": "Hello.", "when": "hello", "repeat": False})
+    session = ("--session", "fruit")
+    assert run("ask", "hello", *session, "--agent", "chat").out == "Hello.\n"
+    assert run(*ASK, *session).status == 4
+    assert run("runs", "approve", only_run()["id"], "-q").out == "It is 42.\n"
+    model.add({"reply": "Indeed.", "when": "(?s)hello.*It is 42.*thanks"})
+    assert run("ask", "thanks", *session, "--agent", "chat").out == "Indeed.\n"
+
+
 def test_a_run_that_waits_can_be_deleted() -> None:
     run(*ASK)
     run_id = only_run()["id"]
