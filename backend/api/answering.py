@@ -144,6 +144,7 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
     return {
         "agent_selected": answer.agent,
         "agent_selection_mode": answer.mode,
+        "agent_chosen_by": answer.chosen_by,
         "success": answer.success,
         "scores": answer.scores,
         "matched_terms": answer.matched_terms,

@@ -200,6 +200,9 @@ class Settings(BaseSettings):
     """A stage's own model and options: ``review model=ollama:qwen3:4b temperature=0; repair
     temperature=0.4``. Options: ``model temperature top_p max_tokens seed``; they beat what a
     request asks for, and that beats the settings for all stages."""
+    router_model: str = Field("", alias="PYTHON_CODER_ROUTER_MODEL")
+    """A model that is asked which agent to take where the router is not sure, ``provider:model`` or
+    a bare name; empty: none is."""
     keep_alive: str = Field("30m", alias="PYTHON_CODER_KEEP_ALIVE", pattern=r"^(-1|\d+[smh]?)$")
     """How long Ollama keeps the model loaded; a cold load can take minutes."""
     model_timeout_s: Seconds = Field(300, alias="PYTHON_CODER_MODEL_TIMEOUT", gt=0, le=86_400)

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from backend.config.settings import Settings
 from backend.core.agent_graph import build_plan_graph, first_plan_state
+from backend.core.classifier import Classifier
 from backend.core.context import AgentContext
 from backend.core.findings import findings_of, last_words
 from backend.core.outcome import answer_from, route_event
@@ -84,6 +85,7 @@ class Assistant:
         self.recorder = recorder
         self.tools = tuple(tools)
         self.live_sessions = live_sessions
+        self._classifier = Classifier(settings, models)
         checkpointer = recorder.checkpointer if recorder else None
         self._coder = build_graph(checkpointer)
         self._react = build_react_graph(checkpointer)
@@ -107,8 +109,10 @@ class Assistant:
         started = time.monotonic()
         question = require_question(ask.question, self.settings)
         ask = replace(ask, question=question)
-        chosen, agent = self._choose(ask)
+        chosen = self._choose(ask)
         budget = Budget.of(self.settings)
+        chosen, routing = await self._classifier.reconsider(chosen, ask, budget)
+        agent = chosen.agent if ask.agent_type == "auto" else ask.agent_type
         model = self.models.get(ask.model).within(budget)
         mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
         emit(route_event(agent, mode, chosen))
@@ -127,6 +131,7 @@ class Assistant:
                     on_wait=budget.extend,
                 )
                 state = await self._work(ask, model, agent, chosen, approvals, session, emit, job)
+            state = {**state, "calls": [*routing, *state["calls"]]}
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
             return answer.as_dict()
@@ -208,7 +213,7 @@ class Assistant:
         async with live.hold(ask.session_id, owner=ask.owner, gives_way=True) as held:
             yield held
 
-    def _choose(self, ask: Ask) -> tuple[Route, AgentName]:
+    def _choose(self, ask: Ask) -> Route:
         if ask.agent_type not in get_args(AgentType):
             known = ", ".join(get_args(AgentType))
             raise RequestError(
@@ -221,7 +226,7 @@ class Assistant:
         agent = chosen.agent if ask.agent_type == "auto" else ask.agent_type
         if agent != "chat" or ask.files:
             require_enabled(self.settings)
-        return chosen, agent
+        return chosen
 
     async def _chat(self, ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
         messages = [

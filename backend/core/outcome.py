@@ -17,7 +17,6 @@ from backend.types import (
     total_usage,
 )
 
-
 _SPEAK_FOR: Mapping[AgentName, frozenset[str]] = {
     "react": frozenset({"sequence", "code", "data"}),
     "plan_execute": frozenset({"breadth", "steps", "code", "data"}),
@@ -33,7 +32,11 @@ def route_event(agent: AgentName, mode: str, chosen: Route) -> Event:
         if kind in _SPEAK_FOR[agent]
         for term in found
     ]
-    why = "as asked" if mode == "explicit" else f"because of: {', '.join(terms) or 'no known term'}"
+    why = f"because of: {', '.join(terms) or 'no known term'}"
+    if chosen.by == "model":
+        why = "chosen by a model"
+    if mode == "explicit":
+        why = "as asked"
     return Event(kind="route", text=f"{agent}, {why}", data=chosen.as_dict() | {"agent": agent})
 
 
@@ -64,6 +67,7 @@ def answer_from(
         model=model,
         scores=chosen.scores,
         matched_terms=chosen.matched_terms,
+        chosen_by=chosen.by,
         steps=[dict(step) for step in state.get("steps", [])],
         python_coder_results=list(results),
         tool_results=list(others),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from backend.core.terms import (
     ARITHMETIC,
@@ -49,6 +50,8 @@ class Route:
     """0 to 1: how far the winner is ahead of the next agent."""
     needs_code: bool
     """An answer without running a program would be a guess."""
+    by: Literal["keywords", "model"] = "keywords"
+    """Who chose: this table, or a model that was asked because the table was not sure."""
 
     def as_dict(self) -> dict[str, object]:
         """Plain JSON values."""
@@ -58,6 +61,7 @@ class Route:
             "matched_terms": self.matched_terms,
             "confidence": self.confidence,
             "needs_code": self.needs_code,
+            "by": self.by,
         }
 
 

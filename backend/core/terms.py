@@ -171,6 +171,8 @@ DEED = -1.5
 ASKED_ABOUT = 0.5
 """What is left of the code and data score where such a question asks for nothing to be done: its words
 are what it asks about."""
+UNSURE = 0.25
+"""Confidence below which a model is asked, where ``PYTHON_CODER_ROUTER_MODEL`` names one."""
 NEEDS_CODE = 1.5
 """Code and data score, less the talk score, from which on an answer without a program would be a
 guess; a named file speaks for that much."""

@@ -36,7 +36,7 @@ class Models:
         self._ladders: dict[str, Ladder] = {}
         self._provider_name, self._configured = _parse_configured(settings.model)
 
-    def get(self, name: str | None = None) -> LanguageModel:
+    def get(self, name: str | None = None, *, stages: bool = True) -> LanguageModel:
         """A model by name. Whether the server has it is learned at the call, or by ``names``.
 
         The name stands for the configured model. Stages that have a model of their own
@@ -45,6 +45,7 @@ class Models:
         Args:
             name: ``provider:model``, or a bare name of the configured provider's
                 (``qwen3:8b``); None for the configured model.
+            stages: False for this one in every stage.
 
         Raises:
             NotFound: the scripted model is configured, and the name is another one.
@@ -54,8 +55,8 @@ class Models:
         return LanguageModel(
             self._target(self._settings.model if name is None else name.strip()),
             self._settings,
-            stages=self._stage_targets(),
-            options=self._options,
+            stages=self._stage_targets() if stages else {},
+            options=self._options if stages else {},
         )
 
     async def names(self) -> list[str]:
@@ -77,6 +78,8 @@ class Models:
         for stage, options in self._options.items():
             if options.model is not None:
                 wanted[f"PYTHON_CODER_STAGES ({stage})"] = self._resolve(options.model)
+        if router := self._settings.router_model:
+            wanted["PYTHON_CODER_ROUTER_MODEL"] = self._resolve(router)
         listed: dict[str, list[str]] = {}
         for setting, (provider, model) in wanted.items():
             if provider == "scripted":
