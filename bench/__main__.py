@@ -17,6 +17,7 @@ import bench.prompts
 import bench.replies
 import bench.router
 import bench.sandbox
+import bench.sessions
 from bench.machine import describe
 
 PARTS = {
@@ -31,9 +32,10 @@ PARTS = {
     "all-corpora": "the same with 5,000 more programs and all plots; takes long",
     "context": "what looking into files costs and tells",
     "misbehaviours": "what becomes of a model's and its server's misbehaviours; writes the page in docs/",
+    "sessions": "what a conversation of 200 turns with a plot a turn takes; takes a minute or more",
     "hostile": "harmful programs, and what they left outside",
 }
-WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "router", "misbehaviours")
+WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "router", "sessions", "misbehaviours")
 USUAL = ("sandbox", "loop", "prompts", "context", "router", "corpora", "policy", "replies")
 
 
@@ -61,8 +63,8 @@ def main() -> int:
     """Print the parts that were asked for; those on corpora only where the corpora are.
 
     Returns:
-        1 when the sandbox lost a harmless program or let a harmful one out, or a prompt is over its
-        ceiling, else 0. Speed is told and not judged: it is the machine's as well.
+        1 when the sandbox lost a harmless program or let a harmful one out, a prompt is over its
+        ceiling, or a conversation keeps too much, else 0. Speed is told and not judged: it is the machine's as well.
     """
     arguments = _arguments()
     parts = arguments.part or USUAL
@@ -84,9 +86,9 @@ def main() -> int:
     if "router" in parts:
         print(f"\n== {PARTS['router'].capitalize()}", flush=True)
         bench.router.main(corpora)
-    if "misbehaviours" in parts:
-        print(f"\n== {PARTS['misbehaviours'].capitalize()}", flush=True)
-        all_well &= asyncio.run(bench.misbehaviours.table.main())
+    for part in (each for each in ("sessions", "misbehaviours") if each in parts):
+        print(f"\n== {PARTS[part].capitalize()}", flush=True)
+        all_well &= _is_bounded(part, arguments.share)
     on_corpora = [part for part in parts if part not in WITHOUT_CORPORA]
     if corpora is None:
         if on_corpora:
@@ -96,6 +98,12 @@ def main() -> int:
         print(f"\n== {PARTS[part].capitalize()}", flush=True)
         all_well &= _is_well(part, corpora)
     return 0 if all_well else 1
+
+
+def _is_bounded(part: str, share: float) -> bool:
+    if part == "sessions":
+        return asyncio.run(bench.sessions.main(share=share))
+    return asyncio.run(bench.misbehaviours.table.main())
 
 
 def _is_well(part: str, corpora: Path) -> bool:

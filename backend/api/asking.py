@@ -30,7 +30,7 @@ from backend.core.requests import Ask
 from backend.core.router import route
 from backend.store.files import StoredFile
 from backend.store.run_records import Run
-from backend.store.sessions import as_history, check_session_id, new_session_id
+from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.approval import Given
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
@@ -183,11 +183,10 @@ async def _history(
     """The turns before the question, and the ids of files that came with them."""
     if session is None or not session.is_kept:
         return conversation.earlier, []
-    kept = await server.sessions.history(session.id, owner=owner)
     ids = await server.sessions.file_ids(session.id, owner=owner)
     if session.source == "header" and conversation.earlier:
         return conversation.earlier, ids
-    return as_history(kept), ids
+    return await server.sessions.words(session.id, owner=owner), ids
 
 
 def _may_run_code(agent: AgentType, question: str) -> bool:

@@ -30,9 +30,8 @@ class Conversation:
     async def continued(self, ask: Ask) -> Ask:
         """The question with what was said before, and with the files that came before."""
         from backend.store.files import working_names
-        from backend.store.sessions import as_history
 
-        turns = await self._sessions.history(self._name, owner=ask.owner)
+        turns = await self._sessions.words(self._name, owner=ask.owner)
         newest = {}
         for file_id in await self._sessions.file_ids(self._name, owner=ask.owner):
             with suppress(NotFound):
@@ -40,7 +39,7 @@ class Conversation:
                 newest[file.filename] = file
         earlier = working_names(list(newest.values()))
         files = {name: self._files.path(file) for name, file in earlier.items()}
-        return replace(ask, history=as_history(turns), files={**files, **ask.files})
+        return replace(ask, history=turns, files={**files, **ask.files})
 
     async def keep(self, ask: Ask, answer: Answer) -> None:
         """Add a turn: the question with the files that came with it, and its answer.

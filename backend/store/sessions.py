@@ -164,20 +164,6 @@ class SessionStore:
                 )
                 await session.flush()
 
-    async def history(
-        self, session_id: str, *, owner: str, limit: int = 100
-    ) -> list[StoredMessage]:
-        """The last messages, oldest first; empty when there is no such conversation."""
-        query = (
-            select(MessageRow)
-            .where(owned_by(MessageRow, owner), MessageRow.session_id == session_id)
-            .order_by(MessageRow.position.desc())
-            .limit(limit)
-        )
-        async with self._database.transaction() as session:
-            rows = (await session.scalars(query)).all()
-        return [_message(row) for row in reversed(rows)]
-
     async def artifacts(self, session_id: str, *, owner: str) -> list[dict[str, Any]]:
         """What the conversation's answers brought, oldest first: ``id``, ``name``, ``size``, ..."""
         found = await self._details("artifacts", "assistant", session_id, owner)
@@ -203,6 +189,22 @@ class SessionStore:
         async with self._database.transaction() as session:
             rows = (await session.scalars(query)).all()
         return [row for row in rows if isinstance(row, list)]
+
+    async def words(self, session_id: str, *, owner: str, limit: int = 100) -> tuple[Message, ...]:
+        """The last messages for a model, oldest first: what was said, and what came of it.
+
+        Of details only that: they are many times as long.
+        """
+        details = MessageRow.details
+        query = (
+            select(MessageRow.role, MessageRow.content, details["artifacts"], details["output"])
+            .where(owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+            .order_by(MessageRow.position.desc())
+            .limit(limit)
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.execute(query)).all()
+        return tuple(_words(*row) for row in reversed(rows))
 
     async def messages(
         self,
@@ -278,16 +280,12 @@ class SessionStore:
             raise _unknown(session_id)
 
 
-def as_history(messages: Sequence[StoredMessage]) -> tuple[Message, ...]:
-    """The words of a conversation, for a model, and what is known of its answers."""
-    return tuple(
-        Message(
-            role=turn.role,
-            content=turn.content,
-            files=tuple(each["name"] for each in turn.details.get("artifacts", ())),
-            printed=str(turn.details.get("output", ""))[:_PRINTED_CHARS],
-        )
-        for turn in messages
+def _words(role: str, content: str, artifacts: Any, output: Any) -> Message:
+    return Message(
+        role="assistant" if role == "assistant" else "user",
+        content=content,
+        files=tuple(each["name"] for each in artifacts or ()),
+        printed=str(output or "")[:_PRINTED_CHARS],
     )
 
 

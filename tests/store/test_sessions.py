@@ -8,7 +8,6 @@ from backend.errors import NotFound, RequestError
 from backend.store.sessions import (
     SessionStore,
     Turn,
-    as_history,
     check_session_id,
     new_session_id,
 )
@@ -30,15 +29,16 @@ async def test_a_conversation_is_kept_in_order_with_its_details(sessions: Sessio
         ("user", "times ten?"),
     ]
     assert page.messages[1].details == {"agent": "chat"}
-    assert as_history(page.messages)[1] == Message(role="assistant", content="4")
+    told = await sessions.words("s1", owner="local")
+    assert told[1] == Message(role="assistant", content="4")
 
 
 async def test_the_history_is_the_last_turns_oldest_first(sessions: SessionStore) -> None:
     for number in range(5):
         await sessions.append("s", [Turn(role="user", content=str(number))], owner="local")
-    turns = await sessions.history("s", owner="local", limit=2)
+    turns = await sessions.words("s", owner="local", limit=2)
     assert [turn.content for turn in turns] == ["3", "4"]
-    assert await sessions.history("none", owner="local") == []
+    assert await sessions.words("none", owner="local") == ()
 
 
 async def test_one_id_of_two_owners_is_two_conversations(sessions: SessionStore) -> None:
@@ -62,7 +62,7 @@ async def test_what_is_anothers_or_gone_is_unknown(sessions: SessionStore) -> No
     await sessions.delete("s", owner="alice")
     with pytest.raises(NotFound):
         await sessions.delete("s", owner="alice")
-    assert await sessions.history("s", owner="alice") == []
+    assert await sessions.words("s", owner="alice") == ()
 
 
 async def test_the_list_says_what_each_is_about(sessions: SessionStore) -> None:
@@ -142,7 +142,7 @@ async def test_what_came_with_a_conversation_and_of_it_is_known_however_long_it_
     listed = await sessions.artifacts("s", owner="local")
     assert [each["name"] for each in listed] == ["plot_0.png", "plot_1.png", "plot_2.png"]
     assert await sessions.artifacts("s", owner="somebody") == []
-    told = as_history(await sessions.history("s", owner="local", limit=2))
+    told = await sessions.words("s", owner="local", limit=2)
     assert told == (
         Message(role="assistant", content="!", files=("plot_2.png",), printed="7\n"),
         Message(role="user", content="and?"),

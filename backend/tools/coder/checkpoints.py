@@ -32,6 +32,8 @@ from backend.store.database import BUSY_TIMEOUT_MS, make_private
 T = TypeVar("T")
 
 Checkpointer = BaseCheckpointSaver[Any]
+_LOG_PAGES = 250
+"""Of 4 KiB, after which SQLite moves its log into the file."""
 Answering = Callable[[Any], Awaitable[Any]]
 """Given what a step asks, what it is to be told."""
 INTERRUPT = "__interrupt__"
@@ -146,6 +148,8 @@ def _connect(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
             f"busy_timeout = {BUSY_TIMEOUT_MS}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
+            # Nothing stays here for long: a log of 4 MB would be larger than all that is in it.
+            f"wal_autocheckpoint = {_LOG_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
         saver = _CheckpointFile(connection, path, thread)

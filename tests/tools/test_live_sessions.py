@@ -1,0 +1,146 @@
+"""Sessions that requests hold: one request at a time, and what is known of them is what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from backend.config.settings import load_settings
+from backend.errors import NotFound, SandboxUnavailable
+from backend.store.blobs import BlobStore
+from backend.store.database import open_database
+from backend.store.files import FileStore
+from backend.store.sessions import SessionStore
+from backend.tools.live_sessions import HeldSession, LiveSessions
+from backend.tools.python_executor_engine import open_engine
+from backend.types import ExecutionRequest, ExecutionResult
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveSessions]:
+    folder = tmp_path_factory.mktemp("live")
+    settings = load_settings(data_dir=folder, execution_dir=folder / "execution", preimport="none")
+    try:
+        async with open_database(settings) as database, open_engine(settings) as engine:
+            store = SessionStore(database)
+            for name in ("a", "b"):
+                await store.append(name, (), owner="local")
+            sessions = LiveSessions(engine, store, FileStore(database, BlobStore(folder / "blobs")))
+            yield sessions
+            await sessions.aclose()
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+
+
+async def run(held: HeldSession, code: str, **more: bool) -> ExecutionResult:
+    return await held.execute(ExecutionRequest(code=code), **more)
+
+
+async def test_what_programs_leave_is_known_outside(live: LiveSessions) -> None:
+    async with live.hold("a", owner="local") as held:
+        await run(held, "x = 1\nopen('a.txt', 'w').write('1')")
+        assert (dict(held.names), held.files) == ({"x": "1"}, ("a.txt",))
+        await run(held, "y = 2\nopen('b.txt', 'w').write('2')")
+        assert await held.undo()
+        assert (dict(held.names), held.files) == ({"x": "1"}, ("a.txt",))
+        assert not await held.undo()
+    async with live.hold("a", owner="local") as held:
+        assert dict(held.names) == {"x": "1"}
+
+
+async def test_a_failed_program_is_undone_where_that_is_wanted(live: LiveSessions) -> None:
+    async with live.hold("b", owner="local") as held:
+        await run(held, "seen = [1]")
+        await run(held, "seen.append(2)\n1 / 0")
+        assert dict(held.names) == {"seen": "[1, 2]"}
+        await run(held, "seen.append(3)\n1 / 0", keep_failed=False)
+        assert dict(held.names) == {"seen": "[1, 2]"}
+        refused = await run(held, "import socket", keep_failed=False)
+        killed = await run(held, "import os\nos._exit(1)", keep_failed=False, check=False)
+        assert (refused.success, killed.success) == (False, False)
+        assert (await run(held, "seen")).value == "[1, 2]"
+
+
+async def test_only_the_own_and_last_program_is_taken_back(live: LiveSessions) -> None:
+    async with live.hold("b", owner="local") as held:
+        one, other = held.part(), held.part()
+        await run(one, "first = 1")
+        await run(other, "second = 2")
+        await one.take_back()
+        assert {"first", "second"} <= held.names.keys()
+        await other.take_back()
+        assert "second" not in held.names
+        await other.take_back()
+        assert (await run(held, "first")).value == "1"
+
+
+async def test_a_request_that_waits_can_be_cancelled(live: LiveSessions) -> None:
+    async def ask() -> None:
+        async with live.hold("a", owner="local") as held:
+            await run(held, "x = 'of the one that waited'")
+
+    async with live.hold("a", owner="local") as held:
+        waiting = asyncio.create_task(ask())
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await run(held, "x = 3")
+    async with live.hold("a", owner="local") as held:
+        assert (await run(held, "x")).value == "3"
+
+
+async def test_a_program_that_is_cancelled_leaves_the_session_as_it_was(
+    live: LiveSessions, tmp_path: Path
+) -> None:
+    async with live.hold("a", owner="local") as held:
+        await run(held, "x = 4")
+    running = asyncio.Event()
+
+    async def ask() -> None:
+        async with live.hold("a", owner="local") as held:
+            running.set()
+            await run(held, "x = 5\nimport time\ntime.sleep(60)")
+
+    task = asyncio.create_task(ask())
+    await running.wait()
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with live.hold("a", owner="local") as held:
+        assert held.names["x"] == "4"
+        assert (await run(held, "x")).value == "4"
+
+
+async def test_the_check_knows_the_names_of_a_session(live: LiveSessions) -> None:
+    async with live.hold("a", owner="local") as held:
+        await run(held, "import math\nradius = 2")
+        known = await run(held, "area = math.pi * radius ** 2")
+        assert known.issues == ()
+        unknown = await run(held, "print(raduis)")
+        assert ["raduis" in issue.message for issue in unknown.issues] == [True]
+
+
+async def test_a_session_that_nobody_has_is_unknown(live: LiveSessions) -> None:
+    with pytest.raises(NotFound):
+        async with live.hold("none", owner="local"):
+            pytest.fail("it was held")
+    async with live.hold("new", owner="local", gives_way=True) as held:
+        assert held.notes == ()
+        assert (await run(held, "1 + 1")).value == "2"
+
+
+async def test_a_session_that_is_deleted_while_it_is_held_runs_nothing_more(
+    live: LiveSessions,
+) -> None:
+    with pytest.raises(NotFound, match="was deleted"):
+        async with live.hold("new", owner="local", gives_way=True) as held:
+            await live.end("new", owner="local")
+            await run(held, "1")
