@@ -34,6 +34,7 @@ LAYERS = [
         "backend.tools.languages",
         "backend.tools.toolbox",
     ],
+    ["backend.tools.asking"],
     ["backend.tools.approval"],
     ["backend.tools.risks"],
     ["backend.tools.input_files"],
