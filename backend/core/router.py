@@ -127,10 +127,11 @@ def weigh(wording: Wording, has_files: bool = False) -> Weighed:
         found["data"]["numbers"] = NUMBERS
     if wording.code:
         found["code"]["pasted code"] = PASTED_CODE
-    if wording.question and not wording.is_material:
-        found["talk"]["question"] = QUESTION
     if found["talk"] and not wording.is_material and wording.words <= BRIEF_WORDS:
         found["talk"]["brief"] = BRIEF
+    if wording.question and not wording.is_material:
+        # By itself no more than ReAct begins with: "Which is the highest?" goes on with something.
+        found["talk"]["question"] = QUESTION
     if found["talk"] and wording.works:
         found["talk"]["deeds"] = DEED * wording.works
     if wording.items:

@@ -28,6 +28,9 @@ from backend.core.router import route
         ("1. Clean the data 2. Plot the prices 3. List the outliers", "plan_execute"),
         ("Can you explain how a random forest works? No code please.", "chat"),
         ("What is a dataframe?", "chat"),
+        ("Which is the highest?", "react"),
+        ("and what about March?", "react"),
+        ("Who was that?", "chat"),
         ("Translate the words 'plot the csv file' into Korean", "chat"),
     ],
 )  # fmt: skip
