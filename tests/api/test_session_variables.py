@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ import httpx
 import pytest
 
 from backend.config.settings import load_settings
+from backend.core.assistant import open_assistant
+from backend.core.requests import Ask
 from tests.api.conftest import Serve, running
 from tests.scripts import APPROVE, act, answer, generate, plan, repair, write_script
 
@@ -287,3 +290,53 @@ def test_without_room_a_turn_runs_by_itself_and_says_so(serve: Serve) -> None:
     result = last_result(ask(client, "Set it", "react"))
     assert result["output"] == "1\n"
     assert "is not kept" in result["notes"][0]
+
+
+def test_programs_given_as_they_are_share_the_session_and_leave_nothing_when_they_fail(
+    serve: Serve,
+) -> None:
+    client = serve(
+        act("run_python", "seen.append(2)\nraise KeyError('x')"),
+        act("run_python", "print(seen, total)", when="KeyError"),
+        act("run_bash", "cat a.txt", when=r"\[1\] 5"),
+        act("finish", "Both.", when="of the session"),
+    )
+    session_id = client.post("/v1/sessions").json()["id"]
+    run(client, session_id, "seen = [1]\ntotal = 5\nopen('a.txt', 'w').write('of the session')")
+    done = ask(client, "Run it as it is", "react", session_id=session_id)
+    assert done["choices"][0]["message"]["content"] == "Both."
+    assert run(client, session_id, "seen")["value"] == "[1]"
+
+
+def test_steps_that_are_done_side_by_side_share_the_session(serve: Serve) -> None:
+    names = ("a", "b", "c")
+    steps = [
+        {"id": name, "task": f"Set {name}", "tool": "python_coder", "depends_on": []}
+        for name in names
+    ]
+    client = serve(
+        APPROVE,
+        {"stage": "plan", "reply": json.dumps({"steps": steps})},
+        *(
+            generate(f"{name} = '{name}'\nprint({name})", when=f"Request\nSet {name}")
+            for name in names
+        ),
+        answer("Set."),
+    )
+    done = ask(client, "Set three variables", "plan_execute")
+    assert run(client, done["x_session_id"], "a + b + c")["value"] == "'abc'"
+
+
+def test_a_turn_of_a_session_is_not_answered_from_what_is_kept(tmp_path: Path) -> None:
+    asyncio.run(_ask_twice(tmp_path))
+
+
+async def _ask_twice(folder: Path) -> None:
+    count = "n = globals().get('n', 0) + 1\nprint(n)"
+    lines = [{**line, "repeat": True} for line in react_turn("Count", count, "Counted.")]
+    script = write_script(folder / "script.jsonl", APPROVE, *reversed(lines))
+    async with open_assistant(load_settings(model=f"scripted:{script}")) as assistant:
+        question = Ask(question="Count", agent_type="react", use_cache=True, session_id="mine")
+        given = [await assistant.run(question) for _ in range(2)]
+    assert [each.python_coder_results[-1]["output"] for each in given] == ["1\n", "2\n"]
+    assert not any(each.cached for each in given)
