@@ -27,9 +27,9 @@ CORPORA: Final = ("taskbench_huggingface", "taskbench_multimedia")
 WRITTEN: Final = Path(__file__).parents[1] / "tests" / "data" / "requests.jsonl"
 _METHOD = """\
 Balanced accuracy: the mean of the shares of each label that are right. Weights of steps are fitted on one corpus and
-tested on the other, each way. The rest of the table is as it is shipped: it was set on the hand-written requests, with
-a look at which of its terms are frequent in the corpora, not at their labels one by one. A corpus has no talk, so a
-request of it that goes to chat is wrong. "As shipped" is fitted on both, and so says nothing new about them."""
+tested on the other, each way. The rest of the table is as it is shipped: what is counted as a step, and which terms are
+too frequent to weigh much, was decided with both corpora in view; no weight of it is fitted to either. A corpus has no
+talk, so a request of it that goes to chat is wrong. "As shipped" is fitted on both, and so says nothing new about them."""
 _WRITTEN_METHOD = """\
 Hand-written, before the table was set. Lines with odd numbers were looked at while it was set, even ones were not: these
 are the held-out half. One author wrote the requests and the table."""
