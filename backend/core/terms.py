@@ -1,8 +1,8 @@
 """The router's table: every term it knows, with its weight. Change behaviour here, not in code.
 
 A term is matched as whole words, case aside; ``*`` at its end stands for any ending. It counts once,
-however often it stands there. What is quoted is no term, and code and data words are none behind a
-negation. ``python -m bench router`` says how often the table is right.
+however often it stands there, and within a longer one as well. What is quoted is no term, and code and
+data words are none behind a negation. ``python -m bench router`` says how often the table is right.
 """
 
 from __future__ import annotations

@@ -515,8 +515,8 @@ async def test_another_end_than_stop_is_told(ollama_server: OllamaServer) -> Non
 
 
 @asynccontextmanager
-async def models_for(model: str) -> AsyncIterator[Models]:
-    async with open_models(load_settings(model=model)) as models:
+async def models_for(model: str, **settings: Any) -> AsyncIterator[Models]:
+    async with open_models(load_settings(model=model, **settings)) as models:
         yield models
 
 
@@ -607,6 +607,15 @@ async def test_a_model_without_a_tag_is_the_latest(ollama_server: OllamaServer) 
     ollama_server.models = ["mistral:latest"]
     async with models_for("ollama:mistral") as models:
         await models.check()
+
+
+async def test_checking_finds_that_the_router_s_model_is_not_there(
+    ollama_server: OllamaServer,
+) -> None:
+    ollama_server.models = ["qwen3:8b"]
+    async with models_for("ollama:qwen3:8b", router_model="ollama:qwen3:1b") as models:
+        with pytest.raises(ModelNotFound, match="PYTHON_CODER_ROUTER_MODEL"):
+            await models.check()
 
 
 @both
