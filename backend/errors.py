@@ -20,6 +20,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     ├── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
     ├── ApprovalNeeded            the user decides about a program      HTTP 409, exit status 4
     ├── ProgramRefused            nobody: the user has decided          HTTP 403, exit status 1
+    ├── RunCancelled              nobody: somebody ended the request    HTTP 499, exit status 1
     └── TaskFailed                a typed call has no value to return   who: see error_kind
 
 ``str(error)`` is one line: what happened, with the value, then what to do next.
@@ -204,6 +205,12 @@ class ProgramRefused(PythonCoderError):
     http_status = 403
     calls: tuple[ModelCall, ...] = ()
     """What the step that was ended has used."""
+
+
+class RunCancelled(PythonCoderError):
+    """Somebody who may ended the request from elsewhere, while it was worked on."""
+
+    http_status = 499
 
 
 class TaskFailed(PythonCoderError):

@@ -31,7 +31,7 @@ from backend.core.router import route
 from backend.store.files import StoredFile
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
-from backend.tools.approval import Given
+from backend.tools.approval import Given, refused_text
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
@@ -89,8 +89,8 @@ async def prepare_chat(
         earlier = await kept_files(kept_ids, server, owner)
         if session is not None and session.source != "named":
             earlier += await attach(conversation.earlier_attachments, server, owner)
-    if waiting is not None:
-        await server.assistant.leave(waiting.id, "Something else was asked.", owner=owner)
+    if waiting is not None and (recorder := server.assistant.recorder) is not None:
+        await recorder.leave(waiting.id, refused_text("Something else was asked."), owner=owner)
     return ChatJob(
         ask=Ask(
             question=conversation.question,

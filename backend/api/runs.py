@@ -15,8 +15,8 @@ from backend.api.schemas import DecisionRequest
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.errors import NotFound
 from backend.store.run_records import Run
-from backend.store.runs import RunStore
 from backend.tools.approval import Decision, Verdict
+from backend.tools.coder.recording import Recorder
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
@@ -26,7 +26,7 @@ _MAX_BODY = 2**21
 @router.get("/{run_id}", summary="Read how a request stands")
 async def read_run(run_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """A request that led to a program: its state, and the program that waits for approval."""
-    return run_body(await _runs(server).get(run_id, owner=owner))
+    return run_body(await _recorder(server).runs.get(run_id, owner=owner))
 
 
 @router.post("/{run_id}/approve", summary="Let the program run that a request waits with")
@@ -47,6 +47,14 @@ async def reject_run(run_id: str, request: Request, server: ServerDep, owner: Ow
     return await _go_on(run_id, Decision(verdict="reject", note=body.note), request, server, owner)
 
 
+@router.post("/{run_id}/cancel", summary="End a request that is under way or waits")
+async def cancel_run(run_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
+    """End it with all its processes; whoever waits for its answer gets an error. No body is read."""
+    recorder = _recorder(server)
+    await recorder.cancel(run_id, owner=owner)
+    return run_body(await recorder.runs.get(run_id, owner=owner))
+
+
 async def _decision(request: Request) -> DecisionRequest:
     if not request.headers.get("content-length", "0").strip("0"):
         return DecisionRequest()
@@ -56,7 +64,7 @@ async def _decision(request: Request) -> DecisionRequest:
 async def _go_on(
     run_id: str, decision: Decision, request: Request, server: Server, owner: str
 ) -> Response:
-    run = await _runs(server).get(run_id, owner=owner)
+    run = await _recorder(server).runs.get(run_id, owner=owner)
     said = (
         decision.note
         or {"approve": "yes", "reject": "no", "edit": "Run this instead."}[decision.verdict]
@@ -66,10 +74,10 @@ async def _go_on(
     return await while_connected(request.receive, answer_job(job, server, links))
 
 
-def _runs(server: Server) -> RunStore:
+def _recorder(server: Server) -> Recorder:
     if server.assistant.recorder is None:
         raise NotFound("Nothing is recorded here.", "Start the server with a data folder.")
-    return server.assistant.recorder.runs
+    return server.assistant.recorder
 
 
 def run_body(run: Run) -> dict[str, Any]:

@@ -32,7 +32,6 @@ from backend.tools.approval import (
     Approver,
     Given,
     decision_of,
-    refused_text,
     request_of,
     require_approver,
     waiting_text,
@@ -171,16 +170,6 @@ class Assistant:
         ask = await ask_of(await self.recorder.runs.get(run_id, owner=owner), owner=owner)
         await self.recorder.runs.waiting.decide(run_id, decision, owner=owner)
         return ask
-
-    async def leave(self, run_id: str, note: str, *, owner: str) -> None:
-        """End a run that waits, without running its program; its record says why.
-
-        Raises:
-            NotFound: the owner has no such run.
-            RequestError: it does not wait.
-        """
-        if self.recorder is not None:
-            await self.recorder.leave(run_id, refused_text(note), owner=owner)
 
     async def stream(self, ask: Ask) -> AsyncIterator[Event | Answer]:
         """The events of a question as they happen, then its answer.

@@ -14,7 +14,7 @@ from backend.core.assistant import Assistant, open_assistant
 from backend.core.requests import Answer, Ask
 from backend.errors import NotFound, RequestError
 from backend.store.database import LOCAL_OWNER
-from backend.tools.approval import ApprovalRequest
+from backend.tools.approval import ApprovalRequest, refused_text
 from backend.types import Event
 from tests.commands import needs_sandbox
 from tests.scripts import APPROVE, act, answer, generate, plan, use_script
@@ -163,8 +163,8 @@ async def test_one_who_waits_is_seen_by_its_owner_only(play: Play) -> None:
         waiting = await assistant.run(ask)
         with pytest.raises(NotFound):
             await assistant.decide(waiting.run_id or "", True, owner="ben")
-        await assistant.leave(waiting.run_id or "", "Enough.", owner="anna")
         assert assistant.recorder is not None
+        await assistant.recorder.leave(waiting.run_id or "", refused_text("Enough."), owner="anna")
         run = await assistant.recorder.runs.get(waiting.run_id or "", owner="anna")
         assert (run.status, run.result) == (
             "cancelled",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.config.settings import Settings
-from backend.errors import PythonCoderError, RequestError, StoreUnavailable
+from backend.errors import PythonCoderError, RequestError, RunCancelled, StoreUnavailable
 from backend.llm.models import LanguageModel
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
@@ -69,6 +69,37 @@ class Job:
 Work = Callable[[Job], Awaitable[Result]]
 
 
+class _UnderWay:
+    """Work that can be ended from elsewhere."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        """It has ended, and its record says so."""
+        self._scope: asyncio.Timeout | None = None
+
+    async def do(self, work: Awaitable[Result]) -> Result:
+        """Do it.
+
+        Raises:
+            RunCancelled: ``cancel`` was called meanwhile.
+        """
+        scope = self._scope = asyncio.timeout(None)
+        try:
+            async with scope:
+                return await work
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise RunCancelled("The request was cancelled.") from None
+        finally:
+            self._scope = None
+
+    def cancel(self) -> None:
+        """End it; what is over already stays as it is."""
+        if self._scope is not None and not self._scope.expired():
+            self._scope.reschedule(0)
+
+
 class Recorder:
     """Records requests around the work on them. Open it with ``open_recorder``."""
 
@@ -76,6 +107,7 @@ class Recorder:
         self.runs = runs
         self.checkpointer = checkpointer
         self._blobs = blobs
+        self._under_way: dict[str, _UnderWay] = {}
 
     async def serve(self, entry: Entry, work: Work) -> Result:
         """Recall the result of an identical request, go on with one, or begin.
@@ -90,6 +122,7 @@ class Recorder:
 
         Raises:
             PythonCoderError: whatever ``work`` raised; it is recorded as failed.
+            RunCancelled: ``cancel`` ended it.
             RequestError: the run to go on with is another request's, or cannot be gone on with.
         """
         started = time.monotonic()
@@ -113,6 +146,27 @@ class Recorder:
         unfinished = bool(known_as & {"running", "interrupted"})
         job = await self._take_on(entry, identity, resume=entry.resume and unfinished)
         return await self._record(entry, job, work)
+
+    async def cancel(self, run_id: str, *, owner: str) -> None:
+        """End a run that this process works on, or that waits for an approval.
+
+        Raises:
+            NotFound: the owner has no such run.
+            RequestError: it is over, or another process works on it.
+        """
+        run = await self.runs.get(run_id, owner=owner)
+        under_way = self._under_way.get(run_id)
+        if under_way is not None:
+            under_way.cancel()
+            await under_way.over.wait()
+        elif run.status == "waiting":
+            await self.leave(run_id, "The request was cancelled.", owner=owner)
+        else:
+            where = " by another process" if run.status == "running" else ""
+            raise RequestError(
+                f"The run {run_id} cannot be cancelled: it is {run.status}{where}.",
+                "End it where it was begun." if where else "",
+            )
 
     async def leave(self, run_id: str, why: str, *, owner: str) -> None:
         """End a run that waits for an approval; nobody goes on with it.
@@ -196,8 +250,16 @@ class Recorder:
         return Job(run_id=found.id, resumed=True, decided=decided)
 
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
+        under_way = self._under_way[job.run_id] = _UnderWay()
         try:
-            result = await work(job)
+            return await self._recorded(entry, job, work, under_way)
+        finally:
+            del self._under_way[job.run_id]
+            under_way.over.set()
+
+    async def _recorded(self, entry: Entry, job: Job, work: Work, under_way: _UnderWay) -> Result:
+        try:
+            result = await under_way.do(work(job))
         except BaseException as error:
             with suppress(StoreUnavailable):
                 await asyncio.shield(self._fail(entry, job, error))
@@ -236,7 +298,7 @@ class Recorder:
         """Cancelled or failed: nobody goes on with it."""
         known = isinstance(error, PythonCoderError)
         result = {"success": False, "error": str(error) if known else repr(error)}
-        cancelled = isinstance(error, asyncio.CancelledError)
+        cancelled = isinstance(error, asyncio.CancelledError | RunCancelled)
         await self.runs.finish(
             job.run_id,
             None if cancelled else result,
