@@ -10,17 +10,22 @@ _LINE_CHARS = 60
 _FILES_CHARS = 1000
 
 
-def list_variables(names: Mapping[str, str], files: Sequence[str] = ()) -> str:
+def list_variables(
+    names: Mapping[str, str], files: Sequence[str] = (), *, lost: bool = False
+) -> str:
     """One line a variable with what it is; functions, modules and files by name.
 
     Args:
         names: name -> description, as ``ExecutionResult.names`` has them.
         files: names of files that programs wrote.
+        lost: there were others, which a program that relies on the conversation will miss.
     """
     shown = {name: said for name, said in names.items() if name[0] != "_"}
     tools = {name: said for name, said in shown.items() if _is_tool(said)}
     data = [f"- {name}: {said}".rstrip(": ") for name, said in shown.items() if name not in tools]
     lines = [cut_variables("\n".join(data), VARIABLES_CHARS)] if data else []
+    if lost and not shown:
+        lines.append("No variables: those of earlier turns are gone. Read or compute them again.")
     if tools:
         listed = ", ".join(f"{name} ({said})" for name, said in tools.items())
         lines.append(_cut_line(f"Defined and imported: {listed}", _FILES_CHARS))

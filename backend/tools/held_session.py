@@ -154,7 +154,7 @@ class HeldSession:
         """Run a program in the state that the last one left.
 
         Args:
-            request: the program; its process does not outlive it only where a limit ends it.
+            request: the program.
             check: False leaves out the static check.
             keep_failed: what a program leaves that fails is kept, as in a notebook; else all is as
                 it was before.

@@ -202,7 +202,8 @@ class CoderContext:
         if self.session is None:
             return ""
         names = self.session.names if language == "python" else {}
-        return list_variables(names, self.session.files)
+        lost = bool(self.session.notes) and language == "python"
+        return list_variables(names, self.session.files, lost=lost)
 
     async def execute(self, request: ExecutionRequest, *, check: bool = True) -> ExecutionResult:
         """Run a program: in the session where there is one, where nothing stays of a failed one.
