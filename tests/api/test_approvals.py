@@ -177,6 +177,24 @@ def test_a_run_is_rejected_by_its_address(serve: Serve) -> None:
     assert text_of(refused) == "The program was not run: it was not approved (Too dear)."
 
 
+def test_an_approved_program_finds_what_the_turn_before_left(serve: Serve) -> None:
+    client = serve(
+        act("python_coder", "keep a number"),
+        generate("kept = 41\nprint('kept', kept)"),
+        APPROVE,
+        act("finish", "Kept.", when="Observation: kept 41"),
+        act("python_coder", "add one to it"),
+        generate("print('sum', kept + 1)"),
+        act("finish", "It is 42.", when="Observation: sum 42"),
+    )
+    first = say(client, "Compute and keep 41", approve="off")
+    assert text_of(first) == "Kept."
+    session = first["x_session_id"]
+    waiting = say(client, "Compute it plus one", session_id=session)
+    assert waiting["x_agent_metadata"]["approval"]["code"] == "print('sum', kept + 1)"
+    assert text_of(say(client, "ok", session_id=session)) == "It is 42."
+
+
 def test_only_risky_programs_are_asked_about(serve: Serve) -> None:
     client = serve(*REPLAYED)
     assert text_of(say(client, QUESTION, approve="risky")) == "It is 42."

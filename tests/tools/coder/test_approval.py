@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from backend.config.settings import load_settings
 from backend.errors import ApprovalNeeded, ProgramRefused, RequestError
+from backend.llm.budget import Budget
 from backend.store.database import LOCAL_OWNER, open_database
 from backend.store.runs import RunStore
 from backend.tools.approval import ApprovalRequest, Approvals, Decision, decision_of
@@ -17,6 +19,7 @@ from backend.tools.python_coder_tool import PythonCoderTool, open_tool, python_c
 from backend.tools.python_executor_engine import open_engine
 from backend.types import Event, ExecutionRequest, ExecutionResult
 from tests.ollama_server import OllamaServer
+from tests.sandbox.package_index import Index, only_index
 from tests.scripts import APPROVE, ASSESS, generate, repair
 from tests.solving import Play, prompts_of, require_documented
 
@@ -197,6 +200,50 @@ async def test_written_tests_are_programs_too(play: Play) -> None:
     result = await solve(options=Options(write_tests=True), approve=asked)
     assert (result["success"], asked.codes, result["tests"]) == (True, ["print(1)"], [])
     assert "No tests were written: programs run here when they are approved." in result["notes"]
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    with only_index(tmp_path / "index", monkeypatch) as index:
+        monkeypatch.setenv("PYTHON_CODE_ALLOW_INSTALL", "true")
+        monkeypatch.setenv("PYTHON_CODE_INSTALL_LIST", "lifelines")
+        index.add("lifelines", {"lifelines/__init__.py": "WORD = 'alive'\n"})
+        yield index
+
+
+@pytest.mark.parametrize("mode", ["risky", "always"])
+async def test_packages_are_installed_when_that_is_approved(
+    mode: Any, play: Play, index: Index
+) -> None:
+    play(generate("import lifelines\nprint(lifelines.WORD)"), *GOOD)
+    asked = Asked(True)
+    result = await solve(approve=mode, approver=asked)
+    assert (result["output"], result["installed"]) == ("alive\n", ["lifelines"])
+    assert asked.codes[-1] == "pip install lifelines"
+    assert len(asked.codes) == (2 if mode == "always" else 1), "the program itself is not new"
+
+
+async def test_packages_that_are_refused_are_not_asked_for(play: Play, index: Index) -> None:
+    play(generate("import lifelines"), *GOOD)
+    async with open_tool() as tool:
+        waiting = await tool.execute_code_task("Do it", approve="risky")
+        assert waiting["approval"]["code"] == "pip install lifelines"
+        assert index.downloads() == []
+        result = await tool.resume(waiting["run_id"], "reject")
+    assert (result["error_kind"], result["installed"]) == ("policy", [])
+    assert index.downloads() == []
+
+
+async def test_the_time_that_the_user_takes_is_not_the_requests() -> None:
+    waited: list[float] = []
+    approvals = Approvals("always", approver=Asked(True), on_wait=waited.append)
+    await approvals.decide(ApprovalRequest(code="print(1)"))
+    await approvals.decide(ApprovalRequest(code="print(1)"))
+    assert len(waited) == 1
+    budget = Budget(max_seconds=60)
+    budget.extend(1000)
+    assert budget.remaining.seconds is not None
+    assert budget.remaining.seconds > 60
 
 
 async def test_where_nothing_is_kept_somebody_has_to_be_there(play: Play) -> None:
