@@ -12,7 +12,9 @@ from backend.api.conversation import Conversation
 from backend.api.state import Server
 from backend.errors import NotFound
 from backend.store.run_records import Run
+from backend.store.sessions import StoredMessage
 from backend.tools.approval import Verdict
+from backend.types import Message
 
 _RUN_ID = re.compile(r"\brun-[0-9a-f]{16,64}\b")
 
@@ -63,19 +65,24 @@ async def find_waiting(
 ) -> Run | None:
     """The run whose program the conversation shows last, if it still waits.
 
-    It is known by its id in the assistant's last message, or by the conversation it was asked in.
+    It is known by its id in the assistant's last message, as the client sent it or as it is kept.
     """
     recorder = server.assistant.recorder
     if recorder is None:
         return None
-    last = conversation.earlier[-1] if conversation.earlier else None
-    ids = _RUN_ID.findall(last.content) if last and last.role == "assistant" else []
-    if ids:
-        try:
-            run = await recorder.runs.get(ids[-1], owner=owner)
-        except NotFound:
-            return None
-        return run if run.status == "waiting" else None
-    if not session.is_kept or (session.source == "header" and last is not None):
+    last: Message | StoredMessage | None = None
+    if session.is_kept and (session.source == "named" or not conversation.earlier):
+        kept = await server.sessions.messages(session.id, owner=owner, limit=1, order="desc")
+        last = next(iter(kept.messages), None)
+    elif conversation.earlier:
+        last = conversation.earlier[-1]
+    if last is None or last.role != "assistant":
         return None
-    return await recorder.runs.waiting.find(owner=owner, session_id=session.id)
+    ids = _RUN_ID.findall(last.content)
+    if not ids:
+        return None
+    try:
+        run = await recorder.runs.get(ids[-1], owner=owner)
+    except NotFound:
+        return None
+    return run if run.status == "waiting" else None

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, update
 
 from backend.errors import RequestError
-from backend.store.database import Database, RunRow, owned_by
+from backend.store.database import Database, RunRow
 from backend.store.run_records import Run, run_of, storable
 from backend.store.run_rows import count_of, is_run, unknown_run
 
@@ -85,21 +85,6 @@ class WaitingRuns:
                 .values(**values, spec={**known, **spec})
             )
         return count_of(done) == 1
-
-    async def find(self, *, owner: str, session_id: str) -> Run | None:
-        """The newest run of a session that waits for a decision, or None."""
-        query = (
-            select(RunRow)
-            .where(
-                owned_by(RunRow, owner),
-                RunRow.session_id == session_id,
-                RunRow.status == "waiting",
-            )
-            .order_by(RunRow.position.desc())
-        )
-        async with self._database.transaction() as session:
-            row = await session.scalar(query.limit(1))
-        return None if row is None else run_of(row)
 
     async def _get(self, run_id: str, owner: str) -> Run:
         async with self._database.transaction() as session:
