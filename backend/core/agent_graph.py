@@ -208,6 +208,8 @@ async def _do(
             raise
         deps.failures.append(error)
         return {}
+    deps.made_files.note(assignment["findings"])
+    result = deps.made_files.keep_apart(result, step=step["id"], wave=assignment["wave"])
     return {key: [result]} | _observe(assignment, deps, result)
 
 

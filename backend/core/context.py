@@ -13,6 +13,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 
 from backend.core.findings import Finding, list_findings
 from backend.core.history import tell_history
+from backend.core.made_files import MadeFiles
 from backend.errors import PythonCoderError
 from backend.llm.models import LanguageModel
 from backend.prompts.texts import list_facts
@@ -44,6 +45,8 @@ class AgentContext:
     history: Sequence[Message] = ()
     run_id: str | None = None
     """Under which name the request's steps are kept; None where they are not."""
+    made_files: MadeFiles = field(default_factory=MadeFiles)
+    """By the steps so far."""
     failures: list[PythonCoderError] = field(default_factory=list)
     """Of our machinery, in steps that others are done beside: raised once those are over."""
 

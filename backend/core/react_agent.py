@@ -266,6 +266,7 @@ async def python_coder(state: ReactState, runtime: Runtime[AgentContext]) -> dic
         number=len(state["python_coder_results"]),
         findings=findings_of(state),
     )
+    result = _kept_apart(state, deps, result)
     return {"python_coder_results": [result]} | _observe(state, deps, pending, result)
 
 
@@ -279,7 +280,13 @@ async def tool(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, A
         step=_next_id(state),
         given=pending["action_input"],
     )
+    result = _kept_apart(state, deps, result)
     return {"tool_results": [result]} | _observe(state, deps, pending, result)
+
+
+def _kept_apart(state: ReactState, deps: AgentContext, result: dict[str, Any]) -> dict[str, Any]:
+    deps.made_files.note(findings_of(state))
+    return deps.made_files.keep_apart(result, step=result["step"], wave=len(state["steps"]) + 1)
 
 
 def _chosen(state: ReactState) -> Pending:
