@@ -150,6 +150,8 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "matched_terms": answer.matched_terms,
         "steps": answer.steps,
         "python_coder_results": [_result(each, artifacts) for each in answer.python_coder_results],
+        "tool_results": [_result(each, artifacts) for each in answer.tool_results],
+        "questions": answer.questions,
         "artifacts": artifacts,
         "timings": answer.timings,
         "model": answer.model,
@@ -177,7 +179,7 @@ def _last_program(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _result(result: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A use of the coder, its artifacts by their files' ids instead of places on our disk."""
+    """A use of a tool, its artifacts by their files' ids instead of places on our disk."""
     ids = {artifact["name"]: artifact["id"] for artifact in artifacts}
     shown = [
         {key: each[key] for key in ("name", "media_type", "size")} | {"id": ids.get(each["name"])}

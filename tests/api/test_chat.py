@@ -66,6 +66,35 @@ def test_usage_is_the_sum_of_all_calls_and_the_metadata_tells_of_the_run(serve: 
     assert result["verification_history"]
 
 
+@pytest.mark.parametrize("agent_type", ["react", "plan_execute"])
+def test_what_other_tools_came_to_is_told_with_links_to_their_files(
+    serve: Serve, agent_type: str
+) -> None:
+    code = "open('note.txt', 'w').write('x')\nprint(6 * 7)"
+    client = serve(
+        act("run_python", code),
+        act("finish", "It is 42.", when="Observation: 42"),
+        plan(("run_python", code)),
+        answer("It is 42.", when="42"),
+    )
+    metadata = chat(client, "Compute 6 * 7", agent_type=agent_type).json()["x_agent_metadata"]
+    [result] = metadata["tool_results"]
+    assert (result["tool"], result["success"]) == ("run_python", True)
+    assert result["text"].startswith("42")
+    [made], [listed] = result["artifacts"], metadata["artifacts"]
+    assert (made["name"], made["id"]) == ("note.txt", listed["id"])
+    assert client.get(listed["url"]).text == "x"
+    assert metadata["python_coder_results"] == []
+
+
+def test_what_has_to_be_known_first_is_told_apart_from_an_answer(serve: Serve) -> None:
+    client = serve({"stage": "plan", "reply": '{"steps": [], "questions": ["Which file?"]}'})
+    body = chat(client, "Do it", agent_type="plan_execute").json()
+    assert body["choices"][0]["message"]["content"] == "Which file?"
+    assert body["x_agent_metadata"]["questions"] == ["Which file?"]
+    assert not body["x_agent_metadata"]["success"]
+
+
 def test_a_plan_is_carried_out(serve: Serve) -> None:
     client = serve(
         plan(("python_coder", "multiply")),
