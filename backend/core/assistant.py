@@ -262,11 +262,13 @@ class Assistant:
             session=session,
             sampling=ask.sampling,
         )
+        # It looks for a program on disk.
+        own_tools = await asyncio.to_thread(tools_at_hand, ask.files, self.settings, self.engine)
         context = AgentContext(
             coder=coder,
             coder_graph=self._coder,
             needs_code=chosen.needs_code,
-            tools=(*tools_at_hand(ask.files, self.settings, self.engine), *self.tools),
+            tools=(*own_tools, *self.tools),
             files=ask.files,
             facts=facts,
             history=ask.history,
