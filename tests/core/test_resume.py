@@ -154,3 +154,44 @@ def test_who_goes_on_with_a_task_has_its_files_where_they_are_now(
     done = subprocess.run(command, env=settings, stdout=-1, check=True)
     result = json.loads(done.stdout)
     assert (result["output"], result["resumed"]) == ("the same\n", True)
+
+
+def test_of_steps_side_by_side_only_those_are_done_again_that_had_not_ended(
+    ollama_server: OllamaServer, environment: dict[str, str]
+) -> None:
+    piles = ("apples", "pears", "plums")
+
+    def count(number: int, **more: str) -> dict[str, object]:
+        line = generate(f"print('{piles[number]} {number}')")
+        return {**line, "when": rf"(?s){WRITING}.*Request\nCount the {piles[number]}", **more}
+
+    approve = {"reply": '{"verdict": "approve", "findings": []}', "when": REVIEW, "repeat": True}
+    ollama_server.add(
+        plan(*(("python_coder", f"Count the {pile}") for pile in piles), when="(?s)plan"),
+        count(0),
+        count(1, fault="hold"),
+        count(2, fault="hold"),
+        approve,
+    )
+    command = ("ask", "Count the fruit with Python", "--agent", "plan_execute", "--json")
+    process = start(*command, env=dict(os.environ) | environment)
+    # Two are done at a time: the third begins when the first is over.
+    while (
+        "Request\nCount the plums"
+        not in ollama_server.next_request().body["messages"][-1]["content"]
+    ):
+        pass
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    ollama_server.add(count(1), count(2), answer("All.", when="(?s)apples 0.*pears 1.*plums 2"))
+    done = run(*command, **environment)
+    assert done.status == 0, done.err
+    assert (done.document["answer"], done.document["resumed"]) == ("All.", True)
+    results = {each["step"]: each["output"] for each in done.document["python_coder_results"]}
+    assert results == {"s1": "apples 0\n", "s2": "pears 1\n", "s3": "plums 2\n"}
+    asked = [prompt for prompt in prompts(ollama_server) if WRITING in prompt]
+    times = {
+        pile: sum(f"Request\nCount the {pile}" in prompt for prompt in asked) for pile in piles
+    }
+    assert times == {"apples": 1, "pears": 2, "plums": 2}
