@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from backend.config.settings import Settings
-from backend.prompts.texts import shorten
 from backend.store.blobs import BlobStore
 from backend.types import (
     ArtifactRef,
@@ -23,8 +22,6 @@ from backend.types import (
 )
 
 _CLOSE_ENOUGH = 0.8
-_DESCRIPTION_CHARS = 600
-"""Of one tool; those of MCP servers are often whole pages."""
 
 Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
 
@@ -170,7 +167,7 @@ def takes_object(tool: Described) -> bool:
 
 
 def _line(tool: Described) -> str:
-    text = " ".join(shorten(tool.description, _DESCRIPTION_CHARS).split())
+    text = " ".join(tool.description.split())
     if not takes_object(tool):
         return f"{tool.name}: {text}"
     required = tool.schema.get("required", ())

@@ -21,8 +21,9 @@ def fit_arguments(
 
     Put right are: an object around the arguments, names in another spelling, values written as
     text (``"5"``, ``"[1, 2]"``), texts written as numbers, nulls for what may be left out.
+    ``schema`` is as ``plain_schema`` makes it.
     """
-    properties = _properties(schema)
+    properties: Mapping[str, Mapping[str, Any]] = schema.get("properties", {})
     fitted = _unwrapped(dict(given), properties)
     if not properties and schema.get("additionalProperties") is not True:
         fitted = {}
@@ -41,7 +42,7 @@ def short_schema(schema: Mapping[str, Any]) -> str:
     """The arguments of a tool in a line: names, types, what has to be there."""
     required = set(schema.get("required", ()))
     parts = []
-    for name, given in _properties(schema).items():
+    for name, given in schema.get("properties", {}).items():
         kinds = " or ".join(sorted(_kinds(given))) or "value"
         if options := _list(given, "enum"):
             kinds = "one of " + ", ".join(json.dumps(each) for each in options)
@@ -49,13 +50,6 @@ def short_schema(schema: Mapping[str, Any]) -> str:
         about = f": {shorten(words, 120)}" if words else ""
         parts.append(f"{name} ({kinds}{', required' if name in required else ''}{about})")
     return shorten("; ".join(parts), _SCHEMA_CHARS) or "nothing"
-
-
-def _properties(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    listed = schema.get("properties")
-    listed = listed if isinstance(listed, Mapping) else {}
-    # A property may also be described by true: anything.
-    return {name: each if isinstance(each, Mapping) else {} for name, each in listed.items()}
 
 
 def _unwrapped(given: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,36 +7,26 @@ lose sounds, the names of resources and arguments that are called ``runtime``.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import BaseTool
 
-from backend.tools.extra.arguments import fit_arguments
-from backend.tools.extra.foreign_tool import guarded
+from backend.tools.extra.extra_tool import ExtraTool, in_time
 from backend.tools.extra.names import plain_schema, safe_name, shown_description
-from backend.tools.extra.results import Collected, refused
+from backend.tools.extra.results import Collected
 from backend.tools.toolbox import ToolContext, ToolResult
 
 
 @dataclass(frozen=True, kw_only=True)
-class LangChainTool:
+class LangChainTool(ExtraTool):
     """A ``BaseTool`` of somebody else's."""
 
-    name: str
-    description: str
-    aliases: frozenset[str]
-    schema: Mapping[str, Any]
     tool: BaseTool
 
-    async def use(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        """Invoke it. What it raises is told in the result."""
-        fitted, faults = fit_arguments(arguments, self.schema)
-        if faults:
-            return refused(self.name, faults, self.schema)
-        return await guarded(self.name, context, self._invoke(fitted, context))
+    async def _use(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+        return await in_time(self.name, context, self._invoke(arguments, context))
 
     async def _invoke(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         call = {"type": "tool_call", "id": uuid.uuid4().hex, "name": self.tool.name}

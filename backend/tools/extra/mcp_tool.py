@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,32 +19,24 @@ from mcp.types import (
     TextResourceContents,
 )
 
-from backend.tools.extra.arguments import fit_arguments
+from backend.tools.extra.extra_tool import ExtraTool
 from backend.tools.extra.mcp_server import McpServer, Unreachable
-from backend.tools.extra.results import Collected, refused
+from backend.tools.extra.results import Collected
 from backend.tools.toolbox import ToolContext, ToolResult, told
 
 
 @dataclass(frozen=True, kw_only=True)
-class McpTool:
+class McpTool(ExtraTool):
     """A tool that a server offers."""
 
-    name: str
-    description: str
-    aliases: frozenset[str]
-    schema: Mapping[str, Any]
     server: McpServer
     offered_as: str
     """Its name at the server."""
 
-    async def use(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
-        """Let the server do it. What goes wrong there is told in the result."""
-        fitted, faults = fit_arguments(arguments, self.schema)
-        if faults:
-            return refused(self.name, faults, self.schema)
+    async def _use(self, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         origin: dict[str, Any] = {"server": self.server.name, "tool": self.offered_as}
         try:
-            result = await self.server.call(self.offered_as, fitted)
+            result = await self.server.call(self.offered_as, arguments)
         except Unreachable as error:
             return told(f"{error} Nothing came of {self.name}.", success=False, **origin)
         except McpError as error:

@@ -6,14 +6,12 @@ import base64
 import binascii
 import mimetypes
 import re
-from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
 from backend.sandbox.file_types import media_type
-from backend.tools.extra.arguments import short_schema
 from backend.tools.toolbox import ToolContext, ToolResult, told
 from backend.types import Artifact, ArtifactRef
 
@@ -79,11 +77,3 @@ class Collected:
         return told(
             shorten(text, OBSERVATION_CHARS), success=success, artifacts=artifacts, **details
         )
-
-
-def refused(name: str, faults: list[str], schema: Mapping[str, Any]) -> ToolResult:
-    """What a model needs to know to give other arguments."""
-    what = "; ".join(faults)
-    return told(
-        f"{name} was not used: {what}. Its arguments: {short_schema(schema)}.", success=False
-    )

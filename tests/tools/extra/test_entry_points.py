@@ -12,6 +12,7 @@ import pytest
 from backend.config.settings import load_settings
 from backend.tools.extra.opening import open_tools
 from backend.tools.toolbox import Toolbox, ToolContext
+from backend.tools.using import use
 from tests.tools.extra.conftest import tool_of
 from tests.tools.extra.weather_server import PIXEL
 
@@ -113,8 +114,8 @@ async def test_a_tool_of_our_own_form_is_taken_as_it_is(
     async with open_tools(load_settings()) as extras:
         box = Toolbox(extras.tools)
         result = await tool_of(extras, "shout").use({"text": "hi"}, context)
-        raised = await tool_of(extras, "shout").use({"text": "nothing"}, context)
-        long = await tool_of(extras, "shout").use({"text": "x" * 100, "times": "100"}, context)
+        raised = await use(tool_of(extras, "shout"), {"text": "nothing"}, context)
+        long = await use(tool_of(extras, "shout"), {"text": "x" * 100, "times": "100"}, context)
     assert result["text"] == "HI"
     assert not raised["success"]
     assert "KeyError" in raised["text"]
@@ -146,7 +147,7 @@ async def test_what_a_langchain_tool_raises_is_told_as_its_failure(
 ) -> None:
     install(more="acme_tools:several")
     async with open_tools(load_settings()) as extras:
-        result = await tool_of(extras, "fail").use({"text": "that"}, context)
+        result = await use(tool_of(extras, "fail"), {"text": "that"}, context)
     assert not result["success"]
     assert "RuntimeError: cannot do that" in result["text"]
 
