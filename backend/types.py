@@ -6,7 +6,7 @@ here does anything, and nothing of ours is imported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
@@ -271,6 +271,8 @@ class Event:
 
 
 Emit = Callable[[Event], None]
+Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
+"""Runs a program."""
 
 
 Rung = Literal["tools", "schema", "text"]

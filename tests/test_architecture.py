@@ -21,13 +21,13 @@ LAYERS = [
     ["backend.tools.at_hand", "backend.tools.using"],
     [
         "backend.tools.python_coder_tool",
-        "backend.tools.registry",
         "backend.tools.running",
         "backend.tools.search_files",
     ],
     ["backend.tools.coder", "backend.tools.extra"],
     ["backend.tools.live_sessions"],
     ["backend.tools.held_session"],
+    ["backend.tools.registry"],
     [
         "backend.tools.python_executor_engine",
         "backend.tools.question",

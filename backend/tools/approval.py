@@ -25,6 +25,7 @@ from backend.types import (
     ApprovalMode,
     Emit,
     Event,
+    Execute,
     ExecutionRequest,
     ExecutionResult,
     Language,
@@ -32,7 +33,6 @@ from backend.types import (
 )
 
 Verdict = Literal["approve", "reject", "edit"]
-Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
 
 
 @dataclass(frozen=True, kw_only=True)

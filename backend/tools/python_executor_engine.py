@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -23,6 +23,7 @@ from backend.sandbox.policy import (
 )
 from backend.tools.input_files import describe_files, place_files
 from backend.types import (
+    Execute,
     ExecutionRequest,
     ExecutionResult,
     Failure,
@@ -179,7 +180,7 @@ class PythonExecutor:
 
     async def execute_with(
         self,
-        run: Callable[[ExecutionRequest], Awaitable[ExecutionResult]],
+        run: Execute,
         request: ExecutionRequest,
         *,
         check: bool,

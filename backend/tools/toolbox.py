@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -16,14 +16,11 @@ from backend.types import (
     ArtifactRef,
     Emit,
     ErrorKind,
-    ExecutionRequest,
-    ExecutionResult,
+    Execute,
     ignore_event,
 )
 
 _CLOSE_ENOUGH = 0.8
-
-Execute = Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
 
 
 class ToolResult(TypedDict):

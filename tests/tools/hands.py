@@ -8,8 +8,8 @@ from pathlib import Path
 from backend.config.settings import Settings
 from backend.store.blobs import BlobStore
 from backend.tools.python_executor_engine import PythonExecutor
-from backend.tools.toolbox import Execute, ToolContext
-from backend.types import Event
+from backend.tools.toolbox import ToolContext
+from backend.types import Event, Execute
 
 
 class Hands:

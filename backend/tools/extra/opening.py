@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from backend.config.settings import Settings
-from backend.config.tool_list import BUILT_IN_TOOLS
 from backend.tools.extra.entry_points import Offer, load_offers, offered_names
 from backend.tools.extra.mcp_file import Server, read_servers
 from backend.tools.extra.names import plain_schema, safe_name, shown_description, unique_names
+from backend.tools.registry import FINISHING, NO_TOOL, ToolName
 from backend.tools.toolbox import Tool
 from backend.types import Finding
 
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
     from backend.tools.extra.mcp_server import McpServer
 
-OWN_NAMES = frozenset(
-    {*BUILT_IN_TOOLS, "none"}
-    | set("finish final final_answer answer done respond reply complete end".split())
-)
+OWN_NAMES = frozenset({*ToolName, NO_TOOL, *FINISHING.aliases})
 """The actions of the house, and all that models write when they are done."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from backend.tools.extra.foreign_tool import ForeignTool
+from backend.tools.extra.names import safe_name, unique_names
 from backend.tools.extra.opening import OWN_NAMES
-from backend.tools.registry import CODER, FINISH, FINISHING, NO_TOOL, ToolName, find_action
+from backend.tools.registry import CODER, FINISH, NO_TOOL, ToolName, find_action
 from backend.tools.running import run_bash, run_python
 from backend.tools.toolbox import Toolbox
 
@@ -15,8 +16,10 @@ def foreign(name: str) -> ForeignTool:
     return ForeignTool(name=name, description="", aliases=frozenset(), schema={}, tool=run_python())
 
 
-def test_no_tool_from_elsewhere_gets_the_name_of_an_action_of_ours() -> None:
-    assert {*ToolName, FINISH, NO_TOOL, *FINISHING.aliases} <= OWN_NAMES
+@pytest.mark.parametrize("name", [*ToolName, FINISH, NO_TOOL, "Final Answer"])
+def test_no_tool_from_elsewhere_gets_the_name_of_an_action_of_ours(name: str) -> None:
+    (given,) = unique_names([("acme", name)], OWN_NAMES)
+    assert given == safe_name(f"acme_{name}")
 
 
 @pytest.mark.parametrize("name", ["bash", "execute_code", "think", "getWeather"])

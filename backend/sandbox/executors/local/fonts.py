@@ -11,12 +11,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 from backend.sandbox.workspace import Workspaces
-from backend.types import ExecutionRequest, ExecutionResult
+from backend.types import Execute, ExecutionRequest
 
 _NAME = re.compile(r"fontlist[\w.-]{1,40}")
 _HINT = re.compile(r"matplotlib|pylab|seaborn|plot|hist\(")
@@ -39,9 +38,7 @@ class FontLists:
         self._lock = asyncio.Lock()
         self._settled = made_by_zygote
 
-    async def prepare_for(
-        self, code: str, run: Callable[[ExecutionRequest], Awaitable[ExecutionResult]]
-    ) -> None:
+    async def prepare_for(self, code: str, run: Execute) -> None:
         """Make the list with ``run`` if ``code`` may want one and there is none yet.
 
         A failure costs time later, no more; it is not tried again.
