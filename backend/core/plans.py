@@ -158,7 +158,7 @@ def _from_objects(raw: Sequence[Any], toolbox: Toolbox) -> list[PlanStep]:
             }
         )
         ordered = ordered or isinstance(needs, list)
-    steps = _with_own_ids(steps)
+    steps = _without_doubles(_with_own_ids(steps))
     return steps if ordered else _one_by_one(steps)
 
 
@@ -197,6 +197,20 @@ def _with_own_ids(steps: list[PlanStep]) -> list[PlanStep]:
             step["id"] = f"{step['id']}_{number}"
         seen.add(step["id"])
     return steps
+
+
+def _without_doubles(steps: Sequence[PlanStep]) -> list[PlanStep]:
+    """Each step once: small models repeat themselves. What waits for a double waits for the first."""
+    first: dict[tuple[str, tuple[str, ...], frozenset[str]], str] = {}
+    same: dict[str, str] = {}
+    kept: list[PlanStep] = []
+    for step in steps:
+        needs = list(dict.fromkeys(same.get(need, need) for need in step["depends_on"]))
+        meaning = (step["tool"], tuple(step["task"].split()), frozenset(needs))
+        same[step["id"]] = first.setdefault(meaning, step["id"])
+        if same[step["id"]] == step["id"]:
+            kept.append({**step, "depends_on": needs})
+    return kept
 
 
 def _in_order(steps: Sequence[PlanStep]) -> list[PlanStep]:

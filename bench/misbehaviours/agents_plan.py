@@ -78,6 +78,7 @@ _CONTRADICTORY = (
     _contradicts("steps that wait for what there is not", ["s7"], ["nothing"]),
     _contradicts("a step that waits for a later one", ["s2"], []),
     plan_execute("plans two steps of one name", plans(STEP, _ANEW | {"id": "s1"}), calls=6, runs=2),
+    plan_execute("plans the same step thrice: it is done once", plans(STEP, STEP, STEP)),
     plan_execute(
         "plans and asks the user at the same time",
         raw_plan({"steps": [STEP | {"tool": "coder"}], "questions": ["Which numbers?"]}),

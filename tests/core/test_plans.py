@@ -68,6 +68,24 @@ def test_two_steps_with_one_id_are_kept_apart() -> None:
     assert len({step["id"] for step in read_plan(json.dumps({"steps": steps}))}) == 2
 
 
+def test_a_step_that_is_planned_twice_is_done_once() -> None:
+    steps = [
+        {"id": "a", "task": "load it", "tool": "coder", "depends_on": []},
+        {"id": "b", "task": "load  it", "tool": "python_coder", "depends_on": []},
+        {"id": "c", "task": "plot it", "tool": "coder", "depends_on": ["b"]},
+        {"id": "d", "task": "plot it", "tool": "coder", "depends_on": ["a"]},
+        {"id": "e", "task": "plot it", "tool": "none", "depends_on": ["d", "b", "a"]},
+        {"id": "f", "task": "load it", "tool": "coder", "depends_on": ["c"]},
+    ]
+    read = read_plan(json.dumps({"steps": steps}))
+    assert [(step["id"], step["depends_on"]) for step in read] == [
+        ("a", []),
+        ("c", ["a"]),
+        ("e", ["c", "a"]),
+        ("f", ["c"]),
+    ]
+
+
 @pytest.mark.parametrize("reply", ["", "I would look at it.", '{"steps": []}', "{}", "[1, 2]"])
 def test_a_reply_without_steps_is_unreadable(reply: str) -> None:
     with pytest.raises(Unreadable):

@@ -150,7 +150,7 @@ def test_who_goes_on_with_a_task_has_its_files_where_they_are_now(
     approve = {"reply": '{"verdict": "approve", "findings": []}', "when": REVIEW}
     judged = {"reply": '{"answers_request": true}', "when": "Judge whether its output"}
     ollama_server.add(approve, judged)
-    command = [sys.executable, "-c", task, places[1]]
+    command = [sys.executable, "-c", task, str(places[1])]
     done = subprocess.run(command, env=settings, stdout=-1, check=True)
     result = json.loads(done.stdout)
     assert (result["output"], result["resumed"]) == ("the same\n", True)
