@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from operator import add
-from typing import Annotated, Any, TypedDict
+from typing import Any
 
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -25,13 +24,11 @@ from backend.core.answering import answer_from_results
 from backend.core.context import AgentContext
 from backend.core.findings import (
     MACHINERY,
-    Finding,
-    describe,
     findings_of,
     list_findings,
     reason_of,
-    seconds_of,
 )
+from backend.core.plan_state import Assignment, PlanState, assign, entry_of
 from backend.core.plans import (
     PlanStep,
     list_steps,
@@ -46,68 +43,9 @@ from backend.llm.asking import ask
 from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.registry import NO_TOOL, ToolName
 from backend.tools.toolbox import arguments_of
-from backend.types import Event, ModelCall
-
-
-def _first_said(left: str, right: str) -> str:
-    """Of steps done side by side, the first that ends the work says why."""
-    return left or right
-
-
-class PlanState(TypedDict, total=False):
-    """The state of one request; plain JSON values."""
-
-    request: str
-    plans: int
-    plan: list[PlanStep]
-    steps: Annotated[list[DoneStep], add]
-    python_coder_results: Annotated[list[dict[str, Any]], add]
-    tool_results: Annotated[list[dict[str, Any]], add]
-    """Of all other tools; each with the id of its step, as the coder's have it."""
-    calls: Annotated[list[ModelCall], add]
-    answer: str
-    questions: list[str]
-    """What has to be known first; then there is no plan, and they are the answer."""
-    success: bool
-    why: str
-    """Why the last plan, or the answer after it, did not do."""
-    ending: Annotated[str, _first_said]
-    """Why no further plan is made."""
-
-
-class Assignment(TypedDict):
-    """What the node of a tool is told of the step that it is to do."""
-
-    request: str
-    plan: int
-    wave: int
-    step: PlanStep
-    number: int
-    """Uses of the coder before this one."""
-    findings: list[Finding]
-    note: str
-    """What went wrong before."""
-
+from backend.types import Event
 
 PlanGraph = CompiledStateGraph[PlanState, AgentContext, PlanState, PlanState]
-
-
-def first_plan_state(request: str) -> PlanState:
-    """The state to start from."""
-    return {
-        "request": request,
-        "plans": 0,
-        "plan": [],
-        "steps": [],
-        "python_coder_results": [],
-        "tool_results": [],
-        "calls": [],
-        "answer": "",
-        "questions": [],
-        "success": False,
-        "why": "",
-        "ending": "",
-    }
 
 
 async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
@@ -215,32 +153,12 @@ async def _do(
 
 def _observe(assignment: Assignment, deps: AgentContext, result: dict[str, Any]) -> dict[str, Any]:
     status: StepStatus = "done" if result["success"] else "failed"
-    entry = _entry(assignment["plan"], assignment["wave"], assignment["step"], status, result)
+    entry = entry_of(assignment["plan"], assignment["wave"], assignment["step"], status, result)
     deps.emit(Event(kind="observation", text=entry["observation"], data={"step": entry["id"]}))
     update: dict[str, Any] = {"steps": [entry]}
     if result["error_kind"] in MACHINERY:
         update["ending"] = reason_of(result)
     return update
-
-
-def _entry(
-    plan_number: int,
-    wave: int,
-    step: PlanStep,
-    status: StepStatus,
-    result: dict[str, Any] | str,
-) -> DoneStep:
-    return {
-        "plan": plan_number,
-        "wave": wave,
-        "id": step["id"],
-        "task": step["task"],
-        "tool": step["tool"],
-        "depends_on": step["depends_on"],
-        "status": status,
-        "observation": result if isinstance(result, str) else describe(result),
-        "duration_s": 0.0 if isinstance(result, str) else seconds_of(result),
-    }
 
 
 async def follow(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, Any]:
@@ -261,7 +179,7 @@ async def follow(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, 
             settled = "skipped", f"It waits for {waits}, which failed."
         else:
             continue
-        entry = _entry(state["plans"], progress.wave, step, *settled)
+        entry = entry_of(state["plans"], progress.wave, step, *settled)
         entries.append(entry)
         progress = progress.with_done(entry)
         deps.emit(Event(kind="observation", text=entry["observation"], data={"step": step["id"]}))
@@ -279,28 +197,8 @@ async def next_steps(state: PlanState) -> list[Send] | str:
     if state["ending"]:
         return "answer"
     if progress.ready:
-        return _assign(state, progress)
+        return assign(state, progress)
     return "plan" if progress.is_stuck else "answer"
-
-
-def _assign(state: PlanState, progress: Progress) -> list[Send]:
-    uses = len(state["python_coder_results"])
-    findings = findings_of(state)
-    sends = []
-    for step in progress.ready:
-        is_coder = step["tool"] == ToolName.PYTHON_CODER
-        assignment: Assignment = {
-            "request": state["request"],
-            "plan": state["plans"],
-            "wave": progress.wave,
-            "step": step,
-            "number": uses,
-            "findings": findings if is_coder else [],
-            "note": progress.note_on(step, state["why"]),
-        }
-        uses += is_coder
-        sends.append(Send("python_coder" if is_coder else "tool", assignment))
-    return sends
 
 
 async def after_plan(state: PlanState) -> str:

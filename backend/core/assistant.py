@@ -10,19 +10,16 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 from backend.config.settings import Settings
-from backend.core.agent_graph import build_plan_graph, first_plan_state
 from backend.core.classifier import Classifier
 from backend.core.context import AgentContext
-from backend.core.findings import findings_of, last_words
 from backend.core.outcome import answer_from, route_event
-from backend.core.react_agent import build_react_graph, first_react_state
 from backend.core.requests import Answer, Ask, answer_of
 from backend.core.resuming import ask_of
 from backend.core.router import Route, route
-from backend.errors import ApprovalNeeded, ProgramRefused, PythonCoderError, RequestError
+from backend.core.running import AgentGraphs, chat
+from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
-from backend.prompts import render
 from backend.store.blobs import BlobStore
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
@@ -32,12 +29,9 @@ from backend.tools.approval import (
     Approver,
     Given,
     decision_of,
-    request_of,
     require_approver,
-    waiting_text,
 )
 from backend.tools.at_hand import tools_at_hand
-from backend.tools.coder.checkpoints import stream_states
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.prepare import unreadable_files
 from backend.tools.coder.recall import columns_of
@@ -58,7 +52,6 @@ from backend.types import (
     AgentType,
     Emit,
     Event,
-    Message,
     ignore_event,
 )
 
@@ -87,8 +80,7 @@ class Assistant:
         self._classifier = Classifier(settings, models)
         checkpointer = recorder.checkpointer if recorder else None
         self._coder = build_graph(checkpointer)
-        self._react = build_react_graph(checkpointer)
-        self._plan = build_plan_graph(checkpointer)
+        self._agents = AgentGraphs(checkpointer)
 
     async def run(
         self, ask: Ask, emit: Emit = ignore_event, approver: Approver | None = None
@@ -118,7 +110,7 @@ class Assistant:
 
         async def work(job: Job | None = None) -> dict[str, Any]:
             if agent == "chat":
-                state = await self._chat(ask, model, emit)
+                state = await chat(ask, model, emit)
             else:
                 approvals = Approvals(
                     ask.approve,
@@ -217,20 +209,6 @@ class Assistant:
             require_enabled(self.settings)
         return chosen
 
-    async def _chat(self, ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
-        messages = [
-            Message(role="system", content=render("chat")),
-            *ask.history,
-            Message(role="user", content=ask.question),
-        ]
-        reply = await model.call(
-            messages,
-            stage="chat",
-            **ask.sampling,
-            on_text=lambda piece: emit(Event(kind="text", text=piece)),
-        )
-        return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
-
     async def _work(
         self,
         ask: Ask,
@@ -274,45 +252,7 @@ class Assistant:
             history=ask.history,
             run_id=job.run_id if job else None,
         )
-        return await self._run_graph(agent, ask.question, context)
-
-    async def _run_graph(
-        self, agent: AgentName, question: str, context: AgentContext
-    ) -> dict[str, Any]:
-        """Run an agent's graph; once a program has run, nothing that was found out is lost."""
-        state: dict[str, Any] = {}
-        steps = self.settings.max_steps * 3 + self.settings.max_plans * 40 + 20
-        graph: Any = self._react if agent == "react" else self._plan
-        first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
-        try:
-            async for reached in stream_states(
-                graph,
-                first,
-                context,
-                thread=context.run_id,
-                most_steps=steps,
-                side_by_side=self.settings.parallel_steps,
-            ):
-                state = reached
-        except ApprovalNeeded as error:
-            return {
-                **state,
-                "calls": [*state.get("calls", ()), *error.calls],
-                "answer": waiting_text(request_of(error.asked)),
-                "success": False,
-                "approval": error.asked,
-            }
-        except PythonCoderError as error:
-            findings = findings_of(state) if state else []
-            if not findings and isinstance(error, ProgramRefused):
-                calls = [*state.get("calls", ()), *error.calls]
-                return {**state, "calls": calls, "answer": str(error), "success": False}
-            if not findings:
-                raise
-            text = last_words(findings, str(error))
-            calls = [*state["calls"], *getattr(error, "calls", ())]
-            return {**state, "calls": calls, "answer": text, "success": False}
-        return state
+        return await self._agents.run(agent, ask.question, context)
 
 
 @asynccontextmanager

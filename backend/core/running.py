@@ -1,0 +1,87 @@
+"""Running what was chosen to its end: an agent's graph, or a conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backend.core.agent_graph import build_plan_graph
+from backend.core.context import AgentContext
+from backend.core.findings import findings_of, last_words
+from backend.core.plan_state import first_plan_state
+from backend.core.react_agent import build_react_graph
+from backend.core.react_steps import first_react_state
+from backend.core.requests import Ask
+from backend.errors import ApprovalNeeded, ProgramRefused, PythonCoderError
+from backend.llm.models import LanguageModel
+from backend.prompts import render
+from backend.tools.approval import request_of, waiting_text
+from backend.tools.coder.checkpoints import Checkpointer, stream_states
+from backend.types import AgentName, Emit, Event, Message
+
+
+class AgentGraphs:
+    """The agents' graphs, compiled once; they keep nothing between requests."""
+
+    def __init__(self, checkpointer: Checkpointer | None) -> None:
+        self._react = build_react_graph(checkpointer)
+        self._plan = build_plan_graph(checkpointer)
+
+    async def run(self, agent: AgentName, question: str, context: AgentContext) -> dict[str, Any]:
+        """Run an agent's graph; once a program has run, nothing that was found out is lost.
+
+        Returns:
+            The last state, with ``answer``, ``success`` and ``calls``.
+
+        Raises:
+            PythonCoderError: our machinery failed before anything was found out.
+        """
+        state: dict[str, Any] = {}
+        settings = context.coder.settings
+        steps = settings.max_steps * 3 + settings.max_plans * 40 + 20
+        graph: Any = self._react if agent == "react" else self._plan
+        first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
+        try:
+            async for reached in stream_states(
+                graph,
+                first,
+                context,
+                thread=context.run_id,
+                most_steps=steps,
+                side_by_side=settings.parallel_steps,
+            ):
+                state = reached
+        except ApprovalNeeded as error:
+            return {
+                **state,
+                "calls": [*state.get("calls", ()), *error.calls],
+                "answer": waiting_text(request_of(error.asked)),
+                "success": False,
+                "approval": error.asked,
+            }
+        except PythonCoderError as error:
+            findings = findings_of(state) if state else []
+            if not findings and isinstance(error, ProgramRefused):
+                calls = [*state.get("calls", ()), *error.calls]
+                return {**state, "calls": calls, "answer": str(error), "success": False}
+            if not findings:
+                raise
+            text = last_words(findings, str(error))
+            calls = [*state["calls"], *getattr(error, "calls", ())]
+            return {**state, "calls": calls, "answer": text, "success": False}
+        return state
+
+
+async def chat(ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
+    """Answer in words, telling them as they come. Returns what an agent's last state has."""
+    messages = [
+        Message(role="system", content=render("chat")),
+        *ask.history,
+        Message(role="user", content=ask.question),
+    ]
+    reply = await model.call(
+        messages,
+        stage="chat",
+        **ask.sampling,
+        on_text=lambda piece: emit(Event(kind="text", text=piece)),
+    )
+    return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
