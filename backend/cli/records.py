@@ -36,11 +36,10 @@ class Records:
         if not forgotten.interrupted:
             return
         from backend.tools.coder.checkpoints import open_checkpointer
-        from backend.tools.coder.recording import forget_steps
 
         async with open_checkpointer(self.settings) as checkpointer:
             for run_id in forgotten.interrupted:
-                await forget_steps(checkpointer, run_id)
+                await checkpointer.adelete_thread(run_id)
 
 
 @asynccontextmanager

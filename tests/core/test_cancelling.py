@@ -174,3 +174,28 @@ async def test_a_cancelled_question_leaves_nothing_and_the_next_one_is_answered(
     )
     assert (done.success, done.text, done.resumed) == (True, "It is 42.", False)
     assert await statuses(assistant) == ["cancelled", "completed"]
+
+
+async def test_steps_of_every_use_of_the_coder_are_forgotten(
+    ollama_server: OllamaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_CODER_MODEL", "ollama:gpt-oss:20b")
+    monkeypatch.setenv("PYTHON_CODER_MAX_STEPS", "1")
+    tasks = ("Print one", "Print two", "Print three")
+    ollama_server.add(
+        *({**generate(f"print({number})"), "when": WRITING} for number in (1, 2)),
+        *(Line(reply=APPROVED, when=REVIEW) for _ in (1, 2)),
+        Line(fault="hold", when=WRITING),
+        {**plan(*(("python_coder", task) for task in tasks), chained=True), "when": "(?s)plan"},
+    )
+    async with open_assistant(load_settings()) as assistant:
+        ask = Ask(question="Print one, two and three", agent_type="plan_execute")
+        task = asyncio.create_task(assistant.run(ask))
+        for _ in range(6):
+            await asyncio.to_thread(ollama_server.next_request)
+        assert not task.done()
+        assert await kept_steps(assistant) > 0
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await kept_steps(assistant) == 0

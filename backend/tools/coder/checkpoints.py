@@ -115,6 +115,16 @@ class _CheckpointFile(SqliteSaver):
     ) -> None:
         await self._there(self.put_writes, config, writes, task_id, task_path)
 
+    def delete_thread(self, thread_id: str) -> None:
+        """Remove its steps, and those of all threads below it, as ``run/0`` is below ``run``."""
+        below = (f"{thread_id}/", f"{thread_id}0")  # no sign stands between "/" and "0"
+        with self.cursor() as cursor:
+            for table in ("checkpoints", "writes"):
+                cursor.execute(
+                    f"DELETE FROM {table} WHERE thread_id = ? OR thread_id > ? AND thread_id < ?",
+                    (thread_id, *below),
+                )
+
     async def adelete_thread(self, thread_id: str) -> None:
         await self._there(self.delete_thread, thread_id)
 
@@ -220,9 +230,3 @@ async def stream_states(
         if not waiting or answer is None:
             return
         first = Command(resume={each.id: await answer(each.value) for each in waiting})
-
-
-async def forget(checkpointer: Checkpointer, *threads: str) -> None:
-    """Remove every step of these threads."""
-    for thread in threads:
-        await checkpointer.adelete_thread(thread)

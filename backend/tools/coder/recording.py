@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
 from backend.store.run_records import Run, RunKind
 from backend.store.runs import RunStore
-from backend.tools.approval import request_of
-from backend.tools.coder.checkpoints import Checkpointer, forget, open_checkpointer
+from backend.tools.approval import Decision, request_of
+from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
 from backend.tools.coder.recall import Identity, identify, recall
 from backend.types import Message, total_usage
 
@@ -175,12 +174,11 @@ class Recorder:
             NotFound: the owner has no such run.
             RequestError: it does not wait.
         """
-        reject = {"decision": "reject", "code": "", "note": ""}
-        await self.runs.waiting.decide(run_id, reject, owner=owner)
+        reject = Decision(verdict="reject")
+        await self.runs.waiting.decide(run_id, reject.as_dict(), owner=owner)
         left = {"success": False, "error": why, "error_kind": "policy"}
         await self.runs.finish(run_id, left, owner=owner, status="cancelled")
-        with suppress(OSError, StoreUnavailable):
-            await forget_steps(self.checkpointer, run_id)
+        await self._forget_steps(run_id)
 
     async def _take_on(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
         """Go on with a request or begin it; a caller cancelled meanwhile leaves it cancelled."""
@@ -288,7 +286,7 @@ class Recorder:
                 columns=job.columns,
                 prompts=_prompts_of(result),
             )
-            await self._forget(entry, job, len(result.get("python_coder_results", ())))
+            await self._forget_steps(job.run_id)
         except StoreUnavailable as error:
             # The work is done; its caller has it all the same.
             if "notes" in result:
@@ -305,24 +303,11 @@ class Recorder:
             owner=entry.owner,
             status="cancelled" if cancelled else "failed",
         )
-        await self._forget(entry, job, entry.settings.max_steps)
+        await self._forget_steps(job.run_id)
 
-    async def _forget(self, entry: Entry, job: Job, uses: int) -> None:
-        # A use that was under way has steps, too, and no result.
-        numbers = range(uses + 1) if entry.kind == "ask" else ()
-        threads = [thread_of_use(job.run_id, number) for number in numbers]
+    async def _forget_steps(self, run_id: str) -> None:
         with suppress(OSError, StoreUnavailable):
-            await forget(self.checkpointer, job.run_id, *threads)
-
-
-async def forget_steps(checkpointer: Checkpointer, run_id: str) -> None:
-    """Remove the steps of a run that nobody will go on with, and those of its uses of the coder."""
-    await forget(checkpointer, run_id)
-    for number in count():
-        thread = thread_of_use(run_id, number)
-        if await checkpointer.aget_tuple({"configurable": {"thread_id": thread}}) is None:
-            return
-        await forget(checkpointer, thread)
+            await self.checkpointer.adelete_thread(run_id)
 
 
 def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -336,7 +321,7 @@ def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def thread_of_use(run_id: str, number: int) -> str:
-    """Under which name the steps of an agent's use of the coder are kept."""
+    """Under which name the steps of an agent's use of the coder are kept: below the run's."""
     return f"{run_id}/{number}"
 
 
