@@ -252,8 +252,10 @@ def test_fifty_conversations_at_once_stay_apart(ollama_server: OllamaServer) -> 
     settings = load_settings(max_sessions=MANY)
     with running(settings) as url, ThreadPoolExecutor(MANY) as threads:
         playing = [threads.submit(_converse, url, each, begin) for each in conversations]
-        first = [ollama_server.next_request() for _ in range(MANY)]
-        ollama_server.release()  # not before all of them are under way
+        try:
+            first = [ollama_server.next_request() for _ in range(MANY)]
+        finally:
+            ollama_server.release()  # not before all of them are under way
         wrong = [fault for each in playing for fault in each.result()]
     assert wrong == []
     begun = {mark for chat in first for mark in _MARK.findall(_prompt(chat.body))}
