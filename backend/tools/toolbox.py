@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
 from backend.config.settings import Settings
+from backend.llm.loose_json import NotAnObject, parse_object
 from backend.store.blobs import BlobStore
 from backend.types import (
     ArtifactRef,
@@ -182,12 +182,19 @@ def arguments_of(tool: Described, given: str) -> dict[str, Any]:
     that has to be there, or else the first.
     """
     properties: Mapping[str, Any] = tool.schema.get("properties", {})
-    try:
-        value = json.loads(given)
-    except ValueError:
-        value = None
-    if isinstance(value, dict) and (not properties or properties.keys() & value.keys()):
+    value = _whole_object(given.strip())
+    if value is not None and (not properties or properties.keys() & value.keys()):
         return value
     required = [name for name in tool.schema.get("required", ()) if name in properties]
     first = next(iter([*required, *properties]), None)
     return {} if first is None or not given.strip() else {first: given}
+
+
+def _whole_object(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        value, end = parse_object(text, 0)
+    except NotAnObject:
+        return None
+    return value if end == len(text) else None

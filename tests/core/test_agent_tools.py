@@ -186,3 +186,22 @@ async def test_a_tool_without_a_program_does_not_replace_one(play: Play) -> None
         "Compute the sum of 19 and 23 with Python", tools=[lookup], agent_type="react"
     )
     assert (given.text, [step["by"] for step in given.steps]) == ("42", ["model", "rule", "model"])
+
+
+_DEEP = '{"a":' * 5000 + "1" + "}" * 5000
+_HALF = r'{"what": "\ud83d"}'
+
+
+@pytest.mark.parametrize("given", [_DEEP, _HALF], ids=["nested too deep", "half a character"])
+@pytest.mark.parametrize("agent_type", ["react", "plan_execute"])
+async def test_an_input_that_is_odd_json_ends_nothing(
+    given: str, agent_type: Any, play: Play
+) -> None:
+    lookup = HandTool(does=lambda given: "seen")
+    first = act if agent_type == "react" else lambda *step: plan(step)
+    play(first("lookup", given), act("finish", "ok"), answer("ok"))
+    answered = await put("Look it up", tools=[lookup], agent_type=agent_type)
+    assert (answered.text, answered.success) == ("ok", True)
+    (used,) = lookup.used
+    assert isinstance(used["what"], str)
+    assert used["what"].encode()
