@@ -11,9 +11,9 @@ from backend.api import chat, execute, files, health, models, runs, sessions
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import LocalOnly
-from backend.api.health import product_version
 from backend.api.state import open_server
 from backend.config.settings import Settings
+from backend.config.version import product_version
 
 
 def create_app(settings: Settings) -> FastAPI:

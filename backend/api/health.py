@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
 from backend.api.state import Server, ServerDep
+from backend.config.version import product_version
 from backend.errors import PythonCoderError
 from backend.types import ExecutionRequest
 
@@ -46,14 +46,6 @@ async def ready(server: ServerDep) -> Response:
         "store": store,
     }
     return JSONResponse(body, 200 if works else 503, {} if works else {"Retry-After": "5"})
-
-
-def product_version() -> str:
-    """The installed version."""
-    try:
-        return version("python-coder")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 async def _model(server: Server) -> dict[str, Any]:

@@ -83,6 +83,14 @@ def summary_of(row: RunRow) -> RunSummary:
     return RunSummary(**_summary_values(row))
 
 
+def not_waiting(run: Run) -> RequestError:
+    """The error for a decision about a run that waits for none."""
+    return RequestError(
+        f"The run {run.id} waits for no approval: it is {run.status}.",
+        "`python-coder runs list --status waiting` shows those that do.",
+    )
+
+
 def run_of(row: RunRow) -> Run:
     """A whole row."""
     return Run(

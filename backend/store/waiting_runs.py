@@ -8,9 +8,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 
-from backend.errors import RequestError
 from backend.store.database import Database, RunRow
-from backend.store.run_records import Run, run_of, storable
+from backend.store.run_records import Run, not_waiting, run_of, storable
 from backend.store.run_rows import count_of, is_run, unknown_run
 
 
@@ -59,11 +58,7 @@ class WaitingRuns:
         if pending is None or not await self._update_spec(
             run_id, owner, spec, values, RunRow.status == "waiting"
         ):
-            now = await self._get(run_id, owner)
-            raise RequestError(
-                f"The run {run_id} waits for no approval: it is {now.status}.",
-                "`python-coder runs list --status waiting` shows those that do.",
-            )
+            raise not_waiting(await self._get(run_id, owner))
         return await self._get(run_id, owner)
 
     async def _update_spec(

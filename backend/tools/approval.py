@@ -19,7 +19,7 @@ from typing import Any, Literal, cast, get_args
 from backend.errors import ApprovalNeeded, ProgramRefused, RequestError
 from backend.foreign_code import in_turn
 from backend.prompts.fences import fenced
-from backend.store.run_records import Run
+from backend.store.run_records import Run, not_waiting
 from backend.tools.risks import risks_of
 from backend.types import (
     ApprovalMode,
@@ -71,10 +71,7 @@ def pending_of(run: Run) -> ApprovalRequest:
     """
     pending = run.spec.get("pending")
     if run.status != "waiting" or not pending:
-        raise RequestError(
-            f"The run {run.id} waits for no approval: it is {run.status}.",
-            "`python-coder runs list --status waiting` shows those that do.",
-        )
+        raise not_waiting(run)
     return request_of({key: value for key, value in pending.items() if key != "digest"})
 
 
@@ -212,16 +209,14 @@ class Approvals:
             RequestError: what the approver gave is no decision.
         """
         async with self._one_at_a_time:
-            known = self._decided.get(request.digest)
-            decision = known or await self._ask(request)
-        if decision.verdict == "edit":
-            self._edited.add(decision.code)
+            decision = self._decided.get(request.digest) or await self._ask(request)
+            self.remember(request, decision)
         if decision.verdict == "reject":
             self.refusal = ProgramRefused(refused_text(decision.note))
         return decision
 
     def remember(self, request: ApprovalRequest, decision: Decision) -> None:
-        """Know of a decision that was given elsewhere: no program is asked about twice."""
+        """Know of a decision, here or elsewhere: no program is asked about twice."""
         self._decided[request.digest] = decision
         if decision.verdict == "edit":
             self._edited.add(decision.code)
@@ -245,7 +240,6 @@ class Approvals:
                 "The program waits for approval.", "Approve or reject it.", asked=request.as_dict()
             )
         decision = decision_of(given)
-        self._decided[request.digest] = decision
         self._emit(Event(kind="approval", text=_SPOKEN[decision.verdict], data=decision.as_dict()))
         return decision
 

@@ -173,7 +173,10 @@ class PythonCoderTool:
             require_enabled(settings)
             async with self._opened(settings) as open_:
                 if open_.recorder is None:
-                    raise RequestError("Nothing is recorded here, so that no task waits.")
+                    raise RequestError(
+                        "Nothing is recorded here, so that no task waits.",
+                        "Use the tool that `open_tool` gives.",
+                    )
                 runs = open_.recorder.runs
                 await runs.mark_interrupted(owner=LOCAL_OWNER)
                 run = await runs.find(run_id, owner=LOCAL_OWNER)

@@ -12,6 +12,7 @@ import httpx
 from mcp import ClientSession, McpError
 from mcp.types import Implementation
 
+from backend.config.version import product_version
 from backend.tools.extra.mcp_file import ProgramServer, Server, UrlServer
 from backend.tools.extra.mcp_process import ServerGone, open_process
 
@@ -73,7 +74,7 @@ def is_closing(error: McpError) -> bool:
 
 @asynccontextmanager
 async def _open_session(server: Server, connect_timeout_s: float) -> AsyncIterator[ClientSession]:
-    us = Implementation(name="python-coder", version="0.1.0")
+    us = Implementation(name="python-coder", version=product_version())
     if isinstance(server, ProgramServer):
         async with (
             open_process(server) as (receive, send),
