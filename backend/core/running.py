@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.config.settings import Settings
 from backend.core.agent_graph import build_plan_graph
 from backend.core.context import AgentContext
 from backend.core.findings import findings_of, last_words
@@ -37,7 +38,6 @@ class AgentGraphs:
         """
         state: dict[str, Any] = {}
         settings = context.coder.settings
-        steps = settings.max_steps * 3 + settings.max_plans * 40 + 20
         graph: Any = self._react if agent == "react" else self._plan
         first: Any = first_react_state(question) if agent == "react" else first_plan_state(question)
         try:
@@ -46,7 +46,7 @@ class AgentGraphs:
                 first,
                 context,
                 thread=context.run_id,
-                most_steps=steps,
+                most_steps=_recursion_limit(settings),
                 side_by_side=settings.parallel_steps,
             ):
                 state = reached
@@ -69,6 +69,11 @@ class AgentGraphs:
             calls = [*state["calls"], *getattr(error, "calls", ())]
             return {**state, "calls": calls, "answer": text, "success": False}
         return state
+
+
+def _recursion_limit(settings: Settings) -> int:
+    """More steps than any request takes, so that LangGraph's own limit never ends one."""
+    return settings.max_steps * 3 + settings.max_plans * 40 + 20
 
 
 async def chat(ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
