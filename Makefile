@@ -55,8 +55,10 @@ serve: setup ## the API on http://127.0.0.1:8000
 
 lock: ## resolve requirements.lock and bench/peers.lock again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 	uv pip compile bench/peers.in -c requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o bench/peers.lock
 
 clean: ## remove what the commands above made
