@@ -145,6 +145,7 @@ class AgentContext:
         context = ToolContext(
             settings=coder.settings,
             execute=coder.approvals.guarded(coder.execute),
+            allowed=coder.approvals.passed,
             blobs=coder.blobs,
             files=self.files,
             emit=emit,

@@ -243,26 +243,28 @@ class Approvals:
         self._emit(Event(kind="approval", text=_SPOKEN[decision.verdict], data=decision.as_dict()))
         return decision
 
-    def guarded(self, execute: Execute) -> Execute:
-        """``execute``, before which the user is asked; for tools that run what they are given.
+    async def passed(self, request: ExecutionRequest) -> ExecutionRequest:
+        """A program that a tool is given, once the user has allowed it; as changed by them.
 
         Raises:
             ApprovalNeeded: there is nobody to ask here; nothing was run.
             ProgramRefused: the user said no.
         """
+        asked = await self.needed(request.code, request.language, list(request.files))
+        if asked is None:
+            return request
+        decision = await self.decide(asked)
+        if self.refusal is not None:
+            raise self.refusal
+        return replace(request, code=decision.code) if decision.verdict == "edit" else request
+
+    def guarded(self, execute: Execute) -> Execute:
+        """``execute``, before which the user is asked; raises as ``passed``."""
         if not self.asks:
             return execute
 
         async def ask_first(request: ExecutionRequest) -> ExecutionResult:
-            asked = await self.needed(request.code, request.language, list(request.files))
-            if asked is None:
-                return await execute(request)
-            decision = await self.decide(asked)
-            if self.refusal is not None:
-                raise self.refusal
-            if decision.verdict == "edit":
-                request = replace(request, code=decision.code)
-            return await execute(request)
+            return await execute(await self.passed(request))
 
         return ask_first
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from backend.foreign_code import in_turn, parse
 from backend.llm.replies import extract_code
+from backend.prompts.fences import fenced
 from backend.prompts.texts import OBSERVATION_CHARS, describe_output, list_findings, shorten
 from backend.sandbox.policy import blocking
 from backend.tools.coder.diagnosis import describe, diagnose
@@ -24,6 +25,8 @@ _STDERR_CHARS = 1500
 _MARKER_CHARS = 100
 """That say how much was left out, and what stands around it."""
 _LEAST_CHARS = 1000
+_CHANGED_CHARS = 2000
+"""Of a program that the user put in the place of the model's."""
 _PROMPT = re.compile(r"^[ \t]*\$ ", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 
@@ -58,14 +61,21 @@ class RunProgram:
         return await _run(code, self.language, context)
 
 
-async def _run(code: str, language: Language, context: ToolContext) -> ToolResult:
-    context.emit(Event(kind="code", text=code, data={"iteration": 1, "language": language}))
-    context.emit(Event(kind="run", text="Running the program"))
-    result = await context.execute(
-        ExecutionRequest(code=code, language=language, files=context.files)
+async def _run(given: str, language: Language, context: ToolContext) -> ToolResult:
+    context.emit(Event(kind="code", text=given, data={"iteration": 1, "language": language}))
+    request = await context.allowed(
+        ExecutionRequest(code=given, language=language, files=context.files)
     )
+    code = request.code
+    if code != given:
+        context.emit(Event(kind="code", text=code, data={"iteration": 2, "language": language}))
+    context.emit(Event(kind="run", text="Running the program"))
+    result = await context.execute(request)
     kept = [await context.blobs.put_artifact(artifact) for artifact in result.artifacts]
     text = await in_turn(code, lambda: _observation(result, code, language, kept))
+    if code != given:
+        shown = fenced(shorten(code, _CHANGED_CHARS), language)
+        text = f"The user had this run instead:\n{shown}\n{text}"
     against = [issue.as_dict() for issue in blocking(result.issues)]
     if result.isolation is None and against:
         found = [issue.as_dict() for issue in result.issues]

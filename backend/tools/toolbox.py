@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
@@ -17,10 +17,14 @@ from backend.types import (
     Emit,
     ErrorKind,
     Execute,
+    ExecutionRequest,
     ignore_event,
 )
 
 _CLOSE_ENOUGH = 0.8
+
+
+Allowed = Callable[[ExecutionRequest], Awaitable[ExecutionRequest]]
 
 
 class ToolResult(TypedDict):
@@ -38,6 +42,10 @@ class ToolResult(TypedDict):
     """More of it for the answer's metadata: code, hits, ..."""
 
 
+async def _as_it_is(request: ExecutionRequest) -> ExecutionRequest:
+    return request
+
+
 @dataclass(frozen=True, kw_only=True)
 class ToolContext:
     """What a tool may use while it works on one request."""
@@ -49,6 +57,8 @@ class ToolContext:
     files: Mapping[str, Path] = field(default_factory=dict)
     """Name in the working directory -> path outside."""
     emit: Emit = ignore_event
+    allowed: Allowed = _as_it_is
+    """The program that ``execute`` will run: the user's, where they are asked and change it."""
 
 
 class Described(Protocol):

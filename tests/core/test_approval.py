@@ -188,3 +188,23 @@ async def test_a_word_too_late_or_twice_is_refused(play: Play) -> None:
         assert not ended.success
         with pytest.raises(RequestError, match="cannot be gone on with"):
             await assistant.run(again)
+
+
+async def test_a_program_that_the_user_changed_is_told_of_as_it_ran(play: Play) -> None:
+    play(
+        act("run_python", "print(6 * 7)"),
+        act("finish", "It is 43.", when=r"(?s)Observation: .*print\(6 \* 7 \+ 1\).*43"),
+    )
+    events: list[Event] = []
+    async with open_assistant(load_settings()) as assistant:
+        waiting = await assistant.run(
+            Ask(question=QUESTION, agent_type="react", approve="always"), events.append
+        )
+        assert "run" not in [event.kind for event in events]
+        changed = {"decision": "edit", "code": "print(6 * 7 + 1)"}
+        again = await assistant.decide(waiting.run_id or "", changed, owner=LOCAL_OWNER)
+        done = await assistant.run(again, events.append)
+    assert (done.success, done.text) == (True, "It is 43.")
+    (result,) = done.tool_results
+    assert result["details"]["code"] == "print(6 * 7 + 1)"
+    assert [event.text for event in events if event.kind == "code"][-1] == "print(6 * 7 + 1)"
