@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from backend.prompts.texts import cut_line
 from backend.types import Event, EventKind
 
 MAX_CHARS = 4000
@@ -54,11 +55,9 @@ def step_of(event: Event) -> str | None:
 
 def status_of(event: Event) -> str | None:
     """A few words on what is being done; None when nothing new is."""
-    status = _STATUSES.get(event.kind)
     if event.kind == "action" and event.text:
-        status = " ".join(event.text.split())
-        return status if len(status) <= _STATUS_CHARS else f"{status[: _STATUS_CHARS - 1]}…"
-    return status
+        return cut_line(" ".join(event.text.split()), _STATUS_CHARS)
+    return _STATUSES.get(event.kind)
 
 
 def _longest_run_of_ticks(text: str) -> int:

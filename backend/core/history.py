@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend.prompts.texts import shorten
+from backend.prompts.texts import cut_line, shorten
 from backend.types import Message
 
 HISTORY_CHARS = 6000
@@ -115,8 +115,7 @@ def _exchange(group: Sequence[Message]) -> _Exchange:
 
 
 def _one_line(text: str, most: int) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return cut_line(" ".join(text.split()), most)
 
 
 def _fit(text: str, limit: int) -> str:

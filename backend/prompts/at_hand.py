@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from backend.prompts.texts import cut_line
+
 VARIABLES_CHARS = 4000
 _LINE_CHARS = 60
 """What is left of a description where not all fit."""
@@ -28,11 +30,11 @@ def list_variables(
         lines.append("No variables: those of earlier turns are gone. Read or compute them again.")
     if tools:
         listed = ", ".join(f"{name} ({said})" for name, said in tools.items())
-        lines.append(_cut_line(f"Defined and imported: {listed}", _FILES_CHARS))
+        lines.append(cut_line(f"Defined and imported: {listed}", _FILES_CHARS))
     if files:
         newest = ", ".join(reversed(files))
         lines.append(
-            _cut_line(f"Files they wrote into the working directory: {newest}", _FILES_CHARS)
+            cut_line(f"Files they wrote into the working directory: {newest}", _FILES_CHARS)
         )
     return "\n".join(lines)
 
@@ -44,7 +46,7 @@ def cut_variables(text: str, limit: int) -> str:
     for at, line in enumerate(lines):
         if over <= 0:
             break
-        lines[at] = _cut_line(line, _LINE_CHARS)
+        lines[at] = cut_line(line, _LINE_CHARS)
         over -= len(line) - len(lines[at])
     kept = lines
     while len("\n".join(kept)) > limit and len(kept) > 1:
@@ -56,7 +58,3 @@ def cut_variables(text: str, limit: int) -> str:
 
 def _is_tool(said: str) -> bool:
     return said.startswith(("module ", "function", "class "))
-
-
-def _cut_line(line: str, most: int) -> str:
-    return line if len(line) <= most else f"{line[: most - 1]}…"

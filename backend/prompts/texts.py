@@ -12,6 +12,7 @@ __all__ = [
     "ATTEMPTS_CHARS",
     "JUDGED_CONTEXT_CHARS",
     "OBSERVATION_CHARS",
+    "cut_line",
     "describe_output",
     "list_facts",
     "list_findings",
@@ -34,6 +35,11 @@ def shorten(text: str, limit: int) -> str:
     marker = f"\n... [{len(text) - limit} of {len(text)} characters left out] ...\n"
     head = limit * 2 // 3
     return text[:head] + marker + text[len(text) - (limit - head) :]
+
+
+def cut_line(line: str, limit: int) -> str:
+    """A line's beginning, where it is too long."""
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def describe_output(printed: str, value: str | None, files: Sequence[str]) -> str:
