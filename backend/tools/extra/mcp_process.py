@@ -98,7 +98,7 @@ async def open_process(server: ProgramServer) -> AsyncIterator[tuple[Receive, Se
 
 async def _start(server: ProgramServer) -> asyncio.subprocess.Process:
     env = {**get_default_environment(), **server.env}
-    found = _find_program(server, env.get("PATH"))
+    found = await asyncio.to_thread(_find_program, server, env.get("PATH"))
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), found]
     return await asyncio.create_subprocess_exec(
         *launcher,

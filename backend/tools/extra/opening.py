@@ -71,7 +71,7 @@ async def examine(settings: Settings, *, start: bool) -> list[Finding]:
     if start:
         async with _open(settings, OWN_NAMES) as extras:
             return list(extras.findings)
-    servers = read_servers(settings.mcp_file) if settings.mcp_file else []
+    servers = await asyncio.to_thread(_servers, settings)
     named = [("mcp", f"{server.name}: {server.place}") for server in servers]
     named += [("tools", name) for name in await asyncio.to_thread(offered_names)]
     return [Finding(topic=topic, state="note", what=f"{what}, not tried") for topic, what in named]
@@ -79,11 +79,15 @@ async def examine(settings: Settings, *, start: bool) -> list[Finding]:
 
 @asynccontextmanager
 async def _open(settings: Settings, taken: Collection[str]) -> AsyncIterator[Extras]:
-    servers = read_servers(settings.mcp_file) if settings.mcp_file else []
+    servers = await asyncio.to_thread(_servers, settings)
     offers = await asyncio.to_thread(load_offers)
     async with AsyncExitStack() as stack:
         connected = await _connect(servers, settings, stack)
         yield await asyncio.to_thread(_named, connected, offers, taken)
+
+
+def _servers(settings: Settings) -> list[Server]:
+    return read_servers(settings.mcp_file) if settings.mcp_file else []
 
 
 @dataclass(frozen=True, kw_only=True)
