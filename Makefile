@@ -57,8 +57,8 @@ lock: ## resolve requirements.lock and bench/peers.lock again (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+	awk -f tools/name-plainly.awk requirements.lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 	uv pip compile bench/peers.in -c requirements.lock --universal --python-version 3.11 --generate-hashes \
-	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o bench/peers.lock
 
 clean: ## remove what the commands above made
