@@ -6,7 +6,9 @@ lose sounds, the names of resources and arguments that are called ``runtime``.
 
 from __future__ import annotations
 
+import functools
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +46,9 @@ def wrap(tool: BaseTool) -> LangChainTool:
         is_new = hasattr(schema, "model_json_schema")
         schema = schema.model_json_schema() if is_new else schema.schema()
     name = safe_name(tool.name) or "tool"
+    tool = tool.model_copy()
+    # Not a field, and looked up on the tool when it is used.
+    object.__setattr__(tool, "_arun", _without_exit(tool._arun))
     return LangChainTool(
         name=name,
         description=shown_description(tool.description or tool.name),
@@ -51,6 +56,19 @@ def wrap(tool: BaseTool) -> LangChainTool:
         schema=plain_schema(schema),
         tool=tool,
     )
+
+
+def _without_exit(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """``run``, which LangChain calls in a task of its own: ``sys.exit`` there ends the event loop."""
+
+    @functools.wraps(run)
+    async def run_and_stay(*given: Any, **named: Any) -> Any:
+        try:
+            return await run(*given, **named)
+        except SystemExit as error:
+            raise RuntimeError(f"it called sys.exit({error.code!r})") from None
+
+    return run_and_stay
 
 
 def _collect(collected: Collected, message: Any) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from langchain_core.tools import tool
 
 from backend.config.settings import load_settings
+from backend.tools.extra.langchain_tool import wrap
 from backend.tools.extra.opening import open_tools
 from backend.tools.toolbox import Toolbox, ToolContext
 from backend.tools.using import use
@@ -222,3 +226,21 @@ async def test_a_tool_with_the_name_of_one_of_ours_is_renamed(
         shout = await tool_of(extras, "acme_shout").use({"text": "hi"}, context)
         add = await tool_of(extras, "acme_add").use({"left": 1}, context)
     assert (shout["text"], add["text"]) == ("HI", "2")
+
+
+def test_a_tool_that_exits_does_not_take_the_server_along(context: ToolContext) -> None:
+    @tool
+    async def leave(text: str) -> str:
+        """Leaves."""
+        sys.exit(3)
+
+    told: list[str] = []
+
+    async def use_it() -> None:
+        result = await use(wrap(leave), {"text": "now"}, context)
+        told.append(result["text"])
+
+    thread = threading.Thread(target=lambda: asyncio.run(use_it()))
+    thread.start()
+    thread.join()
+    assert told == ["leave failed: RuntimeError: it called sys.exit(3)"]
