@@ -40,7 +40,7 @@ def plan_turn(question: str, code: str, say: str, **more: Any) -> Lines:
 
 
 BOTH = pytest.mark.parametrize(
-    ("agent", "turn"), [("react", react_turn), ("plan_execute", plan_turn)], ids=str
+    ("agent", "turn"), [("react", react_turn), ("plan_execute", plan_turn)]
 )
 
 
