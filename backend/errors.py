@@ -40,6 +40,8 @@ class PythonCoderError(Exception):
     error_kind: ErrorKind = "input"
     http_status: int = 500
     exit_status: int = 1
+    calls: tuple[ModelCall, ...] = ()
+    """What the call or the step that it ended used up all the same, as far as the server told."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what = what
@@ -113,8 +115,6 @@ class ModelUnavailable(MachineError):
     """The model server cannot be reached or does not answer in time."""
 
     error_kind = "model"
-    calls: tuple[ModelCall, ...] = ()
-    """What the failed call used up all the same, as far as the server told."""
 
 
 class StoreUnavailable(MachineError):
@@ -127,8 +127,6 @@ class ModelError(PythonCoderError):
     error_kind = "model"
     http_status = 502
     exit_status = 3
-    calls: tuple[ModelCall, ...] = ()
-    """What the failed call used up all the same, as far as the server told."""
 
 
 class ModelNotFound(ModelError):
@@ -155,8 +153,6 @@ class BudgetExceeded(PythonCoderError):
 
     error_kind = "budget"
     http_status = 429
-    calls: tuple[ModelCall, ...] = ()
-    """What the call that was ended, or the step it belonged to, used up all the same."""
 
     def __init__(
         self,
@@ -194,8 +190,6 @@ class ApprovalNeeded(PythonCoderError):
         super().__init__(what, remedy)
         self.asked = dict(asked or {})
         """The program, its language and what should be known of it: plain JSON values."""
-        self.calls: tuple[ModelCall, ...] = ()
-        """What the step that stands still has used so far."""
 
 
 class ProgramRefused(PythonCoderError):
@@ -203,8 +197,6 @@ class ProgramRefused(PythonCoderError):
 
     error_kind = "policy"
     http_status = 403
-    calls: tuple[ModelCall, ...] = ()
-    """What the step that was ended has used."""
 
 
 class RunCancelled(PythonCoderError):

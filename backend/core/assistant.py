@@ -157,7 +157,10 @@ class Assistant:
             RequestError: it does not wait, or cannot be gone on with.
         """
         if self.recorder is None:
-            raise RequestError("Nothing is recorded here, so that no run waits.")
+            raise RequestError(
+                "Nothing is recorded here, so that no run waits.",
+                "Open the assistant with a record.",
+            )
         decision = decision_of(given).as_dict()
         ask = await ask_of(await self.recorder.runs.get(run_id, owner=owner), owner=owner)
         await self.recorder.runs.waiting.decide(run_id, decision, owner=owner)

@@ -89,7 +89,7 @@ async def classify(
     except TimeoutError:
         return chosen, []
     except (ModelError, MachineError, BudgetExceeded) as error:
-        return chosen, list(getattr(error, "calls", ()))
+        return chosen, list(error.calls)
     try:
         said = read_object(reply.text, "agent")["agent"]
     except Unreadable:

@@ -60,13 +60,10 @@ class AgentGraphs:
             }
         except PythonCoderError as error:
             findings = findings_of(state) if state else []
-            if not findings and isinstance(error, ProgramRefused):
-                calls = [*state.get("calls", ()), *error.calls]
-                return {**state, "calls": calls, "answer": str(error), "success": False}
-            if not findings:
+            if not findings and not isinstance(error, ProgramRefused):
                 raise
-            text = last_words(findings, str(error))
-            calls = [*state["calls"], *getattr(error, "calls", ())]
+            text = last_words(findings, str(error)) if findings else str(error)
+            calls = [*state.get("calls", ()), *error.calls]
             return {**state, "calls": calls, "answer": text, "success": False}
         return state
 

@@ -74,7 +74,7 @@ def _with_path(reference: ArtifactRef, blobs: BlobStore | None) -> dict[str, Any
 
 def failed(state: CoderState, error: PythonCoderError) -> CoderState:
     """The state with our machinery's failure written over its outcome."""
-    calls = [*state.get("calls", []), *getattr(error, "calls", ())]
+    calls = [*state.get("calls", []), *error.calls]
     return {
         **state,
         "calls": calls,
