@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,11 @@ that is longer holds data, which belongs into a file."""
 
 LONG_CHARS: Final = 20_000
 """A text of more than this can take long enough to be noticed by others who wait."""
+
+_DECEIVING: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""What hides or moves other letters where it is shown: a lone CR ends a comment, unseen."""
 
 # Filters of `warnings` belong to the whole process; two threads must not restore each other's.
 _LOCK: Final = threading.Lock()
@@ -49,3 +55,12 @@ async def in_turn(text: str, work: Callable[[], T]) -> T:
         Exception: what ``work`` raises.
     """
     return work() if len(text) < LONG_CHARS else await asyncio.to_thread(work)
+
+
+def in_plain_sight(code: str) -> str:
+    """A program as whoever decides about it should see it: nothing in it hides or moves a part."""
+    return _DECEIVING.sub(_escaped, code.replace("\r\n", "\n"))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

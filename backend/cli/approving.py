@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from backend.cli.output import clean, print_line
+from backend.cli.output import print_line
+from backend.foreign_code import in_plain_sight
 
 if TYPE_CHECKING:
     from backend.tools.approval import ApprovalRequest, Approver, Decision
@@ -65,9 +66,9 @@ def edit_program(request: ApprovalRequest) -> str | None:
 
 def show_program(request: ApprovalRequest) -> str:
     """The program with its line numbers, and what should be known of it."""
-    lines = clean(request.code).rstrip("\n").split("\n")
+    lines = in_plain_sight(request.code).rstrip("\n").split("\n")
     numbered = [f"{number:>4}  {line}" for number, line in enumerate(lines, start=1)]
-    reasons = [f"  - {clean(reason)}" for reason in request.reasons]
+    reasons = [f"  - {in_plain_sight(reason)}" for reason in request.reasons]
     return "\n".join([*numbered, *(["", "What to know of it:", *reasons] if reasons else [])])
 
 

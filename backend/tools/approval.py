@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from backend.errors import ApprovalNeeded, ProgramRefused, RequestError
-from backend.foreign_code import in_turn
+from backend.foreign_code import in_plain_sight, in_turn
 from backend.prompts.fences import fenced
 from backend.store.run_records import Run, not_waiting
 from backend.tools.risks import risks_of
@@ -305,5 +305,5 @@ def waiting_text(request: ApprovalRequest) -> str:
     """What is shown of a program that waits, as Markdown."""
     reasons = "".join(f"\n- {reason}" for reason in request.reasons)
     why = f"\n\nWhat to know of it:{reasons}" if reasons else ""
-    program = fenced(request.code.strip("\n"), request.language)
-    return f"This program waits for your approval:\n\n{program}{why}"
+    program = fenced(in_plain_sight(request.code).strip("\n"), request.language)
+    return f"This program waits for your approval:\n\n{program}{in_plain_sight(why)}"

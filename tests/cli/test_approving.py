@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from backend.cli.approving import show_program
+from backend.tools.approval import ApprovalRequest, waiting_text
 from tests.commands import PATIENCE_S, Descendants, Done, needs_sandbox, run
 from tests.ollama_server import OllamaServer
 from tests.scripts import act, generate
@@ -238,3 +241,24 @@ def test_ctrl_c_at_the_question_cancels_it(terminals: list[Terminal]) -> None:
     assert terminal.end().status == 130
     assert below.left() == []
     assert only_run()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "# all is well\rimport os",
+        "import os\x1b[1A\x1b[2K# all is well",
+        "level = 'user\u202e \u2066# all is well\u2069 \u2066'",
+    ],
+)
+def test_no_part_of_a_program_hides_from_who_decides(code: str) -> None:
+    request = ApprovalRequest(code=code)
+    for shown in (show_program(request), waiting_text(request)):
+        assert "all is well" in shown
+        assert not set(shown) & set("\r\x1b\u202e\u2066\u2069")
+        assert re.search(r"\\(r|x1b|u202e)", shown)
+
+
+def test_a_program_is_shown_with_its_own_letters() -> None:
+    code = "größe = 'naïve\t日本'\r\nprint(größe)\n"
+    assert code.replace("\r\n", "\n") in waiting_text(ApprovalRequest(code=code))
