@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from backend.types import Event
 
-_HIDDEN = frozenset(("observation", "text"))
-"""An observation repeats the output above it; the words of an answer come with the answer."""
+_SHOWN_AS_THEY_RUN = frozenset(("python_coder", "run_python", "run_bash"))
+"""Tools whose programs and outputs are shown; what is observed of them repeats these."""
 _LINE = 150
 """Characters of a plain line."""
 _BLOCK_LINES = 24
@@ -72,14 +72,33 @@ def _silent() -> Iterator[Progress]:
 @contextmanager
 def _plain(stream: IO[str]) -> Iterator[Progress]:
     started = time.monotonic()
+    repetitions = _Repetitions()
 
     def show(event: Event) -> None:
-        if event.kind not in _HIDDEN:
+        if event.kind != "text" and not repetitions.has(event):
             seconds = time.monotonic() - started
             text = one_line(_summary(event), _LINE)
-            print(f"{seconds:6.1f}s  {event.kind:<8}  {text}", file=stream, flush=True)
+            print(f"{seconds:6.1f}s  {_label(event):<8}  {text}", file=stream, flush=True)
 
     yield show
+
+
+class _Repetitions:
+    """Which observations say no more than what was shown already."""
+
+    def __init__(self) -> None:
+        self._tools: dict[object, object] = {}
+
+    def has(self, event: Event) -> bool:
+        """Note an event; true for an observation whose program and output were shown."""
+        step = event.data.get("step")
+        if event.kind == "action":
+            self._tools[step] = event.data.get("tool")
+        return event.kind == "observation" and self._tools.get(step) in _SHOWN_AS_THEY_RUN
+
+
+def _label(event: Event) -> str:
+    return "result" if event.kind == "observation" else event.kind
 
 
 def _summary(event: Event) -> str:
@@ -99,6 +118,9 @@ def _summary(event: Event) -> str:
         first = next((line for line in event.text.splitlines() if line.strip()), "(nothing)")
         more = event.text.strip().count("\n")
         return f"{_ended(data)}: {first}" + (f" (and {more} lines more)" if more else "")
+    if event.kind == "observation":
+        first, *rest = event.text.strip().splitlines() or ["(nothing)"]
+        return first + (f" (and {len(rest)} lines more)" if rest else "")
     if event.kind == "repair":
         first, *rest = event.text.splitlines() or [""]
         return first + (f" (and {len(rest)} more)" if rest else "")
@@ -132,6 +154,7 @@ class _Live:
         self._status = status
         self._started = time.monotonic()
         self._words = ""
+        self._repetitions = _Repetitions()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
@@ -145,7 +168,7 @@ class _Live:
             self._words = one_line(self._words + event.text)[-70:]
             self._status.update(Text(self._words))
             return
-        if event.kind not in _HIDDEN:
+        if not self._repetitions.has(event):
             seconds = f"{time.monotonic() - self._started:6.1f}s  "
             for part in _parts(event, Text(seconds, style="dim")):
                 self._status.console.print(part)
@@ -169,7 +192,7 @@ def _parts(event: Event, seconds: Text) -> list[RenderableType]:
     from rich.text import Text
 
     style = "red" if _is_bad(event) else _STYLES.get(event.kind, "default")
-    label = seconds + Text(f"{event.kind:<9}", style=f"bold {style}")
+    label = seconds + Text(f"{_label(event):<9}", style=f"bold {style}")
     if event.kind == "code":
         program = Syntax(
             clean(event.text), "python", line_numbers=True, theme="ansi_dark", word_wrap=True
@@ -178,6 +201,8 @@ def _parts(event: Event, seconds: Text) -> list[RenderableType]:
     if event.kind == "output" and "passed" not in event.data:
         head = _beside(label, Text(_ended(event.data), style=style))
         return [head, _beside(Text(" " * 9), Text(_block(event.text)))]
+    if event.kind == "observation":
+        return [_beside(label, Text(_block(event.text), style=style))]
     return [_beside(label, Text(clean(_summary(event)).strip(), style=style))]
 
 

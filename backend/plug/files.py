@@ -45,5 +45,10 @@ class OfferedFiles:
             found = (folder / name).resolve()
             if found.is_relative_to(folder) and found.is_file():
                 return str(found)
-        known = ", ".join(Path(path).name for path in self.files) or "none by name"
-        raise NotFound(f"There is no file {name!r} to read here.", f"There is {known}.")
+        known = [Path(path).name for path in self.files]
+        if self.folder is not None:
+            known.append("what lies below the offered folder")
+        raise NotFound(
+            f"There is no file {name!r} to read here.",
+            f"There is {', '.join(known)}." if known else "None was offered.",
+        )

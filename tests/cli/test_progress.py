@@ -60,13 +60,28 @@ def test_on_a_terminal_the_program_and_its_output_are_shown() -> None:
     assert "hidden" not in text
 
 
+def test_what_another_tool_said_is_shown() -> None:
+    events = (
+        Event(kind="action", text="Count the rows", data={"tool": "python_coder", "step": "1"}),
+        Event(kind="action", text="Oslo", data={"tool": "rainfall", "step": "2"}),
+        Event(kind="observation", text="Oslo: 812 mm\nmeasured", data={"step": "2"}),
+        Event(kind="observation", text="hidden", data={"step": "1"}),
+    )
+    assert "result    Oslo: 812 mm (and 1 lines more)" in shown(io.StringIO(), *events)
+    for stream in (io.StringIO(), Terminal()):
+        text = shown(stream, *events)
+        assert "Oslo: 812 mm" in text
+        assert "hidden" not in text
+    assert "measured" in text
+
+
 def test_quiet_shows_nothing() -> None:
     assert shown(Terminal(), *EVENTS, quiet=True) == ""
 
 
 def test_a_program_cannot_steer_the_terminal() -> None:
     hostile = "\x1b]0;title\x07\x1b[2J\x9b31m [bold]not markup[/bold] [/nonsense]"
-    for kind in ("output", "code", "artifact", "thought", "route", "text"):
+    for kind in ("output", "code", "artifact", "thought", "route", "text", "observation"):
         for stream in (io.StringIO(), Terminal()):
             text = shown(stream, Event(kind=kind, text=hostile))  # type: ignore[arg-type]
             assert "\x1b]0" not in text
