@@ -85,7 +85,7 @@ def check_session_id(session_id: str) -> str:
     if not _ID.fullmatch(session_id) or ".." in session_id:
         raise RequestError(
             f"{session_id[:80]!r} cannot be a session id.",
-            "Use 1 to 128 letters, digits and the characters _ . : @ - inside.",
+            "Use 1 to 128 of A-Z, a-z and 0-9; between them also _ : @ - and single dots.",
             param="session_id",
         )
     return session_id
