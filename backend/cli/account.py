@@ -93,7 +93,7 @@ def run_line(result: ExecutionResult) -> str:
 def walls_text(isolation: Isolation | None) -> str:
     """Which sandbox it was, and how good."""
     if isolation is None:
-        return "nothing was run"
+        return "no program was run"
     return f"sandbox {isolation.executor}, tier {isolation.tier}"
 
 

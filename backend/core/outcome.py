@@ -67,7 +67,7 @@ def answer_from(
         model=model,
         scores=chosen.scores,
         matched_terms=chosen.matched_terms,
-        chosen_by=chosen.by,
+        chosen_by=chosen.by if mode == "auto" else None,
         steps=[dict(step) for step in state.get("steps", [])],
         python_coder_results=list(results),
         tool_results=list(others),

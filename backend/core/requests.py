@@ -59,8 +59,8 @@ class Answer:
     """The model's name as shown to people; ``scripted`` for a recorded conversation."""
     scores: dict[str, float] = field(default_factory=dict)
     matched_terms: dict[str, list[str]] = field(default_factory=dict)
-    chosen_by: Literal["keywords", "model"] = "keywords"
-    """Who chose the agent, where ``mode`` is ``auto``: the router, or a model it is not sure without."""
+    chosen_by: Literal["keywords", "model"] | None = None
+    """Who chose the agent: the router, or a model where it is not sure. None: it was named."""
     steps: list[dict[str, Any]] = field(default_factory=list)
     """One entry for each step of the agent: thought, action, input, observation, ..."""
     python_coder_results: list[dict[str, Any]] = field(default_factory=list)
