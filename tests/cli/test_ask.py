@@ -135,7 +135,7 @@ def test_a_real_client_answers_over_a_real_socket(ollama_server: OllamaServer) -
     done = run("ask", "hello", "--agent", "chat")
     assert (done.status, done.out) == (0, "Hello to you.\n")
     assert "model gpt-oss:20b" in done.err
-    assert "nothing was run" in done.err
+    assert "no program was run" in done.err
 
 
 def test_another_model_is_named_with_its_provider_or_without(
