@@ -213,4 +213,6 @@ async def _keep_turn(
     ]
     details = dict(metadata) | {"artifacts": kept}
     turns.append(Turn(role="assistant", content=answer.text, details=details))
-    await server.sessions.append(job.session.id, turns, owner=job.owner)
+    await server.sessions.append(
+        job.session.id, turns, owner=job.owner, opens=not job.session.is_kept
+    )

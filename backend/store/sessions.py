@@ -120,19 +120,30 @@ class SessionStore:
             raise _unknown(session_id)
         return began
 
-    async def append(self, session_id: str, turns: Sequence[Turn], *, owner: str) -> None:
-        """Add messages at the end, all or none; opens the conversation if there is none.
+    async def append(
+        self, session_id: str, turns: Sequence[Turn], *, owner: str, opens: bool = True
+    ) -> None:
+        """Add messages at the end, all or none.
+
+        Args:
+            session_id: the conversation's.
+            turns: what was said.
+            owner: whose it is.
+            opens: the conversation is opened if there is none; else nothing is added: it was
+                deleted while an answer to it was being made.
 
         Raises:
             RequestError: the id cannot be one.
         """
         check_session_id(session_id)
         try:
-            await self._append(session_id, turns, owner)
+            await self._append(session_id, turns, owner, opens)
         except IntegrityError:  # somebody else opened it between our look and our insert
-            await self._append(session_id, turns, owner)
+            await self._append(session_id, turns, owner, opens)
 
-    async def _append(self, session_id: str, turns: Sequence[Turn], owner: str) -> None:
+    async def _append(
+        self, session_id: str, turns: Sequence[Turn], owner: str, opens: bool
+    ) -> None:
         now = time.time()
         async with self._database.transaction() as session:
             touched = await session.execute(
@@ -140,6 +151,8 @@ class SessionStore:
             )
             assert isinstance(touched, CursorResult)
             if touched.rowcount == 0:
+                if not opens:
+                    return
                 title = next((turn.content for turn in turns if turn.role == "user"), "")
                 session.add(
                     SessionRow(

@@ -147,3 +147,15 @@ async def test_what_came_with_a_conversation_and_of_it_is_known_however_long_it_
         Message(role="assistant", content="!", files=("plot_2.png",), printed="7\n"),
         Message(role="user", content="and?"),
     )
+
+
+async def test_an_answer_that_comes_too_late_does_not_bring_a_conversation_back(
+    sessions: SessionStore,
+) -> None:
+    turns = [Turn(role="user", content="What?"), Turn(role="assistant", content="That.")]
+    await sessions.append("s1", turns, owner="me", opens=False)
+    assert not await sessions.exists("s1", owner="me")
+    await sessions.append("s1", turns, owner="me")
+    await sessions.append("s1", turns, owner="me", opens=False)
+    page = await sessions.messages("s1", owner="me")
+    assert len(page.messages) == 4

@@ -539,6 +539,7 @@ async def test_the_prompt_holds_what_the_model_needs_and_asks_for_the_schemas_ke
         "files": "- 'sales.csv'",
         "request": "Sum it",
         "attempts": "",
+        "variables": "- total: int, 42",
         "language": "python",
         "code": "print(1)",
         "error": "Odd: it",
