@@ -53,11 +53,7 @@ async def plan(state: PlanState, runtime: Runtime[AgentContext]) -> dict[str, An
     deps = runtime.context
     toolbox = deps.toolbox
     values = {
-        "request": state["request"],
-        "history": deps.history_text,
-        "files": deps.files_text,
-        "variables": deps.coder.variables_text(),
-        "tools": toolbox.describe(),
+        **deps.prompt_values(state["request"]),
         "names": " | ".join([*toolbox.names, NO_TOOL]),
         "done": list_findings(findings_of(state)),
         "why": state["why"],

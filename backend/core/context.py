@@ -75,6 +75,16 @@ class AgentContext:
         """What is known of the files, for a prompt."""
         return list_facts(self.facts)
 
+    def prompt_values(self, request: str) -> dict[str, Any]:
+        """What the prompt of every next step holds, whichever agent takes it."""
+        return {
+            "request": request,
+            "history": self.history_text,
+            "files": self.files_text,
+            "variables": self.coder.variables_text(),
+            "tools": self.toolbox.describe(),
+        }
+
     async def use_coder(
         self,
         request: str,

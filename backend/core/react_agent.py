@@ -45,11 +45,7 @@ async def act(state: ReactState, runtime: Runtime[AgentContext]) -> dict[str, An
     deps = runtime.context
     toolbox = deps.toolbox
     values = {
-        "request": state["request"],
-        "history": deps.history_text,
-        "files": deps.files_text,
-        "variables": deps.coder.variables_text(),
-        "tools": toolbox.describe(),
+        **deps.prompt_values(state["request"]),
         "names": " | ".join([*toolbox.names, FINISH]),
         "steps": list_steps(state["steps"]),
         "native": False,
