@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ class Mismatch(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(ABC):
     """A type."""
 
     text: str
@@ -39,13 +40,13 @@ class Kind:
     advice: str = ""
     """What to assign, as the rest of a sentence that says what should be there."""
 
+    @abstractmethod
     def take(self, raw: Any, where: str, files: Files) -> Any:
         """The value in this type's own form.
 
         Raises:
             Mismatch: it is none; says where it was found and what is there.
         """
-        raise NotImplementedError
 
     def refuse(self, raw: Any, where: str) -> Mismatch:
         """The sentence about a value that is of another type."""
