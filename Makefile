@@ -54,7 +54,7 @@ serve: setup ## the API on http://127.0.0.1:8000
 	$(BIN)/python-coder serve
 
 lock: ## resolve requirements.lock and bench/peers.lock again (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --group dev --extra postgres --extra otel --universal --python-version 3.11 --generate-hashes \
 	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 	awk -f tools/name-plainly.awk requirements.lock > requirements.lock.new && mv requirements.lock.new requirements.lock
