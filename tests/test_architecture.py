@@ -44,6 +44,7 @@ LAYERS = [
     ["backend.foreign_code"],
     ["backend.errors"],
     ["backend.types"],
+    ["backend.request_context"],
 ]
 """``backend.cli`` starts what ``backend.api`` and ``backend.demo`` offer; see ``ALLOWED``."""
 

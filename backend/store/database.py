@@ -1,4 +1,4 @@
-"""The tables and the way to them: SQLite in the data folder, or what ``DATABASE_URL`` names.
+"""The way to the tables: SQLite in the data folder, or what ``DATABASE_URL`` names.
 
 Every row has an owner, and every statement of the stores goes through ``owned_by``. A transaction
 that writes begins with its write: SQLite in WAL mode then waits for its turn (``busy_timeout``)
@@ -14,21 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    ColumnElement,
-    Float,
-    ForeignKeyConstraint,
-    Index,
-    Integer,
-    Select,
-    String,
-    Text,
-    UniqueConstraint,
-    event,
-    text,
-)
+from sqlalchemy import ColumnElement, Select, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -43,10 +29,10 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
+from backend.store.tables import Table
 
 Order = Literal["asc", "desc"]
 """By time of arrival: oldest or newest first."""
@@ -64,93 +50,6 @@ _DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "postgres": "postgresql+asyncpg",
 }
-_Position = BigInteger().with_variant(Integer(), "sqlite")
-"""A row's place in the order of arrival; SQLite counts only a plain INTEGER up by itself."""
-
-
-class Table(DeclarativeBase):
-    """Base of all tables: where a row stands and whose it is."""
-
-    position: Mapped[int] = mapped_column(_Position, primary_key=True, autoincrement=True)
-    owner: Mapped[str] = mapped_column(String(64))
-    created_at: Mapped[float] = mapped_column(Float)
-    """Unix time in seconds."""
-
-
-class FileRow(Table):
-    """A file somebody uploaded or a program wrote; its bytes lie in the blob store."""
-
-    __tablename__ = "files"
-    __table_args__ = (Index("files_of_owner", "owner", "position"),)
-
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    filename: Mapped[str] = mapped_column(String(255))
-    purpose: Mapped[str] = mapped_column(String(64))
-    media_type: Mapped[str] = mapped_column(String(128))
-    size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64), index=True)
-
-
-class SessionRow(Table):
-    """A conversation. Its id is unique for its owner: front ends bring their own."""
-
-    __tablename__ = "sessions"
-    __table_args__ = (UniqueConstraint("owner", "id"),)
-
-    id: Mapped[str] = mapped_column(String(128))
-    title: Mapped[str] = mapped_column(String(200))
-    updated_at: Mapped[float] = mapped_column(Float)
-
-
-class MessageRow(Table):
-    """One turn of a conversation."""
-
-    __tablename__ = "messages"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["owner", "session_id"], ["sessions.owner", "sessions.id"], ondelete="CASCADE"
-        ),
-        Index("messages_of_session", "owner", "session_id", "position"),
-    )
-
-    session_id: Mapped[str] = mapped_column(String(128))
-    role: Mapped[str] = mapped_column(String(16))
-    content: Mapped[str] = mapped_column(Text)
-    details: Mapped[dict[str, Any]] = mapped_column(JSON)
-
-
-class RunRow(Table):
-    """The record of a request: what was asked, what it took, and what came of it."""
-
-    __tablename__ = "runs"
-    __table_args__ = (
-        UniqueConstraint("owner", "name", name="runs_name_of_owner"),
-        Index("runs_of_owner", "owner", "position"),
-        Index("runs_of_key", "owner", "key", "status"),
-    )
-
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    key: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str | None] = mapped_column(String(80))
-    """Under which its owner saved it."""
-    parent: Mapped[str | None] = mapped_column(String(64))
-    """The run whose program was run again."""
-    request: Mapped[str] = mapped_column(Text)
-    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
-    model: Mapped[str] = mapped_column(String(255))
-    prompts: Mapped[dict[str, list[str]]] = mapped_column(JSON)
-    code: Mapped[str] = mapped_column(Text)
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    usage: Mapped[dict[str, Any]] = mapped_column(JSON)
-    timings: Mapped[dict[str, float]] = mapped_column(JSON)
-    isolation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    session_id: Mapped[str | None] = mapped_column(String(128))
-    process: Mapped[str] = mapped_column(String(255))
-    """Who works on it (see ``processes.py``)."""
-    updated_at: Mapped[float] = mapped_column(Float)
-    finished_at: Mapped[float | None] = mapped_column(Float)
 
 
 def owned_by(table: type[Table], owner: str) -> ColumnElement[bool]:

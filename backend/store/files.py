@@ -15,7 +15,8 @@ from sqlalchemy import delete, select
 
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
-from backend.store.database import Database, FileRow, Order, new_id, owned_by, page
+from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 
 OUTPUT_PURPOSE = "assistants_output"

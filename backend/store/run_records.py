@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from backend.errors import RequestError
-from backend.store.database import RunRow
+from backend.store.tables import RunRow
 
 RunKind = Literal["task", "ask"]
 """``task``: one use of ``execute_code_task``. ``ask``: an agent's answer to a question."""

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import CursorResult
 
 from backend.errors import NotFound
-from backend.store.database import RunRow, owned_by
+from backend.store.database import owned_by
+from backend.store.tables import RunRow
 
 
 def is_run(run_id: str, owner: str) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from backend.errors import RequestError
-from backend.store.database import Database, FileRow, Order, RunRow, new_id, owned_by, page
+from backend.store.database import Database, Order, new_id, owned_by, page
 from backend.store.processes import presence_of, this_process
 from backend.store.run_records import (
     Forgotten,
@@ -32,6 +32,7 @@ from backend.store.run_records import (
     summary_of,
 )
 from backend.store.run_rows import count_of, is_run, unknown_run
+from backend.store.tables import FileRow, RunRow
 from backend.store.waiting_runs import WaitingRuns
 
 STALE_S = 3600.0

@@ -12,15 +12,8 @@ from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
-from backend.store.database import (
-    Database,
-    MessageRow,
-    Order,
-    SessionRow,
-    new_id,
-    owned_by,
-    page,
-)
+from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.tables import MessageRow, SessionRow
 from backend.types import Message
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
 
-from backend.store.database import Database, RunRow
+from backend.store.database import Database
 from backend.store.run_records import Run, not_waiting, run_of, storable
 from backend.store.run_rows import count_of, is_run, unknown_run
+from backend.store.tables import RunRow
 
 
 class WaitingRuns:

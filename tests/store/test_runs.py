@@ -15,10 +15,11 @@ from sqlalchemy import text, update
 
 from backend.config.settings import load_settings
 from backend.errors import NotFound, RequestError
-from backend.store.database import Database, RunRow, open_database
+from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.processes import presence_of, this_process
 from backend.store.runs import STALE_S, RunStore
+from backend.store.tables import RunRow
 
 RESULT: dict[str, Any] = {
     "success": True,
