@@ -10,8 +10,9 @@ import pytest
 
 from backend.config.settings import Settings
 from tests.ollama_server import ollama_server
+from tests.postgres import postgres, postgres_url
 
-__all__ = ["ollama_server"]
+__all__ = ["ollama_server", "postgres", "postgres_url"]
 
 _CORPORA = os.environ.get("PYTHON_CODER_CORPORA")
 
