@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -134,7 +135,17 @@ class KeyRow(Table):
     """An API key: what it opens and until when, never the key itself."""
 
     __tablename__ = "api_keys"
-    __table_args__ = (Index("api_keys_of_owner", "owner", "position"),)
+    __table_args__ = (
+        Index("api_keys_of_owner", "owner", "position"),
+        # Of those that open something, a name means one.
+        Index(
+            "api_keys_name",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(80))

@@ -1,0 +1,344 @@
+"""API keys: who may use a server that others can reach, and whose everything is that they make.
+
+A key is ``pc-ID-SECRET``. Its secret has 256 random bits, of which only the SHA-256 is kept: nobody
+can try that many, so a slow hash would make requests slower and no key safer. Keys are an admin's
+matter, so the statements here are about all owners.
+
+Every request asks for its key, so all keys are held in memory and looked at again when they may
+have changed: at once after a change on this machine, which leaves a mark in the data folder, and
+within ``FRESH_S`` after one elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from backend.errors import NotFound, PythonCoderError, RequestError
+from backend.store.database import Database
+from backend.store.tables import KeyRow
+
+Role = Literal["user", "admin"]
+Refusal = Literal["wrong", "expired", "revoked"]
+"""Why a key opens nothing; the last two are only said of one whose secret is right."""
+
+FRESH_S = 1.0
+"""Seconds for which keys count as known without a look into the database."""
+USE_S = 60.0
+"""To within how many seconds the last use of a key is kept."""
+
+MAX_NAME = 80
+_KEY = re.compile(r"pc-([0-9a-f]{16})-([0-9a-f]{64})", re.ASCII)
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+_NOBODY: Final = hashlib.sha256(b"").hexdigest()
+_MARK = "keys-changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """A key as an admin sees it: never what opens."""
+
+    id: str
+    name: str
+    owner: str
+    """Whose everything is that is made with it."""
+    role: Role
+    created_at: float
+    """Unix time in seconds, as all of these."""
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None
+    requests_per_minute: int | None
+    """None: what the settings say; 0: no limit."""
+    max_parallel: int | None
+    """Requests at a time; None: what the settings say; 0: no limit."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it opens anything."""
+        return self.revoked_at is None and not self.has_expired
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= time.time()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """All keys, as they were at a time."""
+
+    keys: Mapping[str, tuple[Key, str]]
+    """Each with the digest of its secret, by its id."""
+    version: tuple[Any, ...]
+    changes: int
+    """Size of the mark that was seen before they were read."""
+    read_at: float
+    """``time.monotonic``."""
+
+
+class KeyStore:
+    """The keys of a database; see ``open_keys``."""
+
+    def __init__(self, database: Database, data_dir: Path) -> None:
+        self._database = database
+        self._mark = data_dir / _MARK
+        self._known: _Known | None = None
+        self._reading = asyncio.Lock()
+        self._used: dict[str, float] = {}
+        self._unwritten: dict[str, float] = {}
+        self._writer: asyncio.Task[None] | None = None
+
+    async def create(
+        self,
+        *,
+        name: str,
+        role: Role = "user",
+        owner: str | None = None,
+        expires_at: float | None = None,
+        requests_per_minute: int | None = None,
+        max_parallel: int | None = None,
+    ) -> tuple[Key, str]:
+        """Make a key; what opens is returned this once and nowhere kept.
+
+        Args:
+            name: tells it from others; of keys that are not revoked, one has it.
+            role: an admin manages keys and reads metrics, and sees nobody else's data either.
+            owner: whose data it opens; None: a new owner.
+            expires_at: Unix time in seconds; None: it stays good until it is revoked.
+            requests_per_minute: see ``Key``.
+            max_parallel: see ``Key``.
+
+        Raises:
+            RequestError: the name or owner cannot be used, the name is another key's, or the time
+                is over already.
+        """
+        _check_name(name)
+        if owner is not None and not _OWNER.fullmatch(owner):
+            raise RequestError(
+                f"{owner[:80]!r} cannot be an owner.",
+                "Use up to 64 letters, digits and _.@-, a letter or digit first.",
+                param="owner",
+            )
+        if expires_at is not None and expires_at <= time.time():
+            raise RequestError("The key would have expired already.", param="expires_at")
+        part, secret = secrets.token_hex(8), secrets.token_hex(32)
+        row = KeyRow(
+            id=f"key-{part}",
+            owner=owner or f"owner-{secrets.token_hex(8)}",
+            created_at=time.time(),
+            name=name,
+            digest=_digest(secret),
+            role=role,
+            expires_at=expires_at,
+            revoked_at=None,
+            last_used_at=None,
+            requests_per_minute=requests_per_minute,
+            max_parallel=max_parallel,
+        )
+        try:
+            async with self._database.transaction() as session:
+                session.add(row)
+        except IntegrityError:
+            raise RequestError(
+                f"There is a key named {name!r} already.",
+                "Choose another name, or revoke that one.",
+                param="name",
+            ) from None
+        await asyncio.to_thread(self._tell)
+        return _key(row), f"pc-{part}-{secret}"
+
+    async def list(self) -> list[Key]:
+        """All keys, oldest first, revoked ones too."""
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(select(KeyRow).order_by(KeyRow.position))).all()
+        return [_key(row) for row in rows]
+
+    async def revoke(self, reference: str) -> Key:
+        """Make a key open nothing any more; one that was revoked before stays as it is.
+
+        Args:
+            reference: its id, or the name of one that is not revoked.
+
+        Raises:
+            NotFound: there is none.
+        """
+        is_meant = (KeyRow.id == reference) | (KeyRow.name == reference)
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(KeyRow)
+                .where(is_meant, KeyRow.revoked_at.is_(None))
+                .values(revoked_at=time.time())
+            )
+            found = select(KeyRow).where(is_meant).order_by(KeyRow.position.desc()).limit(1)
+            row = await session.scalar(found)
+        if row is None:
+            raise NotFound(
+                f"There is no key {reference[:80]!r}.",
+                "`python-coder keys list` names those there are.",
+                param="key_id",
+            )
+        await asyncio.to_thread(self._tell)
+        return _key(row)
+
+    async def forget_all(self) -> int:
+        """Forget that there were keys; how many there were. What they made stays their owners'."""
+        async with self._database.transaction() as session:
+            ids = (await session.scalars(delete(KeyRow).returning(KeyRow.id))).all()
+        await asyncio.to_thread(self._tell)
+        return len(ids)
+
+    async def any_good(self) -> bool:
+        """Whether there is a key that opens something."""
+        return any(key.is_good for key, _ in (await self._fresh()).keys.values())
+
+    async def are_wanted(self) -> bool:
+        """Whether requests need a key: from the first one on, even when none is good any more.
+
+        Otherwise revoking the last one would open everything to everybody.
+        """
+        return bool((await self._fresh()).keys)
+
+    async def check(self, given: str) -> Key | Refusal:
+        """The key of a request, or why it is none. Takes as long for an id that is unknown.
+
+        Raises:
+            StoreUnavailable: the database has to be asked, and cannot be.
+        """
+        keys = (await self._fresh()).keys
+        parts = _KEY.fullmatch(given)
+        key, digest = (keys.get(f"key-{parts[1]}") if parts else None) or (None, _NOBODY)
+        is_right = hmac.compare_digest(_digest(parts[2] if parts else given), digest)
+        if key is None or not is_right:
+            return "wrong"
+        if key.revoked_at is not None:
+            return "revoked"
+        if key.has_expired:
+            return "expired"
+        self._note_use(key)
+        return key
+
+    async def aclose(self) -> None:
+        """Keep what is known of the keys' use."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _fresh(self) -> _Known:
+        known = self._known
+        if known is not None and self._is_fresh(known):
+            return known
+        async with self._reading:
+            known = self._known
+            if known is None or not self._is_fresh(known):
+                known = self._known = await self._read(known)
+            return known
+
+    def _is_fresh(self, known: _Known) -> bool:
+        return known.changes == self._changes() and time.monotonic() - known.read_at < FRESH_S
+
+    async def _read(self, before: _Known | None) -> _Known:
+        # Both before the rows are read: what changes meanwhile is noticed the next time.
+        changes, read_at = self._changes(), time.monotonic()
+        state = select(
+            func.count(), func.count(KeyRow.revoked_at), func.max(KeyRow.created_at)
+        ).select_from(KeyRow)
+        async with self._database.transaction() as session:
+            version = tuple((await session.execute(state)).one())
+            if before is not None and (before.version, before.changes) == (version, changes):
+                keys = before.keys
+            else:
+                rows = (await session.scalars(select(KeyRow))).all()
+                keys = {row.id: (_key(row), row.digest) for row in rows}
+        return _Known(keys=keys, version=version, changes=changes, read_at=read_at)
+
+    def _changes(self) -> int:
+        """How often keys were changed on this machine: the mark grows by a byte each time.
+
+        Sizes only grow, where times of two changes can be the same.
+        """
+        try:
+            return os.stat(self._mark).st_size
+        except FileNotFoundError:
+            return 0
+
+    def _tell(self) -> None:
+        self._mark.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._mark, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(handle, b".")
+        finally:
+            os.close(handle)
+
+    def _note_use(self, key: Key) -> None:
+        now = time.time()
+        if now - self._used.get(key.id, key.last_used_at or 0.0) < USE_S:
+            return
+        self._used[key.id] = self._unwritten[key.id] = now
+        if self._writer is None or self._writer.done():
+            # Not awaited: a request does not wait for another writer to let go of the database.
+            self._writer = asyncio.create_task(self._write_uses())
+
+    async def _write_uses(self) -> None:
+        while self._unwritten:
+            key_id, used_at = self._unwritten.popitem()
+            try:
+                async with self._database.transaction() as session:
+                    await session.execute(
+                        update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=used_at)
+                    )
+            except PythonCoderError as error:
+                logging.getLogger("backend.store").warning("A key's use was not kept: %s", error)
+
+
+@asynccontextmanager
+async def open_keys(database: Database, data_dir: Path) -> AsyncIterator[KeyStore]:
+    """The keys of a database; ``data_dir`` is what the processes of this machine share."""
+    keys = KeyStore(database, data_dir)
+    try:
+        yield keys
+    finally:
+        await keys.aclose()
+
+
+def _check_name(name: str) -> None:
+    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
+        raise RequestError(
+            f"{name[:MAX_NAME]!r} cannot be a key's name.",
+            f"Use up to {MAX_NAME} characters that can be printed, no space at the ends.",
+            param="name",
+        )
+    if re.fullmatch(r"key-[0-9a-f]{16}", name):
+        raise RequestError(f"{name!r} looks like a key's id.", "Choose another.", param="name")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", errors="replace")).hexdigest()
+
+
+def _key(row: KeyRow) -> Key:
+    return Key(
+        id=row.id,
+        name=row.name,
+        owner=row.owner,
+        role="admin" if row.role == "admin" else "user",
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+        requests_per_minute=row.requests_per_minute,
+        max_parallel=row.max_parallel,
+    )
