@@ -77,6 +77,18 @@ class Busy(RequestError):
 
     http_status = 429
 
+    def __init__(
+        self,
+        what: str,
+        remedy: str = "",
+        *,
+        param: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(what, remedy, param=param)
+        self.retry_after_s = retry_after_s
+        """Whole seconds after which it is worth another try, where that can be told."""
+
 
 class TooLarge(RequestError):
     """A file, question or body is over its limit."""

@@ -110,7 +110,8 @@ def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse
     status = error.http_status if isinstance(error, PythonCoderError) else 500
     headers: dict[str, str] = {}
     if status == 503 or isinstance(error, Busy):
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        known_s = error.retry_after_s if isinstance(error, Busy) else None
+        headers["Retry-After"] = str(known_s or RETRY_AFTER_S)
     if after_run and (status >= 500 or status in {408, 409, 429}):
         status, headers = FAILED_AFTER_RUN, {"X-Should-Retry": "false"}
     elif isinstance(error, BudgetExceeded):

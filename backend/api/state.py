@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backend.api.links import SignedLinks, link_secret
+from backend.api.turns import Turns
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
 from backend.store.database import LOCAL_OWNER, Database, open_database
@@ -31,6 +32,7 @@ class Server:
     sessions: SessionStore
     live_sessions: LiveSessions
     links: SignedLinks
+    turns: Turns
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
 
@@ -59,6 +61,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
             sessions=sessions,
             live_sessions=live_sessions,
             links=SignedLinks(secret),
+            turns=Turns.of(settings),
             started_at=int(time.time()),
         )
 

@@ -258,6 +258,18 @@ class Settings(BaseSettings):
     """Where browsers reach the server, for the links it writes; without it, as it was called."""
     stream_keep_alive_s: Seconds = Field(5, alias="PYTHON_CODER_STREAM_KEEP_ALIVE", gt=0, le=60)
     """Seconds of silence after which a stream says that it is alive; proxies give up after 30."""
+    max_requests: int = Field(0, alias="PYTHON_CODER_MAX_REQUESTS", ge=0, le=100_000)
+    """Pieces of agent work at a time, of plain chat 64 times as many; 0: 8 a processor, at least 16."""
+    max_queue: int = Field(256, alias="PYTHON_CODER_MAX_QUEUE", ge=0, le=1_000_000)
+    """Requests that may wait for their turn; of one owner, as many as there are places left for all."""
+    queue_timeout_s: Seconds = Field(120, alias="PYTHON_CODER_QUEUE_TIMEOUT", gt=0, le=86_400)
+    """Seconds a request may wait for its turn."""
+    max_connections: int = Field(2048, alias="PYTHON_CODER_MAX_CONNECTIONS", ge=16, le=1_000_000)
+    """Connections at a time; beyond, each is answered with 503 and closed."""
+    send_timeout_s: Seconds = Field(60, alias="PYTHON_CODER_SEND_TIMEOUT", gt=0, le=3600)
+    """Seconds a client may take nothing of its answer before the request is ended."""
+    drain_s: Seconds = Field(20, alias="PYTHON_CODER_DRAIN", ge=0, le=3600)
+    """Seconds that requests under way get to finish when the server is told to stop."""
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", alias="PYTHON_CODER_LOG_LEVEL"
     )

@@ -1,0 +1,232 @@
+"""Whose turn it is: so much agent work at a time, and whoever waits is served fairly.
+
+What may be under way at a time is counted in two lanes. ``work`` is whatever may run programs: it
+keeps graphs, checkpoints and sandboxes busy. ``talk`` is plain chat, which costs little and mostly
+waits for the model; it has its own, much wider lane, so that neither waits behind the other.
+
+Those who wait stand in one queue an owner, and the owners are served in turn: somebody with a
+hundred requests makes nobody else wait for more than one of them. The queues are bounded: as soon as
+one owner has as many waiting as there are places left for all, the next one is refused, so that
+there is always room for somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Literal, Self
+
+from backend.config.settings import Settings
+from backend.errors import Busy
+
+Lane = Literal["work", "talk"]
+
+_LEAST_WORK = 16
+_WORK_A_PROCESSOR = 8
+"""Agents wait for their model most of the time, and programs have a limit of their own."""
+_TALK_FOR_WORK = 64
+_FIRST_GUESS_S = 5.0
+"""How long a turn takes, before any has been seen."""
+_NEWEST_COUNTS = 0.1
+"""Of a new turn's seconds, how much goes into what turns are expected to take."""
+_MAX_RETRY_S = 300
+
+
+class Turn:
+    """A place in the queue, then a place at work; leaving its context gives back either."""
+
+    def __init__(self, queue: _Queue, owner: str) -> None:
+        self._queue = queue
+        self.owner = owner
+        self.asked_at = time.monotonic()
+        self.come_at = 0.0
+        self._come: asyncio.Event | None = None
+        self.has_come = False
+        """Work may begin."""
+
+    @property
+    def ahead(self) -> int:
+        """How many are served before this one, as things stand; 0 when its turn has come."""
+        return 0 if self.has_come else self._queue.before(self)
+
+    async def wait(self, timeout_s: float = math.inf) -> bool:
+        """Wait for so many seconds; True as soon as the turn has come.
+
+        Raises:
+            Busy: it has waited for longer than anybody may.
+        """
+        if self.has_come:
+            return True
+        left_s = self.asked_at + self._queue.timeout_s - time.monotonic()
+        if left_s <= 0:
+            raise self._queue.waited_too_long()
+        if self._come is None:
+            self._come = asyncio.Event()
+        try:
+            async with asyncio.timeout(min(timeout_s, left_s)):
+                await self._come.wait()
+        except TimeoutError:
+            if not self.has_come and left_s <= timeout_s:
+                raise self._queue.waited_too_long() from None
+        return self.has_come
+
+    def begin(self) -> None:
+        """Say that the turn has come."""
+        self.has_come = True
+        self.come_at = time.monotonic()
+        if self._come is not None:
+            self._come.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._queue.leave(self)
+
+
+class Turns:
+    """The lanes of one server process. Not for use in several threads."""
+
+    def __init__(self, *, work: int, talk: int, max_waiting: int, timeout_s: float) -> None:
+        self._lanes: dict[Lane, _Queue] = {
+            "work": _Queue(places=work, max_waiting=max_waiting, timeout_s=timeout_s),
+            "talk": _Queue(places=talk, max_waiting=max_waiting, timeout_s=timeout_s),
+        }
+
+    @classmethod
+    def of(cls, settings: Settings) -> Turns:
+        """The lanes as the settings want them."""
+        work = settings.max_requests or max(_LEAST_WORK, _WORK_A_PROCESSOR * (os.cpu_count() or 1))
+        return cls(
+            work=work,
+            talk=work * _TALK_FOR_WORK,
+            max_waiting=settings.max_queue,
+            timeout_s=settings.queue_timeout_s,
+        )
+
+    def ask(self, owner: str, lane: Lane = "work") -> Turn:
+        """Stand in the queue; the turn has come already where there is room. Use it as a context.
+
+        Raises:
+            Busy: too many wait, in all or of this owner.
+        """
+        return self._lanes[lane].enter(owner)
+
+    @asynccontextmanager
+    async def take(self, owner: str, lane: Lane = "work") -> AsyncIterator[Turn]:
+        """Wait for a turn, and have it within the context.
+
+        Raises:
+            Busy: too many wait, or it has waited for too long.
+        """
+        with self.ask(owner, lane) as turn:
+            if not turn.has_come:
+                await turn.wait()
+            yield turn
+
+    def active(self, lane: Lane = "work") -> int:
+        """How many are at work."""
+        return self._lanes[lane].active
+
+    def waiting(self, lane: Lane = "work") -> int:
+        """How many wait."""
+        return self._lanes[lane].waiting
+
+
+class _Queue:
+    """One lane: its places, and a queue an owner before them."""
+
+    def __init__(self, *, places: int, max_waiting: int, timeout_s: float) -> None:
+        self.places = places
+        self.max_waiting = max_waiting
+        self.timeout_s = timeout_s
+        self.active = 0
+        self.waiting = 0
+        self._owners: OrderedDict[str, deque[Turn]] = OrderedDict()
+        """Those who wait, by owner; the first owner is served next."""
+        self._usual_s = 0.0
+
+    def enter(self, owner: str) -> Turn:
+        turn = Turn(self, owner)
+        if self.active < self.places:
+            self.active += 1
+            turn.begin()
+            return turn
+        own = self._owners.get(owner)
+        if len(own or ()) >= self.max_waiting - self.waiting:
+            raise self._full(len(own or ()))
+        if own is None:
+            own = self._owners[owner] = deque()
+        own.append(turn)
+        self.waiting += 1
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        if not turn.has_come:
+            self._forget(turn)
+            return
+        took_s = time.monotonic() - turn.come_at
+        share = _NEWEST_COUNTS if self._usual_s else 1.0
+        self._usual_s += (took_s - self._usual_s) * share
+        self.active -= 1
+        while self._owners and self.active < self.places:
+            self.active += 1
+            self._next().begin()
+
+    def before(self, turn: Turn) -> int:
+        """Everybody who is served before: a round takes one of each owner that still waits."""
+        rounds = self._owners[turn.owner].index(turn)
+        count, passed = rounds, False
+        for owner, own in self._owners.items():
+            if owner == turn.owner:
+                passed = True
+                continue
+            count += min(len(own), rounds if passed else rounds + 1)
+        return count
+
+    def retry_after_s(self) -> int:
+        """Whole seconds until a place in the queue should be free, from what turns took lately."""
+        usual_s = self._usual_s or _FIRST_GUESS_S
+        expected_s = usual_s * (self.waiting + 1) / self.places
+        return max(1, min(math.ceil(expected_s), _MAX_RETRY_S))
+
+    def waited_too_long(self) -> Busy:
+        return Busy(
+            f"No turn came within {self.timeout_s:g} s: {self.waiting} requests wait.",
+            "Try again later; PYTHON_CODER_QUEUE_TIMEOUT says how long a request may wait.",
+            retry_after_s=self.retry_after_s(),
+        )
+
+    def _full(self, own: int) -> Busy:
+        whose = f", {own} of them yours" if 0 < own < self.waiting else ""
+        return Busy(
+            f"{self.active} requests are worked on and {self.waiting} wait{whose}.",
+            "Try again later; PYTHON_CODER_MAX_REQUESTS and PYTHON_CODER_MAX_QUEUE allow more.",
+            retry_after_s=self.retry_after_s(),
+        )
+
+    def _next(self) -> Turn:
+        owner, own = self._owners.popitem(last=False)
+        turn = own.popleft()
+        if own:
+            self._owners[owner] = own  # behind all the others
+        self.waiting -= 1
+        return turn
+
+    def _forget(self, turn: Turn) -> None:
+        own = self._owners[turn.owner]
+        own.remove(turn)
+        if not own:
+            del self._owners[turn.owner]
+        self.waiting -= 1

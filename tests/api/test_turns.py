@@ -1,0 +1,109 @@
+"""Whose turn it is: limits, fairness, and what becomes of those who cannot wait."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+
+from backend.api.turns import Turn, Turns
+from backend.errors import Busy
+
+
+def turns(**changed: float) -> Turns:
+    given = {"work": 1, "talk": 4, "max_waiting": 8, "timeout_s": 60.0} | changed
+    return Turns(
+        work=int(given["work"]),
+        talk=int(given["talk"]),
+        max_waiting=int(given["max_waiting"]),
+        timeout_s=given["timeout_s"],
+    )
+
+
+async def test_where_there_is_room_nobody_waits() -> None:
+    all_turns = turns(work=2)
+    async with all_turns.take("a"), all_turns.take("a") as second:
+        assert (second.has_come, second.ahead, all_turns.active()) == (True, 0, 2)
+    assert (all_turns.active(), all_turns.waiting()) == (0, 0)
+
+
+async def test_owners_are_served_in_turn() -> None:
+    """Somebody with many requests makes nobody else wait for more than one of them."""
+    all_turns = turns(max_waiting=64)
+    order = []
+    with ExitStack() as at_work:
+        at_work.enter_context(all_turns.ask("a"))
+        waiting = [all_turns.ask(owner) for owner in "aaaabbc"]
+        assert [turn.ahead for turn in waiting] == [0, 3, 5, 6, 1, 4, 2]
+
+        async def work(turn: Turn) -> None:
+            with turn:
+                await turn.wait()
+                order.append(turn.owner)
+
+        tasks = [asyncio.create_task(work(turn)) for turn in waiting]
+        at_work.close()
+        await asyncio.gather(*tasks)
+    assert "".join(order) == "abcabaa"
+
+
+async def test_talk_does_not_wait_for_work() -> None:
+    all_turns = turns()
+    async with all_turns.take("a"), all_turns.take("a", "talk") as talk:
+        assert talk.has_come
+
+
+async def test_who_does_not_fit_into_the_queue_is_told_when_to_come_back() -> None:
+    all_turns = turns(max_waiting=4)
+    with ExitStack() as held:
+        for _ in range(3):  # one at work, two wait: as many as there are places left
+            held.enter_context(all_turns.ask("a"))
+        with pytest.raises(Busy, match="2 wait") as raised:
+            all_turns.ask("a")
+        assert raised.value.retry_after_s == 15  # three turns before it, none known yet: 5 s each
+        held.enter_context(all_turns.ask("b"))  # there is room for somebody else
+        held.enter_context(all_turns.ask("c"))
+        with pytest.raises(Busy, match="4 wait"):
+            all_turns.ask("d")
+    assert (all_turns.active(), all_turns.waiting()) == (0, 0)
+
+
+async def test_nobody_has_to_wait_for_ever() -> None:
+    all_turns = turns(timeout_s=0.01)
+    async with all_turns.take("a"):
+        with pytest.raises(Busy, match="No turn came within"):
+            async with all_turns.take("b"):
+                raise AssertionError("it was not its turn")
+        assert all_turns.waiting() == 0
+
+
+async def test_silence_can_be_filled_while_one_waits() -> None:
+    all_turns = turns()
+    with ExitStack() as first:
+        first.enter_context(all_turns.ask("a"))
+        with all_turns.ask("b") as second:
+            assert not await second.wait(0.001)
+            first.close()
+            assert await second.wait(0.001)
+
+
+async def test_whoever_gives_up_leaves_the_queue_and_no_place_is_lost() -> None:
+    all_turns = turns()
+
+    async def work(owner: str) -> None:
+        async with all_turns.take(owner):
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(work(owner)) for owner in "abc"]
+    await asyncio.sleep(0)
+    assert (all_turns.active(), all_turns.waiting()) == (1, 2)
+    tasks[1].cancel()
+    await asyncio.wait({tasks[1]})
+    assert all_turns.waiting() == 1
+    tasks[0].cancel()  # its place is given to the last one in the moment in which that gives up
+    tasks[2].cancel()
+    await asyncio.wait(tasks)
+    assert (all_turns.active(), all_turns.waiting()) == (0, 0)
+    async with all_turns.take("d") as turn:
+        assert turn.has_come
