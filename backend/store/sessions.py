@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
@@ -89,6 +89,13 @@ def new_session_id() -> str:
     return new_id("session")
 
 
+_TOUCH = (
+    update(SessionRow)
+    .where(owned_by(SessionRow, bindparam("of")), SessionRow.id == bindparam("which"))
+    .values(updated_at=bindparam("at"))
+)
+
+
 class SessionStore:
     """Conversations of all owners; each method sees one owner's only."""
 
@@ -138,37 +145,36 @@ class SessionStore:
         self, session_id: str, turns: Sequence[Turn], owner: str, opens: bool
     ) -> None:
         now = time.time()
-        async with self._database.transaction() as session:
-            touched = await session.execute(
-                update(SessionRow).where(*_is(session_id, owner)).values(updated_at=now)
-            )
-            assert isinstance(touched, CursorResult)
-            if touched.rowcount == 0:
+        title = next((turn.content for turn in turns if turn.role == "user"), "")
+        about = {
+            "id": session_id,
+            "owner": owner,
+            "created_at": now,
+            "updated_at": now,
+            "title": " ".join(title.split())[:_TITLE_CHARS],
+        }
+        said = [
+            {
+                "owner": owner,
+                "created_at": now,
+                "session_id": session_id,
+                "role": turn.role,
+                "content": turn.content,
+                "details": dict(turn.details),
+            }
+            for turn in turns
+        ]
+        touched = {"of": owner, "which": session_id, "at": now}
+
+        def do(connection: Connection) -> None:
+            if not connection.execute(_TOUCH, touched).rowcount:
                 if not opens:
                     return
-                title = next((turn.content for turn in turns if turn.role == "user"), "")
-                session.add(
-                    SessionRow(
-                        id=session_id,
-                        owner=owner,
-                        created_at=now,
-                        updated_at=now,
-                        title=" ".join(title.split())[:_TITLE_CHARS],
-                    )
-                )
-                await session.flush()
-            for turn in turns:
-                session.add(
-                    MessageRow(
-                        owner=owner,
-                        created_at=now,
-                        session_id=session_id,
-                        role=turn.role,
-                        content=turn.content,
-                        details=dict(turn.details),
-                    )
-                )
-                await session.flush()
+                connection.execute(insert(SessionRow), about)
+            if said:
+                connection.execute(insert(MessageRow), said)
+
+        await self._database.work(do)
 
     async def artifacts(self, session_id: str, *, owner: str) -> list[dict[str, Any]]:
         """What the conversation's answers brought, oldest first: ``id``, ``name``, ``size``, ..."""
