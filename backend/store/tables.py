@@ -23,6 +23,9 @@ _Position = BigInteger().with_variant(Integer(), "sqlite")
 """A row's place in the order of arrival; SQLite counts only a plain INTEGER up by itself."""
 
 
+_TO_DO = text("background AND response IS NULL")
+
+
 class Table(DeclarativeBase):
     """Base of all tables: where a row stands and whose it is."""
 
@@ -86,6 +89,8 @@ class RunRow(Table):
         UniqueConstraint("owner", "name", name="runs_name_of_owner"),
         Index("runs_of_owner", "owner", "position"),
         Index("runs_of_key", "owner", "key", "status"),
+        # What servers look for every few seconds: few of many.
+        Index("runs_to_do", "status", sqlite_where=_TO_DO, postgresql_where=_TO_DO),
     )
 
     id: Mapped[str] = mapped_column(String(64), unique=True)
