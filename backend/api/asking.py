@@ -16,7 +16,8 @@ header ``X-Task``, or are a single message that begins with ``### Task:`` and is
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from starlette.datastructures import Headers
 
@@ -26,6 +27,7 @@ from backend.api.conversation import Conversation, read_conversation
 from backend.api.models import find_model, read_agent, split_model
 from backend.api.schemas import ChatRequest, TextPart
 from backend.api.state import Server
+from backend.api.turns import Lane
 from backend.core.requests import Ask
 from backend.core.router import route
 from backend.store.files import StoredFile
@@ -54,14 +56,30 @@ class ChatJob:
     file_ids: tuple[str, ...]
     """The files of this question."""
     stop: tuple[str, ...]
+    lane: Lane
+    """Which turn it waits for."""
     said: str | None = None
     """What the user said, where that was no question but a word about a program."""
 
 
 async def prepare_chat(
-    body: ChatRequest, headers: Headers, server: Server, *, owner: str
+    body: ChatRequest,
+    headers: Headers,
+    server: Server,
+    *,
+    owner: str,
+    before: Sequence[Message] | None = None,
+    at_hand: Sequence[str] = (),
 ) -> ChatJob:
     """Check a request and gather what it refers to; nothing has been run afterwards.
+
+    Args:
+        body: the request.
+        headers: those that came with it.
+        server: what is open.
+        owner: whose request it is.
+        before: the turns before those that were sent, where a session's own are not meant.
+        at_hand: ids of files that are there beside those of earlier turns.
 
     Raises:
         RequestError: a field cannot be used as it is.
@@ -72,21 +90,28 @@ async def prepare_chat(
     name, agent, is_side = _choose(body, headers)
     conversation = await asyncio.to_thread(read_conversation, body.messages)
     require_question(conversation.question, server.settings)
+    if before is not None:
+        conversation = replace(conversation, earlier=(*before, *conversation.earlier))
     session = None if is_side else await _find_session(body, headers, server, owner)
     history, kept_ids = await _history(session, conversation, server, owner)
+    if before is not None:
+        history = conversation.earlier
     named = [
         await server.files.get(each, owner=owner, param="file_ids") for each in body.file_ids or ()
     ]
     await check_attachments(conversation, server, owner)
-    waiting = None if session is None else await find_waiting(session, conversation, server, owner)
+    waiting = None
+    if session is not None and (before is None or conversation.earlier):
+        waiting = await find_waiting(session, conversation, server, owner)
     if waiting is not None and (word := read_word(conversation.question)) is not None:
         return await decided_job(waiting, word, server, owner=owner, said=conversation.question)
     model = await find_model(server.assistant.models, name)
     carried = () if is_side else conversation.attachments
     files = [*named, *await attach(carried, server, owner)]
     earlier: list[StoredFile] = []
-    if _may_run_code(agent, conversation.question):
-        earlier = await kept_files(kept_ids, server, owner)
+    may_run_code = _may_run_code(agent, conversation.question)
+    if may_run_code:
+        earlier = await kept_files([*kept_ids, *at_hand], server, owner)
         if session is not None and session.source != "named":
             earlier += await attach(conversation.earlier_attachments, server, owner)
     if waiting is not None and (recorder := server.assistant.recorder) is not None:
@@ -114,6 +139,7 @@ async def prepare_chat(
         sent=conversation.earlier,
         file_ids=tuple(file.id for file in files),
         stop=body.stop_sequences,
+        lane="work" if may_run_code or (files and agent == "auto") else "talk",
     )
 
 
@@ -137,6 +163,7 @@ async def decided_job(run: Run, given: Given, server: Server, *, owner: str, sai
         sent=(),
         file_ids=(),
         stop=(),
+        lane="work",
         said=said,
     )
 

@@ -45,7 +45,8 @@ async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
     head = new_head(job.model)
     try:
         try:
-            answer = await server.assistant.run(job.ask, progress)
+            async with server.turns.take(job.owner, job.lane):
+                answer = await server.assistant.run(job.ask, progress)
             done = await complete(job, answer, server, base_url=links, finish="stop")
         except PythonCoderError as error:
             cut = answer_of_cut_chat(job, error, progress)

@@ -94,15 +94,21 @@ def _language(value: str) -> Language:
 async def _run(
     asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
 ) -> Response:
-    if body.session_id is not None:
-        result = await server.live_sessions.execute(
-            asked, body.session_id, owner=owner, check=body.check
-        )
-    else:
-        async with _engine(body.executor, server) as engine:
-            result = await engine.execute(asked, check=body.check)
+    async with server.turns.take(owner):
+        result = await _execute(asked, body, server, owner)
     artifacts = [await _artifact(each, server, owner, links) for each in result.artifacts]
     return plain_response(_result(result, artifacts, body.session_id))
+
+
+async def _execute(
+    asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str
+) -> ExecutionResult:
+    if body.session_id is not None:
+        return await server.live_sessions.execute(
+            asked, body.session_id, owner=owner, check=body.check
+        )
+    async with _engine(body.executor, server) as engine:
+        return await engine.execute(asked, check=body.check)
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ from backend.api.errors import error_body, log_unexpected
 from backend.api.presence import while_connected
 from backend.api.state import Server
 from backend.api.steps import status_of, step_of
+from backend.api.turns import Turn
 from backend.core.requests import Answer
 from backend.errors import PythonCoderError
 from backend.types import Event
@@ -50,29 +51,19 @@ _BEFORE_WORK = frozenset({"route", "files"})
 T = TypeVar("T")
 
 
-class ChatStream(Response):
-    """The response to a streaming chat request; runs it, and stops it when the client goes."""
+class EventStream(Response):
+    """A response of server-sent events; what it tells of is stopped when the client goes."""
 
-    def __init__(
-        self,
-        job: ChatJob,
-        server: Server,
-        *,
-        base_url: str,
-        include_usage: bool,
-        shows_status: bool,
-    ) -> None:
+    def __init__(self) -> None:
         super().__init__(
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
         del self.headers["content-length"]
-        self._job = job
-        self._server = server
-        self._base_url = base_url
-        self._include_usage = include_usage
-        self._shows_status = shows_status
-        self._head = new_head(job.model).body("chat.completion.chunk")
+
+    def _lines(self) -> AsyncGenerator[str, None]:
+        """The events; what is raised before the first one has an HTTP status of its own."""
+        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and send what comes of it."""
@@ -88,10 +79,61 @@ class ChatStream(Response):
                 await send(_body(line))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+
+class ChatStream(EventStream):
+    """The response to a streaming chat request; runs it, and stops it when the client goes."""
+
+    def __init__(
+        self,
+        job: ChatJob,
+        server: Server,
+        *,
+        base_url: str,
+        include_usage: bool,
+        shows_status: bool,
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._server = server
+        self._base_url = base_url
+        self._include_usage = include_usage
+        self._shows_status = shows_status
+        self._head = new_head(job.model).body("chat.completion.chunk")
+
     async def _lines(self) -> AsyncGenerator[str, None]:
+        with self._server.turns.ask(self._job.owner, self._job.lane) as turn:
+            if not turn.has_come:
+                yield self._chunk({"role": "assistant", "content": ""})
+                try:
+                    async with aclosing(self._waiting(turn)) as waiting:
+                        async for line in waiting:
+                            yield line
+                except PythonCoderError as error:
+                    yield _data(error_body(error))
+                    yield DONE
+                    return
+            async with aclosing(self._answer(is_begun=turn.has_waited)) as answer:
+                async for line in answer:
+                    yield line
+
+    async def _waiting(self, turn: Turn) -> AsyncGenerator[str, None]:
+        """What is told until the turn has come: that there is somebody here, and how many wait."""
+        silence_s, told = self._server.settings.stream_keep_alive_s, -1
+        while not turn.has_come:
+            ahead = turn.ahead
+            if self._shows_status and ahead != told:
+                yield self._status(f"Waiting for a turn, {ahead} before you", done=False)
+            else:
+                yield KEEP_ALIVE
+            told = ahead
+            await turn.wait(silence_s)
+
+    async def _answer(self, *, is_begun: bool) -> AsyncGenerator[str, None]:
         async with follow(self._server.assistant.stream(self._job.ask)) as feed:
-            held = await self._before_work(feed)
-            yield self._chunk({"role": "assistant", "content": ""})
+            held: list[Event | Answer | None] = []
+            if not is_begun:
+                held = await self._before_work(feed)
+                yield self._chunk({"role": "assistant", "content": ""})
             try:
                 async with aclosing(self._rest(held, feed)) as rest:
                     async for line in rest:

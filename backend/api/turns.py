@@ -49,6 +49,8 @@ class Turn:
         self._come: asyncio.Event | None = None
         self.has_come = False
         """Work may begin."""
+        self.has_waited = False
+        """It could not begin at once."""
 
     @property
     def ahead(self) -> int:
@@ -169,6 +171,7 @@ class _Queue:
         if own is None:
             own = self._owners[owner] = deque()
         own.append(turn)
+        turn.has_waited = True
         self.waiting += 1
         return turn
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 from contextlib import ExitStack
 
+import psutil
 import pytest
 
 from backend.api.turns import Turn, Turns
 from backend.errors import Busy
+from tests.api.conftest import Serve
+from tests.api.test_presence import busy, until
+from tests.scripts import act, answer
 
 
 def turns(**changed: float) -> Turns:
@@ -107,3 +113,46 @@ async def test_whoever_gives_up_leaves_the_queue_and_no_place_is_lost() -> None:
     assert (all_turns.active(), all_turns.waiting()) == (0, 0)
     async with all_turns.take("d") as turn:
         assert turn.has_come
+
+
+def test_a_stream_that_waits_says_so_and_who_does_not_fit_in_is_refused(serve: Serve) -> None:
+    client = serve(
+        {"stage": "chat", "reply": "ok", "repeat": True},
+        act("finish", "It is 4.", repeat=True),
+        answer("It is 4.", repeat=True),
+        max_requests=1,
+        max_queue=1,
+        stream_keep_alive_s=0.05,
+    )
+    ask = {"messages": [{"role": "user", "content": "How much is 2 + 2?"}], "agent_type": "react"}
+    endless = json.dumps({"code": "while True: pass", "timeout_s": 300}).encode()
+    address = (client.base_url.host, client.base_url.port or 80)
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(address))
+        connection.sendall(
+            b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: " + str(len(endless)).encode() + b"\r\n\r\n" + endless
+        )
+        until(lambda: busy(psutil.Process()))
+        headers = {"X-OpenWebUI-Chat-Id": "here"}
+        body = ask | {"stream": True}
+        stream = stack.enter_context(
+            client.stream("POST", "/v1/chat/completions", json=body, headers=headers)
+        )
+        assert stream.status_code == 200
+        lines = (line for line in stream.iter_lines() if line)
+        assert json.loads(next(lines)[6:])["choices"][0]["delta"]["role"] == "assistant"
+        status = json.loads(next(lines)[6:])["event"]["data"]
+        assert status == {"description": "Waiting for a turn, 0 before you", "done": False}
+        assert next(lines) == ": keep-alive"
+        for more in ({}, {"stream": True}):
+            refused = client.post("/v1/chat/completions", json=ask | more)
+            assert refused.status_code == 429
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert refused.json()["error"]["code"] == "busy"
+        talk = client.post("/v1/chat/completions", json=ask | {"agent_type": "chat"})
+        assert talk.json()["choices"][0]["message"]["content"] == "ok"
+        connection.close()
+        rest = list(lines)
+    assert rest[-1] == "data: [DONE]"
+    assert "It is 4." in "".join(rest)
