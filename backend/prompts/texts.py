@@ -7,6 +7,7 @@ from typing import Any
 
 from backend.prompts.facts import list_facts
 from backend.prompts.fences import fenced
+from backend.types import ExecutionResult
 
 __all__ = [
     "ATTEMPTS_CHARS",
@@ -17,6 +18,7 @@ __all__ = [
     "list_facts",
     "list_findings",
     "list_former",
+    "logs_of",
     "shorten",
 ]
 
@@ -50,6 +52,14 @@ def describe_output(printed: str, value: str | None, files: Sequence[str]) -> st
     if files:
         parts.append(f"Files: {shorten(', '.join(files), 2000)}")
     return "\n".join(parts)
+
+
+def logs_of(result: ExecutionResult) -> str:
+    """What a program printed, the value of its last expression behind it, cut to 6 KB."""
+    printed = "".join(part for part in (result.stdout, result.stderr) if part)
+    if result.value is not None:
+        printed += ("" if not printed or printed.endswith("\n") else "\n") + result.value
+    return shorten(printed, OBSERVATION_CHARS)
 
 
 def list_findings(findings: Sequence[Mapping[str, Any]]) -> str:

@@ -12,7 +12,13 @@ from typing import Any
 from backend.foreign_code import in_turn, parse
 from backend.llm.replies import extract_code
 from backend.prompts.fences import fenced
-from backend.prompts.texts import OBSERVATION_CHARS, describe_output, list_findings, shorten
+from backend.prompts.texts import (
+    OBSERVATION_CHARS,
+    describe_output,
+    list_findings,
+    logs_of,
+    shorten,
+)
 from backend.sandbox.policy import blocking
 from backend.tools.coder.diagnosis import describe, diagnose
 from backend.tools.coder.diagnosis.outcome import did_nothing
@@ -69,7 +75,8 @@ async def _run(given: str, language: Language, context: ToolContext) -> ToolResu
     code = request.code
     if code != given:
         context.emit(Event(kind="code", text=code, data={"iteration": 2, "language": language}))
-    context.emit(Event(kind="run", text="Running the program"))
+    program = {"code": code, "language": language}
+    context.emit(Event(kind="run", text="Running the program", data=program))
     result = await context.execute(request)
     kept = [await context.blobs.put_artifact(artifact) for artifact in result.artifacts]
     text = await in_turn(code, lambda: _observation(result, code, language, kept))
@@ -106,6 +113,7 @@ def _output_event(result: ExecutionResult, told_of: str) -> Event:
         "returncode": result.returncode,
         "duration_s": round(result.duration_s, 4),
         "value": result.value,
+        "logs": logs_of(result),
     }
     return Event(kind="output", text=shorten(shown, OBSERVATION_CHARS), data=data)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
-from backend.prompts.texts import OBSERVATION_CHARS, shorten
+from backend.prompts.texts import OBSERVATION_CHARS, logs_of, shorten
 from backend.tools.coder.diagnosis import Diagnosis
 from backend.tools.coder.diagnosis.outcome import did_nothing
 from backend.tools.coder.heal import find_cause, tell, treat
@@ -26,7 +26,8 @@ from backend.types import Event, ExecutionRequest, ExecutionResult
 async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
     """Run the program and keep what it wrote; what did not do what it should is diagnosed."""
     deps = runtime.context
-    deps.emit(Event(kind="run", text="Running the program"))
+    program = {"code": state["code"], "language": state["language"]}
+    deps.emit(Event(kind="run", text="Running the program", data=program))
     agreed = options_of(state["options"]).agreed(deps.inputs)
     request = ExecutionRequest(
         code=state["code"],
@@ -117,5 +118,6 @@ def _output_event(result: ExecutionResult, problem: str) -> Event:
         "returncode": result.returncode,
         "duration_s": round(result.duration_s, 4),
         "value": result.value,
+        "logs": logs_of(result),
     }
     return Event(kind="output", text=shorten(shown.rstrip(), OBSERVATION_CHARS), data=data)

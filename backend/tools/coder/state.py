@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import add
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -191,6 +191,8 @@ class CoderContext:
     """Where programs find what the ones before them left; None: each has a sandbox of its own."""
     sampling: Sampling = field(default_factory=lambda: Sampling())
     """For what the model writes; what it judges has the settings'."""
+    memory_mb: int | None = None
+    """Mebibytes each program may use; None: what the settings say."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -211,6 +213,8 @@ class CoderContext:
         Raises:
             PythonCoderError: as ``PythonExecutor.execute`` and ``HeldSession.execute``.
         """
+        if self.memory_mb is not None and request.memory_mb is None:
+            request = replace(request, memory_mb=self.memory_mb)
         if self.session is None:
             return await self.engine.execute(request, check=check)
         return await self.session.execute(request, check=check, keep_failed=False)
