@@ -6,10 +6,10 @@ A request that ends, however it ends, leaves nothing behind here: its record is 
 from __future__ import annotations
 
 import asyncio
+import functools
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from langgraph.types import Command, Durability, Interrupt
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
+from backend.store.one_thread import OneThread, open_thread
 
 T = TypeVar("T")
 
@@ -48,13 +49,13 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
         SettingsError: the file cannot be opened or written.
     """
     path = await asyncio.to_thread(settings.data_dir.absolute) / "checkpoints.db"
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoints") as thread:
-        loop = asyncio.get_running_loop()
-        saver = await loop.run_in_executor(thread, _open, path, thread)
-        try:
+    saver = await asyncio.to_thread(_open, path)
+    try:
+        async with open_thread("checkpoints", after=saver.conn.commit) as thread:
+            saver.thread = thread
             yield saver
-        finally:
-            await loop.run_in_executor(thread, saver.conn.close)
+    finally:
+        await asyncio.to_thread(saver.conn.close)
 
 
 class _CheckpointFile(SqliteSaver):
@@ -64,16 +65,22 @@ class _CheckpointFile(SqliteSaver):
     milliseconds a request.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, path: Path, thread: ThreadPoolExecutor
-    ) -> None:
+    thread: OneThread
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         super().__init__(connection)
         self._path = path
-        self._thread = thread
 
-    async def _there(self, work: Callable[..., T], *given: Any) -> T:
+    @contextmanager
+    def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+        """A cursor; the thread commits, once for all that it does at a time."""
+        self.setup()
+        with closing(self.conn.cursor()) as cursor:
+            yield cursor
+
+    async def _there(self, work: Callable[..., T], *given: Any, soon: bool = False) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
+            return await self.thread.run(functools.partial(work, *given), soon=soon)
         except sqlite3.Error as error:
             raise StoreUnavailable(
                 f"The steps of the work cannot be kept in {str(self._path)!r}: {error}.",
@@ -113,7 +120,8 @@ class _CheckpointFile(SqliteSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        await self._there(self.put_writes, config, writes, task_id, task_path)
+        # The checkpoint that follows them comes at once; only steps side by side wait for a while.
+        await self._there(self.put_writes, config, writes, task_id, task_path, soon=True)
 
     def delete_thread(self, thread_id: str) -> None:
         """Remove its steps, and those of all threads below it, as ``run/0`` is below ``run``."""
@@ -129,15 +137,15 @@ class _CheckpointFile(SqliteSaver):
         await self._there(self.delete_thread, thread_id)
 
 
-def _open(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
+def _open(path: Path) -> _CheckpointFile:
     try:
         make_private(path)
         try:
-            return _connect(path, thread)
+            return _connect(path)
         except _Unreadable:
             # It holds steps of interrupted requests only, and they are lost already.
             _set_aside(path)
-            return _connect(path, thread)
+            return _connect(path)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(
             f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
@@ -149,7 +157,7 @@ class _Unreadable(sqlite3.Error):
     """The file is damaged, or of another make."""
 
 
-def _connect(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
+def _connect(path: Path) -> _CheckpointFile:
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         # A commit is in the log before its step is over; the disk may have it a moment later.
@@ -162,9 +170,10 @@ def _connect(path: Path, thread: ThreadPoolExecutor) -> _CheckpointFile:
             f"wal_autocheckpoint = {_LOG_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        saver = _CheckpointFile(connection, path, thread)
+        saver = _CheckpointFile(connection, path)
         saver.setup()
         saver.get_tuple({"configurable": {"thread_id": ""}})
+        connection.commit()
     except sqlite3.Error as error:
         connection.close()
         if _is_unreadable(error):

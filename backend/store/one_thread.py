@@ -1,0 +1,117 @@
+"""A thread that does, one after the other, what many tasks want done.
+
+A way to a thread and back costs more than a small piece of work there. So it takes at once all that
+waits for it, and all of it is told at once that it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+SOON_S = 0.003
+"""Seconds that work may wait for company which is not urgent."""
+
+_Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
+
+class OneThread:
+    """Does work in its thread, in the order in which it comes. Open it with ``open_thread``."""
+
+    def __init__(self, name: str, after: Callable[[], None] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._after = after
+        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def run(self, do: Callable[[], T], *, soon: bool = False) -> T:
+        """Do something there. Once asked for it is done, also when nobody waits for it any more.
+
+        Args:
+            do: the work.
+            soon: it is not urgent: it waits for other work, but not longer than ``SOON_S``.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._waiting.append((do, done))
+        if not soon:
+            self._wake()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(SOON_S, self._wake)
+        return await done
+
+    async def aclose(self) -> None:
+        """Do what still waits, and end."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wakes.put(False)
+        await asyncio.to_thread(self._thread.join)
+
+    def _wake(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._wakes.put(True)
+
+    def _work(self) -> None:
+        goes_on = True
+        while goes_on:
+            goes_on = self._wakes.get()
+            done: list[_Outcome] = []
+            while self._waiting:
+                work, told = self._waiting.popleft()
+                try:
+                    done.append((told, work(), None))
+                except BaseException as error:
+                    done.append((told, None, error))
+            if done:
+                self._loop.call_soon_threadsafe(_tell, self._finished(done))
+
+    def _finished(self, done: list[_Outcome]) -> list[_Outcome]:
+        if self._after is None:
+            return done
+        try:
+            self._after()
+        except BaseException as error:
+            return [(told, None, failed or error) for told, _, failed in done]
+        return done
+
+
+def _tell(done: list[_Outcome]) -> None:
+    for told, result, error in done:
+        if told.done():
+            continue  # whoever waited was cancelled
+        if error is None:
+            told.set_result(result)
+        else:
+            told.set_exception(error)
+
+
+@asynccontextmanager
+async def open_thread(
+    name: str, *, after: Callable[[], None] | None = None
+) -> AsyncIterator[OneThread]:
+    """Start a thread, and let it end with what it was given.
+
+    Args:
+        name: the thread's.
+        after: done there after each time that it took up what waited, before any of that counts as
+            done. What it raises, all of that has failed with.
+    """
+    thread = OneThread(name, after)
+    try:
+        yield thread
+    finally:
+        await thread.aclose()
