@@ -1,7 +1,7 @@
 """``/openapi.json``: what FastAPI finds out, and what it cannot know.
 
-Bodies are read by us and not by FastAPI (limits, our own errors), so their forms are added here;
-and what is wrong with a request is answered with 400, never with its 422.
+Bodies are read by us and not by FastAPI (limits, our own errors), so routes say what they take and
+answer (``operations.py``); what is wrong with a request is answered with 400, never with its 422.
 """
 
 from __future__ import annotations
@@ -10,43 +10,24 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
 
+from backend.api.operations import EVERYWHERE, MEANINGS, REF, schema_of, takes
 from backend.api.schemas import ChatRequest, ExecuteRequest
+from backend.api.shapes.errors import Error
 
-_REF = "#/components/schemas/{model}"
-_BODIES: dict[str, dict[str, Any]] = {
-    "/v1/chat/completions": {
-        "application/json": {"schema": {"$ref": _REF.format(model="ChatRequest")}}
-    },
-    "/v1/execute": {"application/json": {"schema": {"$ref": _REF.format(model="ExecuteRequest")}}},
-    "/v1/files": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {
-                    "file": {"type": "string", "format": "binary"},
-                    "purpose": {"type": "string", "default": "assistants"},
-                },
-            }
-        }
-    },
+_ERROR = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
+_BODIES: dict[str, type[BaseModel]] = {
+    "/v1/chat/completions": ChatRequest,
+    "/v1/execute": ExecuteRequest,
 }
-_ERROR = {
-    "type": "object",
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["message", "type", "param", "code"],
-            "properties": {
-                "message": {"type": "string"},
-                "type": {"type": "string"},
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            },
-        }
-    },
+_FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+_KEYS = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "`Authorization: Bearer KEY`; the header `X-API-Key: KEY` means the same.",
+    }
 }
 
 
@@ -63,18 +44,56 @@ def install_description(app: FastAPI) -> None:
 
 def _describe(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
-    _, models = models_json_schema(
-        [(ChatRequest, "validation"), (ExecuteRequest, "validation")], ref_template=_REF
-    )
-    document["components"] = {"schemas": {**models["$defs"], "Error": _ERROR}}
-    error = {"schema": {"$ref": _REF.format(model="Error")}}
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in _FASTAPIS_OWN:
+        schemas.pop(name, None)
+    _moved(schema_of(Error, mode="out"), schemas)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = {
-                "description": "What went wrong, and what to do",
-                "content": {"application/json": error},
-            }
             if method == "post" and path in _BODIES:
-                operation["requestBody"] = {"required": True, "content": _BODIES[path]}
+                operation |= takes(_BODIES[path])
+            _add_what_all_share(operation, is_ours=path.startswith("/v1/"))
+            _move_schemas(operation, schemas)
+    document["components"]["securitySchemes"] = _KEYS
     return document
+
+
+def _add_what_all_share(operation: dict[str, Any], *, is_ours: bool) -> None:
+    responses: dict[str, Any] = operation["responses"]
+    responses.pop("422", None)
+    if operation.get("parameters"):
+        responses.setdefault("400", {"description": MEANINGS[400], "content": _ERROR})
+    if is_ours:
+        operation["security"] = [{"bearer": []}, {}]
+        for status in EVERYWHERE:
+            responses.setdefault(str(status), {"description": MEANINGS[status], "content": _ERROR})
+    for name in ("429", "503"):
+        if name in responses:
+            responses[name]["headers"] = {
+                "Retry-After": {
+                    "description": "Seconds after which to try again.",
+                    "schema": {"type": "integer"},
+                }
+            }
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _move_schemas(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Put the models that routes brought along among the components."""
+    contents = [operation.get("requestBody", {}).get("content", {})]
+    contents += [response.get("content", {}) for response in operation["responses"].values()]
+    for content in contents:
+        for media in content.values():
+            for key in ("schema", "itemSchema"):
+                if "properties" in media.get(key, {}) and "title" in media[key]:
+                    media[key] = _moved(media[key], schemas)
+
+
+def _moved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    schema = dict(schema)
+    parts = schema.pop("$defs", {}) | {schema["title"]: schema}
+    for name, part in parts.items():
+        known = schemas.setdefault(name, part)
+        if known != part:
+            raise ValueError(f"Two models that differ go by the name {name!r}; rename one.")
+    return {"$ref": REF.format(model=schema["title"])}

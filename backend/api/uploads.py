@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 FIELD_BYTES = 10_000
 """What a field beside the file may have."""
 MOST_FIELDS = 100
+
+
+class UploadForm(BaseModel):
+    """The fields of ``POST /v1/files``."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
+    """The file, with its name. Its ending says what it is; see the types that are taken."""
+    purpose: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] = "assistants"
+    """What it is for; kept as it is, and the list can be asked for one purpose only."""
 
 
 @dataclass(kw_only=True)
