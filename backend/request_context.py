@@ -22,6 +22,8 @@ class RequestContext:
     """The API key it came with."""
     run_id: str = ""
     session_id: str = ""
+    source: str = ""
+    """Where it came in: ``POST /v1/execute``, ``python-coder run``; '' for a program of others."""
 
 
 _CURRENT: ContextVar[RequestContext] = ContextVar("request", default=RequestContext())  # noqa: B039 - frozen

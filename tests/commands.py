@@ -95,4 +95,9 @@ class Descendants:
 
 
 def files_below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if not path.is_dir())
+    """But for the audit trail, which is meant to stay."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if not path.is_dir() and path.parent != folder / "data" / "audit"
+    )

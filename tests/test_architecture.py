@@ -44,7 +44,7 @@ LAYERS = [
     ["backend.foreign_code"],
     ["backend.errors"],
     ["backend.types"],
-    ["backend.request_context"],
+    ["backend.request_context", "backend.observing"],
 ]
 """``backend.cli`` starts what ``backend.api`` and ``backend.demo`` offer; see ``ALLOWED``."""
 

@@ -16,6 +16,7 @@ import click
 from backend.cli.output import error_document, fail, print_json, print_line, use_utf8
 from backend.cli.signals import Stopped
 from backend.errors import PythonCoderError
+from backend.request_context import in_request
 
 PROGRAM = "python-coder"
 
@@ -93,7 +94,8 @@ def _run(args: list[str]) -> int:
     options = args[: args.index("--")] if "--" in args else args
     as_json = "--json" in options
     try:
-        status = group.main(args=args, prog_name=PROGRAM, standalone_mode=False)
+        with in_request(source=f"{PROGRAM} {args[0]}" if args else PROGRAM):
+            status = group.main(args=args, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:

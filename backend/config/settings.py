@@ -295,6 +295,12 @@ class Settings(BaseSettings):
     def stage_options(self) -> dict[Stage, StageOptions]:
         """``stages``, read."""
         return parse_stages(self.stages)
+    log_format: Literal["text", "json"] = Field("text", alias="PYTHON_CODER_LOG_FORMAT")
+    """As what: ``text`` for people, or ``json``, an object a line without anything users wrote."""
+    audit: bool = Field(True, alias="PYTHON_CODER_AUDIT")
+    """Put every program on record, in a file a day below the data folder; see docs/operation.md."""
+    audit_days: int = Field(90, alias="PYTHON_CODER_AUDIT_DAYS", ge=0, le=36_500)
+    """Days after which that record is removed; 0: never."""
 
     @property
     def ollama_url(self) -> str:

@@ -263,7 +263,7 @@ class HeldSession:
         files = await self._restore()
         if not files:
             return
-        put_back = ExecutionRequest(code=_RESTORE, variables={"_files": dict(files)})
+        put_back = ExecutionRequest(code=_RESTORE, variables={"_files": dict(files)}, on_record="")
         try:
             result = await state.execute(put_back, check=False)
         except (SessionGone, SandboxUnavailable):

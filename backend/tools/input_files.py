@@ -128,6 +128,7 @@ async def _inspect(
         argv=tuple(files),
         timeout_s=seconds,
         memory_mb=_INSPECTION_MEMORY_MB,
+        on_record="",
     )
     result = await engine.execute(request, check=False)
     facts = _read_facts(result.stdout, list(files))

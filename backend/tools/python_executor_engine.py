@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from backend.config.settings import Settings
 from backend.errors import Disabled
+from backend.observing import Observe, unobserved
 from backend.sandbox import Executor, open_executor
-from backend.sandbox.executors.base import Session
+from backend.sandbox.executors.base import SandboxLoad, Session
 from backend.sandbox.file_types import SUPPORTED_FILE_TYPES
 from backend.sandbox.fixes import Fixed, KnownFiles, fix
 from backend.sandbox.packages import PackageInstaller
@@ -21,7 +24,9 @@ from backend.sandbox.policy import (
     check,
     installed_in,
 )
+from backend.store.audit import AuditTrail
 from backend.tools.input_files import describe_files, place_files
+from backend.tools.witness import Witness
 from backend.types import (
     Execute,
     ExecutionRequest,
@@ -70,15 +75,24 @@ class PythonExecutor:
         settings: Settings,
         *,
         installed: Collection[str] | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self._executor = executor
         self._settings = settings
         self._installed = installed
+        self._witness = witness or Witness()
+        self.answered_at = -math.inf
+        """When the sandbox last gave a result, on the monotonic clock."""
 
     @property
     def isolation(self) -> Isolation:
         """The walls that stand around every run."""
         return self._executor.isolation
+
+    @property
+    def load(self) -> SandboxLoad:
+        """How much the executor has to do."""
+        return self._executor.load
 
     @property
     def packages(self) -> PackageInstaller | None:
@@ -175,6 +189,7 @@ class PythonExecutor:
             Disabled: running code is switched off.
             RequestError: a limit, name or file of the request is not acceptable.
             SandboxUnavailable: the walls cannot be put up.
+            StoreUnavailable: the program cannot be put on record, and was not run.
         """
         return await self.execute_with(self._executor.run, request, check=check)
 
@@ -201,10 +216,12 @@ class PythonExecutor:
         names = None if names is None else [*names, *request.variables]
         issues = self.check(request.code, request.language, files, names=names) if check else []
         if blocking(issues):
+            self._witness.refused(request, issues)
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
             )
-        result = await run(request)
+        result = await self._witness.run(run, request, issues, checked=check)
+        self.answered_at = time.monotonic()
         return replace(result, issues=tuple(issues))
 
     async def open_session(self) -> EngineSession:
@@ -293,16 +310,24 @@ def _importable(names: Iterable[str]) -> set[str]:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, executor: str | None = None
+    settings: Settings, executor: str | None = None, *, observe: Observe = unobserved
 ) -> AsyncIterator[PythonExecutor]:
     """Open an executor by name (None: the configured one) and put the door before it.
+
+    Args:
+        settings: what programs may use.
+        executor: its name.
+        observe: is told of every program.
 
     Raises:
         RequestError: no executor has that name.
         SandboxUnavailable: it cannot isolate programs on this machine.
     """
-    async with open_executor(executor or settings.executor, settings) as opened:
-        yield PythonExecutor(opened, settings, installed=await _installed(opened))
+    name = executor or settings.executor
+    async with open_executor(name, settings) as opened:
+        witness = Witness(AuditTrail.of(settings, executor=name), observe)
+        installed = await _installed(opened)
+        yield PythonExecutor(opened, settings, installed=installed, witness=witness)
 
 
 async def _installed(executor: Executor) -> Collection[str] | None:

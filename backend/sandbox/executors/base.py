@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from backend.types import ExecutionRequest, ExecutionResult, Isolation
 
 if TYPE_CHECKING:
     from backend.sandbox.packages import PackageInstaller
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxLoad:
+    """How much an executor has to do at the moment."""
+
+    ready: int = 0
+    """Sandboxes that wait for a program."""
+    in_use: int = 0
+    """Those that run one, or hold a session."""
+    sessions: int = 0
+    shortages: int = 0
+    """How often a program had to wait for its sandbox to come about, since the start."""
 
 
 class Executor(ABC):
@@ -25,6 +39,11 @@ class Executor(ABC):
     def packages(self) -> PackageInstaller | None:
         """What knows its programs' packages, and installs more; None where nothing does."""
         return None
+
+    @property
+    def load(self) -> SandboxLoad:
+        """What is ready and in use; nothing where that is not known."""
+        return SandboxLoad()
 
     @abstractmethod
     async def run(self, request: ExecutionRequest) -> ExecutionResult:

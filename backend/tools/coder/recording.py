@@ -24,6 +24,7 @@ from backend.store.run_records import Run, RunKind
 from backend.store.runs import RunStore
 from backend.tools.approval import Decision, request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
+from backend.request_context import in_request
 from backend.tools.coder.recall import Identity, identify, recall
 from backend.types import Message, total_usage
 
@@ -250,7 +251,10 @@ class Recorder:
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
         under_way = self._under_way[job.run_id] = _UnderWay()
         try:
-            return await self._recorded(entry, job, work, under_way)
+            with in_request(
+                owner=entry.owner, run_id=job.run_id, session_id=entry.session_id or ""
+            ):
+                return await self._recorded(entry, job, work, under_way)
         finally:
             del self._under_way[job.run_id]
             under_way.over.set()

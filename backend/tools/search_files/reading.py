@@ -131,6 +131,7 @@ class FileReader:
             argv=tuple(files),
             timeout_s=seconds,
             memory_mb=_MEMORY_MB,
+            on_record="",
         )
         result = await self.engine.execute(request, check=False)
         self.isolation = result.isolation or self.isolation

@@ -11,7 +11,7 @@ from typing import TypeVar
 from backend.config.settings import Settings
 from backend.errors import Busy, SandboxUnavailable
 from backend.sandbox.endings import see_through
-from backend.sandbox.executors.base import Executor
+from backend.sandbox.executors.base import Executor, SandboxLoad
 from backend.sandbox.executors.local.child import Child
 from backend.sandbox.executors.local.fonts import FontLists
 from backend.sandbox.executors.local.header import (
@@ -92,6 +92,16 @@ class LocalExecutor(Executor):
     def packages(self) -> PackageInstaller:
         """What knows its programs' packages, and installs more."""
         return self._packages
+
+    @property
+    def load(self) -> SandboxLoad:
+        """What the pool has ready, and what of it is in use."""
+        return SandboxLoad(
+            ready=self.pool.ready,
+            in_use=self.pool.in_use,
+            sessions=len(self._sessions),
+            shortages=self.pool.shortages,
+        )
 
     async def _start_zygote(self, warm: bool) -> Zygote:
         modules = self._settings.preimported_modules if warm else ()

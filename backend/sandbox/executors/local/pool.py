@@ -129,6 +129,11 @@ class Pool:
         return len(self._generation.ready) if self._generation else 0
 
     @property
+    def in_use(self) -> int:
+        """Children that were taken and not given back."""
+        return len(self._lent)
+
+    @property
     def is_settled(self) -> bool:
         """What it bears children from is what it should be, or it is known why not."""
         is_warm = self._generation is not None and self._generation.is_warm == self._wants_warm

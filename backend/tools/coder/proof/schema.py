@@ -131,6 +131,7 @@ async def check_schema(
 
 
 def _aimed(document: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
+        on_record="",
     """The schema and what it is about."""
     if not _KEYWORDS & document.keys() and document.keys() <= values.keys():
         # A schema for each output, by name.

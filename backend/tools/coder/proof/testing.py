@@ -22,6 +22,7 @@ _SESSION: Final = f"""\
 from inside.testing import run
 report = run({_TASK}, {{name: globals()[name] for name in {_TASK}["inputs"]}})
 """
+_TESTS_FOLLOW: Final = "\n# --- tests\n"
 _SECONDS: Final = 30.0
 _OF_A_RUN: Final = 3
 """One test may take this part of the time of all."""
@@ -144,9 +145,10 @@ async def run_tests(
         SandboxUnavailable: the walls cannot be put up.
     """
     inputs = dict(variables or {})
+    texts = [text["source"] for text in tests[:MOST_MODULES]]
     task = {
         "code": code,
-        "tests": [text["source"] for text in tests[:MOST_MODULES]],
+        "tests": texts,
         "inputs": list(inputs),
         "seconds": (timeout_s or _SECONDS) / _OF_A_RUN,
     }
@@ -157,6 +159,7 @@ async def run_tests(
         timeout_s=timeout_s,
         memory_mb=memory_mb,
         outputs=("report",),
+        on_record=_TESTS_FOLLOW.join([code, *texts]),
     )
     # The texts are no more than what a program may do: the walls stand around both.
     result = await engine.execute(request, check=False)
