@@ -111,6 +111,7 @@ async def check_schema(
         variables={"document": document, "value": value, "most": _MOST_ERRORS},
         timeout_s=_SECONDS,
         outputs=("told",),
+        on_record="",
     )
     result = await engine.execute(request, check=False)
     told = (result.outputs or {}).get("told")
@@ -131,7 +132,6 @@ async def check_schema(
 
 
 def _aimed(document: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
-        on_record="",
     """The schema and what it is about."""
     if not _KEYWORDS & document.keys() and document.keys() <= values.keys():
         # A schema for each output, by name.
