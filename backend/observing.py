@@ -59,4 +59,4 @@ def outcome_of(error: BaseException) -> str:
         return "cancelled"
     name = type(error).__name__
     small = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name).strip("_")
-    return small if type(error).__module__ == "backend.errors" else "error"
+    return small if type(error).__module__.startswith("backend.") else "error"

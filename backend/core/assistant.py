@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from backend.config.settings import Settings
 from backend.core.classifier import Classifier
 from backend.core.context import AgentContext
-from backend.core.outcome import answer_from, route_event
+from backend.core.outcome import answer_from, route_event, tell_deed
 from backend.core.requests import Answer, Ask, answer_of
 from backend.core.resuming import ask_of
 from backend.core.router import Route, route
@@ -20,6 +20,7 @@ from backend.core.running import AgentGraphs, chat
 from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
+from backend.observing import Deed, Observe, unobserved
 from backend.store.blobs import BlobStore
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
@@ -69,6 +70,7 @@ class Assistant:
         recorder: Recorder | None = None,
         live_sessions: LiveSessions | None = None,
         tools: Sequence[Tool] = (),
+        observe: Observe = unobserved,
     ) -> None:
         self.settings = settings
         self.models = models
@@ -77,6 +79,7 @@ class Assistant:
         self.recorder = recorder
         self.tools = tuple(tools)
         self.live_sessions = live_sessions
+        self._observe = observe
         self._classifier = Classifier(settings, models)
         checkpointer = recorder.checkpointer if recorder else None
         self._coder = build_graph(checkpointer)
@@ -97,6 +100,13 @@ class Assistant:
             PythonCoderError: the question cannot be served, or our machinery failed before any
                 program had run. After that, what is known is answered.
         """
+        deed = Deed(kind="agent", name=ask.agent_type)
+        with self._observe(deed):
+            answer = await self._run(ask, emit, approver)
+            tell_deed(deed, answer)
+        return answer
+
+    async def _run(self, ask: Ask, emit: Emit, approver: Approver | None) -> Answer:
         started = time.monotonic()
         question = require_question(ask.question, self.settings)
         ask = replace(ask, question=question)
@@ -254,13 +264,18 @@ class Assistant:
             facts=facts,
             history=ask.history,
             run_id=job.run_id if job else None,
+            observe=self._observe,
         )
         return await self._agents.run(agent, ask.question, context)
 
 
 @asynccontextmanager
 async def open_assistant(
-    settings: Settings, database: Database | None = None, *, record: bool = True
+    settings: Settings,
+    database: Database | None = None,
+    *,
+    record: bool = True,
+    observe: Observe = unobserved,
 ) -> AsyncIterator[Assistant]:
     """Open the model's client, the sandbox, the store and tools of others, and close them again.
 
@@ -268,6 +283,7 @@ async def open_assistant(
         settings: what to open.
         database: one that is open already.
         record: False where somebody else keeps requests and their steps.
+        observe: is told of agents, model calls, tools and programs.
 
     The model need not be reachable yet; a question asked meanwhile says that it is not.
 
@@ -277,8 +293,8 @@ async def open_assistant(
             has not the form it should have.
     """
     async with AsyncExitStack() as stack:
-        models = await stack.enter_async_context(open_models(settings))
-        engine = await stack.enter_async_context(open_engine(settings))
+        models = await stack.enter_async_context(open_models(settings, observe=observe))
+        engine = await stack.enter_async_context(open_engine(settings, observe=observe))
         extras = await stack.enter_async_context(open_tools(settings))
         blobs = BlobStore(settings.data_dir / "blobs")
         recorder = live_sessions = None
@@ -297,6 +313,7 @@ async def open_assistant(
             recorder=recorder,
             live_sessions=live_sessions,
             tools=extras.tools,
+            observe=observe,
         )
 
 

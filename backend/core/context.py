@@ -16,6 +16,7 @@ from backend.core.history import tell_history
 from backend.core.made_files import MadeFiles
 from backend.errors import PythonCoderError
 from backend.llm.models import LanguageModel
+from backend.observing import Deed, Observe, unobserved
 from backend.prompts.texts import list_facts
 from backend.tools.coder.graph import CoderGraph, run_task
 from backend.tools.coder.recording import thread_of_use
@@ -47,6 +48,7 @@ class AgentContext:
     """Under which name the request's steps are kept; None where they are not."""
     made_files: MadeFiles = field(default_factory=MadeFiles)
     """By the steps so far."""
+    observe: Observe = unobserved
     failures: list[PythonCoderError] = field(default_factory=list)
     """Of our machinery, in steps that others are done beside: raised once those are over."""
 
@@ -121,18 +123,21 @@ class AgentContext:
         thread = thread_of_use(self.run_id, number) if self.run_id else None
         # A graph of its own, whose steps are kept under a name of its own: not a part of this one.
         var_child_runnable_config.set(None)
-        result = await run_task(
-            self.coder_graph,
-            replace(self.coder, emit=self._emit_for(step)),
-            Task(
-                request=task,
-                background="\n\n".join(parts),
-                files=self.files,
-                facts=self.facts,
-            ),
-            thread=thread,
-            raise_early=True,
-        )
+        deed = Deed(kind="tool", name=CODER.name)
+        with self.observe(deed):
+            result = await run_task(
+                self.coder_graph,
+                replace(self.coder, emit=self._emit_for(step)),
+                Task(
+                    request=task,
+                    background="\n\n".join(parts),
+                    files=self.files,
+                    facts=self.facts,
+                ),
+                thread=thread,
+                raise_early=True,
+            )
+            deed.outcome = "success" if result["success"] else "failed"
         del result["facts"]  # the same for every use
         return {**result, "step": step, "task": task}
 
@@ -161,7 +166,10 @@ class AgentContext:
             emit=emit,
         )
         began = time.monotonic()
-        result = await use(cast(Tool, self.toolbox[name]), arguments, context)
+        deed = Deed(kind="tool", name=name)
+        with self.observe(deed):
+            result = await use(cast(Tool, self.toolbox[name]), arguments, context)
+            deed.outcome = "success" if result["success"] else "failed"
         seconds = round(time.monotonic() - began, 4)
         return {**result, "step": step, "tool": name, "task": given, "duration_s": seconds}
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from backend.core.requests import Answer
 from backend.core.router import Route
+from backend.observing import Deed
 from backend.tools.coder.state import add_seconds
 from backend.types import (
     AgentName,
@@ -85,6 +86,25 @@ def answer_from(
             walls=tuple(isolation["walls"]),
         ),
     )
+
+
+def tell_deed(deed: Deed, answer: Answer) -> None:
+    """What came of a request, for whoever watches: names and numbers only."""
+    deed.name = answer.agent
+    deed.outcome = "success" if answer.success else "failed"
+    if answer.approval is not None:
+        deed.outcome = "waiting"
+    deed.facts |= {"model": answer.model, "cached": answer.cached}
+    if answer.run_id is not None:
+        deed.facts["run_id"] = answer.run_id
+    if answer.cached:
+        return  # it used up nothing now
+    deed.facts["input_tokens"] = answer.usage["input_tokens"]
+    deed.facts["output_tokens"] = answer.usage["output_tokens"]
+    changes = [each for result in answer.python_coder_results for each in result["modifications"]]
+    by_rule = sum(each.get("by") == "rule" for each in changes)
+    deed.facts["repairs_by_rule"] = by_rule
+    deed.facts["repairs_by_model"] = len(changes) - by_rule
 
 
 def _reference(entry: Mapping[str, Any]) -> ArtifactRef:

@@ -17,7 +17,8 @@ from backend.llm.ladder import Ladder
 from backend.llm.receiving import Received, Watcher
 from backend.llm.tokens import estimate_messages
 from backend.llm.wire import Piece, Provider, Question, Server
-from backend.types import Message, ModelCall, ToolSpec
+from backend.observing import Deed, Fact, Observe, unobserved
+from backend.types import Message, ModelCall, Stage, ToolSpec
 
 ATTEMPTS = 2
 """For what a second try mends: a dropped stream, a reply the server's own parser choked on, and
@@ -48,6 +49,7 @@ class Target:
     provider: Provider
     counts: PromptCounts
     ladder: Ladder
+    observe: Observe = unobserved
 
     @property
     def server(self) -> Server:
@@ -58,6 +60,24 @@ class Target:
     def num_ctx(self) -> int | None:
         """Tokens of context; None where the server does not tell."""
         return self.server.num_ctx
+
+    def deed(self, stage: Stage) -> Deed:
+        """A call to this model, for whoever watches."""
+        facts: dict[str, Fact] = {"stage": stage, "provider": self.server.provider}
+        return Deed(kind="model", name=self.name, facts=facts)
+
+    async def look_up(self, stage: Stage, budget: Budget) -> None:
+        """Learn what must be known of the model before it is asked.
+
+        Raises:
+            PythonCoderError: as ``LanguageModel.call``. It counts as a call that failed.
+        """
+        try:
+            async with budget.in_time():
+                await self.provider.look_up(self.name)
+        except PythonCoderError:
+            with self.observe(self.deed(stage)):
+                raise
 
     def estimate(self, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> int:
         """About how many tokens a conversation has for this model, and the tools it is offered."""
@@ -94,14 +114,20 @@ class Call:
             PythonCoderError: as ``LanguageModel.call``.
             ServerFailure: the server refused the form of the question.
         """
-        try:
-            received = await self._to_its_end(question)
-        except PythonCoderError as error:
-            self._give_account(error)
-            raise
-        finally:
-            if self._was_asked:
-                self._budget.record(self._account())
+        deed = self._target.deed(question.stage)
+        with self._target.observe(deed):
+            try:
+                received = await self._to_its_end(question)
+            except PythonCoderError as error:
+                self._give_account(error)
+                raise
+            finally:
+                if self._was_asked:
+                    account = self._account()
+                    self._budget.record(account)
+                    deed.facts["input_tokens"] = account["input_tokens"]
+                    deed.facts["output_tokens"] = account["output_tokens"]
+            deed.facts["finish_reason"] = received.done_reason or "stop"
         return Reply(
             text=received.text,
             call=self._account(),

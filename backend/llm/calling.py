@@ -162,8 +162,7 @@ class LanguageModel:
             seed=_first(own.seed, seed, None),
             limit_name=limit_name,
         )
-        async with self.budget.in_time():
-            await target.provider.look_up(target.name)
+        await target.look_up(stage, self.budget)
         while True:
             rung = await self.rung(stage, schema=schema, tools=tools)
             prompt = messages(rung) if callable(messages) else Prompt(messages=tuple(messages))

@@ -18,6 +18,7 @@ from backend.llm.counting import PromptCounts
 from backend.llm.failures import translate
 from backend.llm.ladder import Ladder
 from backend.llm.wire import Provider
+from backend.observing import Observe, unobserved
 from backend.types import Stage
 
 __all__ = ["LanguageModel", "Models", "Reply", "open_models"]
@@ -28,8 +29,9 @@ PROVIDERS = ("ollama", "openai", "scripted")
 class Models:
     """Every model that can be asked, one HTTP client a provider. Open it with ``open_models``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, observe: Observe = unobserved) -> None:
         self._settings = settings
+        self._observe = observe
         self._options = settings.stage_options
         self._providers: dict[str, Provider] = {}
         self._counts: dict[str, PromptCounts] = {}
@@ -134,6 +136,7 @@ class Models:
             provider=self._provider(provider),
             counts=self._counts.setdefault(provider, PromptCounts()),
             ladder=self._ladders.setdefault(provider, Ladder()),
+            observe=self._observe,
         )
 
     def _resolve(self, name: str) -> tuple[str, str]:
@@ -203,13 +206,19 @@ def _open_provider(name: str, settings: Settings, configured: str) -> Provider:
 
 
 @asynccontextmanager
-async def open_models(settings: Settings) -> AsyncIterator[Models]:
+async def open_models(
+    settings: Settings, *, observe: Observe = unobserved
+) -> AsyncIterator[Models]:
     """Open the configured model's client; nothing is asked yet.
+
+    Args:
+        settings: which models.
+        observe: is told of every call.
 
     Raises:
         SettingsError: the provider is unknown, or the script cannot be read or is not valid.
     """
-    models = Models(settings)
+    models = Models(settings, observe)
     try:
         # In a thread: client libraries take a second to import, and scripts are read from disk.
         await asyncio.to_thread(models.get)
