@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import bench.corpora
@@ -17,6 +18,7 @@ import bench.prompts
 import bench.replies
 import bench.router
 import bench.sandbox
+import bench.service
 import bench.sessions
 from bench.machine import describe
 
@@ -32,10 +34,13 @@ PARTS = {
     "all-corpora": "the same with 5,000 more programs and all plots; takes long",
     "context": "what looking into files costs and tells",
     "misbehaviours": "what becomes of a model's and its server's misbehaviours; writes the page in docs/",
+    "service": "what the server carries over HTTP, beside bare FastAPI; takes some minutes",
     "sessions": "what a conversation of 200 turns with a plot a turn takes; takes a minute or more",
     "hostile": "harmful programs, and what they left outside",
 }
-WITHOUT_CORPORA = ("sandbox", "loop", "prompts", "context", "router", "sessions", "misbehaviours")
+WITHOUT_CORPORA = (
+    *("sandbox", "loop", "prompts", "context", "router", "service", "sessions", "misbehaviours"),
+)
 USUAL = ("sandbox", "loop", "prompts", "context", "router", "corpora", "policy", "replies")
 
 
@@ -76,9 +81,7 @@ def main() -> int:
         print(f"\n== {PARTS['loop'].capitalize()}", flush=True)
         asyncio.run(bench.loop.main(share=arguments.share))
     all_well = True
-    if "prompts" in parts:
-        print(f"\n== {PARTS['prompts'].capitalize()}", flush=True)
-        all_well &= bench.prompts.main()
+    all_well &= _on_nothing(parts, arguments.share)
     corpora = bench.corpora.corpora_folder()
     if "context" in parts:
         print(f"\n== {PARTS['context'].capitalize()}", flush=True)
@@ -98,6 +101,17 @@ def main() -> int:
         print(f"\n== {PARTS[part].capitalize()}", flush=True)
         all_well &= _is_well(part, corpora)
     return 0 if all_well else 1
+
+
+def _on_nothing(parts: Sequence[str], share: float) -> bool:
+    all_well = True
+    if "prompts" in parts:
+        print(f"\n== {PARTS['prompts'].capitalize()}", flush=True)
+        all_well = bench.prompts.main()
+    if "service" in parts:
+        print(f"\n== {PARTS['service'].capitalize()}", flush=True)
+        asyncio.run(bench.service.main(share=share))
+    return all_well
 
 
 def _is_bounded(part: str, share: float) -> bool:

@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+_NOTHING: tuple[dict[str, Any], ...] = ({"stage": "chat", "reply": "yes"},)
 _START_S = 60.0
 _STOP_S = 15.0
 _POLL_S = 0.01
@@ -30,17 +32,28 @@ class Served:
 
 
 @asynccontextmanager
-async def served(folder: Path) -> AsyncIterator[Served]:
+async def served(
+    folder: Path,
+    lines: Sequence[Mapping[str, Any]] = _NOTHING,
+    variables: Mapping[str, str] | None = None,
+) -> AsyncIterator[Served]:
     """Start ``python-coder serve`` with a scripted model and everything it keeps in ``folder``.
 
     It has ended when the context has, however that comes about.
 
+    Args:
+        folder: an empty one.
+        lines: of the scripted model; each is used again and again.
+        variables: of the environment, beside those that say where things are kept.
+
     Raises:
         RuntimeError: it does not become ready.
     """
-    script = folder / "nothing.jsonl"
-    script.write_text(json.dumps({"stage": "chat", "reply": "yes", "repeat": True}), "utf-8")
+    script = folder / "script.jsonl"
+    repeated = [json.dumps({"repeat": True, **line}) for line in lines]
+    script.write_text("\n".join(repeated), "utf-8")
     variables = {
+        **(variables or {}),
         "PYTHON_CODER_MODEL": f"scripted:{script}",
         "PYTHON_CODER_DATA_DIR": str(folder / "data"),
         "PYTHON_CODE_EXECUTION_DIR": str(folder / "execution"),
@@ -71,9 +84,10 @@ async def _address(process: asyncio.subprocess.Process) -> str:
     said = b""
     async for line in process.stdout:
         said += line
-        with suppress(ValueError):
+        with suppress(ValueError, KeyError):
             return str(json.loads(said)["url"])
-    raise RuntimeError(f"The server ended with {await process.wait()} before it listened.")
+    status = await process.wait()
+    raise RuntimeError(f"The server ended with {status} before it listened: {said.decode()}")
 
 
 async def _wait_until_ready(url: str) -> None:
