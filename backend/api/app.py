@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from backend.api import chat, execute, files, health, models, runs, sessions
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
-from backend.api.guard import LocalOnly
+from backend.api.guard import Gate
 from backend.api.state import open_server
 from backend.config.settings import Settings
 from backend.config.version import product_version
@@ -37,7 +38,15 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     install_error_handlers(app)
-    app.add_middleware(LocalOnly, settings=settings)
+    app.add_middleware(Gate, settings=settings)
+    if settings.cors_allowed:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_allowed,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
     for module in (chat, models, files, execute, runs, sessions, health):
         app.include_router(module.router)
     install_description(app)

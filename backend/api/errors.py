@@ -40,6 +40,27 @@ FAILED_AFTER_RUN = 424
 RETRY_AFTER_S = 5
 """Seconds until a client may ask again for what the machine does not have at the moment."""
 
+
+class UnsupportedParameter(RequestError):
+    """The request asks for something of OpenAI's API that is not offered here."""
+
+
+class Forbidden(RequestError):
+    """The request comes from where requests are not taken from, or asks for what it may not."""
+
+    http_status = 403
+
+
+class Unauthenticated(RequestError):
+    """The request came without a key that opens anything."""
+
+    http_status = 401
+
+
+class RateLimited(Busy):
+    """A key has used up what it may ask for at present."""
+
+
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -53,21 +74,13 @@ _CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
     (StoreUnavailable, "store_unavailable"),
     (BadReply, "bad_reply"),
     (BudgetExceeded, "budget_exceeded"),
+    (Unauthenticated, "invalid_api_key"),
+    (RateLimited, "rate_limit_exceeded"),
     (Busy, "busy"),
     (Disabled, "disabled"),
     (NotFound, "not_found"),
     (TooLarge, "too_large"),
 )
-
-
-class UnsupportedParameter(RequestError):
-    """The request asks for something of OpenAI's API that is not offered here."""
-
-
-class Forbidden(RequestError):
-    """The request comes from where requests are not taken from."""
-
-    http_status = 403
 
 
 def envelope(
@@ -112,6 +125,8 @@ def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse
     if status == 503 or isinstance(error, Busy):
         known_s = error.retry_after_s if isinstance(error, Busy) else None
         headers["Retry-After"] = str(known_s or RETRY_AFTER_S)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if after_run and (status >= 500 or status in {408, 409, 429}):
         status, headers = FAILED_AFTER_RUN, {"X-Should-Retry": "false"}
     elif isinstance(error, BudgetExceeded):

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
+from backend.api.auth import get_principal
 from backend.api.errors import Forbidden
-from backend.api.state import OwnerDep, Server, ServerDep, get_owner
+from backend.api.state import OwnerDep, Server, ServerDep
 from backend.api.uploads import receive_form
 from backend.errors import RequestError
-from backend.store.database import Order
+from backend.store.database import LOCAL_OWNER, Order
 from backend.store.files import StoredFile
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
@@ -79,8 +80,11 @@ async def content(
     signature: str | None = None,
 ) -> FileResponse:
     """A file's bytes: for its owner, and for whoever has a signed link that is still good."""
-    owner = await get_owner()
-    if signature is not None and not _is_signed(server, file_id, expires, signature):
+    if signature is None:
+        owner = (await get_principal(request)).owner
+    elif _is_signed(server, file_id, expires, signature):
+        owner = LOCAL_OWNER
+    else:
         raise Forbidden("The link is not valid, or not any more.", "Ask for a new one.")
     file = await server.files.get(file_id, owner=owner)
     path = await asyncio.to_thread(server.files.path, file)

@@ -1,62 +1,140 @@
-"""Who may talk to a server that has no keys: programs of this machine, not pages in a browser.
+"""Who may talk to the server: whoever has a key, or, where there are none, programs of this machine.
 
-A page of any site can send requests to loopback, and by rebinding its own name to 127.0.0.1 it can
-read the answers. So the ``Host`` must be one of ours, and what changes something must not come from
-another origin (``Origin``, ``Sec-Fetch-Site``; browsers send them, other clients do not).
+Without keys, pages in a browser are kept out: a page of any site can send requests to loopback, and
+by rebinding its own name to 127.0.0.1 it can read the answers. So the ``Host`` must be one of ours,
+and what changes something must not come from another origin (``Origin``, ``Sec-Fetch-Site``;
+browsers send them, other clients do not). With keys neither decides: no page has a key by itself.
+
+A server that others can reach asks for keys in any case, even when they were all forgotten.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+from contextlib import ExitStack
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from backend.api.allowance import Allowance
+from backend.api.auth import LOCAL, Principal, find_key, introduce
 from backend.api.errors import Forbidden, error_response
 from backend.config.settings import Settings
+from backend.errors import PythonCoderError
+from backend.request_context import in_request
+from backend.store.keys import KeyStore
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+OPEN_DOORS = frozenset({"/health", "/ready"})
+"""What needs no key: whether it works."""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGNED = re.compile(r"/v1/files/[^/]+/content")
 
 
-class LocalOnly:
-    """ASGI middleware that refuses foreign hosts and origins with 403."""
+class Gate:
+    """ASGI middleware: finds out who asks, or refuses; counts what each key asks for."""
 
     def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
         self._app = app
-        public = settings.public_base_url
-        self._public_origin = origin_of(public) if public else None
-        self._hosts = LOOPBACK_NAMES | set(_host_names(settings))
+        self._local = _LocalOnly(settings)
+        self._is_reachable = not is_loopback(settings.host)
+        self._allowance = Allowance(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope["method"], scope["scheme"], Headers(scope=scope))
-        if refusal is not None:
-            await error_response(refusal)(scope, receive, send)
-            return
-        await self._app(scope, receive, _without_sniffing(send))
+        added = {"X-Content-Type-Options": "nosniff"}
+        send = _with_headers(send, added)
+        with ExitStack() as place:
+            try:
+                principal = await self._admit(scope, place, added)
+            except PythonCoderError as refusal:
+                await error_response(refusal)(scope, receive, send)
+                return
+            if principal is not None:
+                introduce(scope, principal)
+                known = in_request(owner=principal.owner, key_id=principal.key_id)
+                place.enter_context(known)
+            await self._app(scope, receive, send)
 
-    def _refusal(self, method: str, scheme: str, headers: Headers) -> Forbidden | None:
+    async def _admit(
+        self, scope: Scope, place: ExitStack, added: dict[str, str]
+    ) -> Principal | None:
+        """Who asks; None where nobody has to say so."""
+        headers = Headers(scope=scope)
+        keys: KeyStore = scope["app"].state.server.keys
+        if not (self._is_reachable or await keys.are_wanted()):
+            self._local.require(scope["method"], scope["scheme"], headers)
+            return LOCAL
+        if scope["method"] in _READING and _is_open(scope):
+            return None
+        key = await find_key(headers, keys)
+        if (standing := self._allowance.take(key)) is not None:
+            added |= standing.headers()
+        if _is_work(scope["method"], scope["path"]):
+            place.enter_context(self._allowance.place(key))
+        return Principal(owner=key.owner, role=key.role, key_id=key.id)
+
+
+def _is_open(scope: Scope) -> bool:
+    """Whether it is for anybody, or a signed link; what that is worth, the endpoint finds out."""
+    if scope["path"] in OPEN_DOORS:
+        return True
+    is_content = _SIGNED.fullmatch(scope["path"]) is not None
+    return is_content and "signature" in parse_qs(scope["query_string"].decode("latin-1"))
+
+
+def _is_work(method: str, path: str) -> bool:
+    """Whether it may take long: what ends or looks at work that is under way must always get in."""
+    if method == "POST":
+        return not path.endswith("/cancel")
+    return method == "GET" and path.endswith("/events")
+
+
+class _LocalOnly:
+    """The rules of a server that has no keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        public = settings.public_base_url
+        self._origins = {*settings.cors_allowed, *([origin_of(public)] if public else [])}
+        self._hosts = LOOPBACK_NAMES | set(_host_names(settings))
+
+    def require(self, method: str, scheme: str, headers: Headers) -> None:
+        """Refuse foreign hosts and origins.
+
+        Raises:
+            Forbidden: it is one.
+        """
         host = headers.get("host", "")
         if host_name(host) not in self._hosts:
-            return Forbidden(
+            raise Forbidden(
                 f"This server is not called {host[:80]!r}.",
                 "Use http://127.0.0.1 and its port, or set PUBLIC_BASE_URL to its public address.",
             )
         if method in _READING:
-            return None
+            return
         origin = headers.get("origin")
         if origin is None:
             foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
         else:
-            foreign = origin not in {f"{scheme}://{host}", self._public_origin}
+            foreign = origin not in {f"{scheme}://{host}", *self._origins}
         if foreign:
-            return Forbidden("Requests from other sites' pages are not taken.")
-        return None
+            raise Forbidden("Requests from other sites' pages are not taken.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to bind is one that only this machine reaches."""
+    bare: Final = host.strip("[]").lower()
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return bare == "localhost"
 
 
 def host_name(authority: str) -> str:
@@ -76,14 +154,15 @@ def origin_of(url: str) -> str:
 def _host_names(settings: Settings) -> Iterable[str]:
     if settings.public_base_url:
         yield host_name(urlsplit(settings.public_base_url).netloc)
-    if settings.host not in {"0.0.0.0", "::"}:
-        yield settings.host.strip("[]").lower()
+    yield settings.host.strip("[]").lower()
 
 
-def _without_sniffing(send: Send) -> Send:
+def _with_headers(send: Send, added: dict[str, str]) -> Send:
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message)["X-Content-Type-Options"] = "nosniff"
+            headers = MutableHeaders(scope=message)
+            for name, value in added.items():
+                headers[name] = value
         await send(message)
 
     return sender

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -14,8 +13,11 @@ from contextlib import contextmanager
 import uvicorn
 
 from backend.api.app import create_app
+from backend.api.guard import is_loopback
 from backend.config.settings import Settings
 from backend.errors import SettingsError
+from backend.store.database import open_database
+from backend.store.keys import KeyStore, open_keys
 
 LAST_WORDS_S = 0
 """Seconds that running requests get when the server is stopped: what they run ends with it."""
@@ -23,40 +25,40 @@ CLEAN_UP_S = 10.0
 """Seconds to wait until they have ended."""
 
 
-def serve(settings: Settings, *, announce: Callable[[str], None]) -> None:
+def serve(settings: Settings, *, announce: Callable[[str, bool], None]) -> None:
     """Serve the API until the process is told to stop.
 
     Args:
         settings: ``host`` and ``port`` say where; port 0 lets the system choose.
-        announce: gets the address, ``http://127.0.0.1:8000``, once requests are taken.
+        announce: gets the address, ``http://127.0.0.1:8000``, once requests are taken, and
+            whether they need a key.
 
     Raises:
-        SettingsError: the address is not this machine's own, or taken.
+        SettingsError: the address is taken, or one that others reach and there is no key.
         SandboxUnavailable: programs cannot be isolated on this machine.
     """
-    require_loopback(settings.host)
+    asyncio.run(require_keys_beyond_loopback(settings))
     listener = _listen(settings.host, settings.port)
     with listener:
         asyncio.run(_serve(settings, listener, announce))
 
 
-def require_loopback(host: str) -> None:
+async def require_keys_beyond_loopback(settings: Settings) -> None:
     """Refuse to listen where others can reach a server that asks nobody for a key.
 
     Raises:
-        SettingsError: the host is not loopback.
+        SettingsError: the host is not loopback, and no key opens anything.
     """
-    bare = host.strip("[]").lower()
-    try:
-        is_loopback = ipaddress.ip_address(bare).is_loopback
-    except ValueError:
-        is_loopback = bare == "localhost"
-    if not is_loopback:
-        raise SettingsError(
-            f"PYTHON_CODER_HOST is {host!r}, and there are no API keys: everybody who reaches "
-            "this address could run programs here.",
-            "Use 127.0.0.1; to let others in, put a proxy before it that asks who they are.",
-        )
+    if is_loopback(settings.host):
+        return
+    async with open_database(settings) as database, open_keys(database, settings.data_dir) as keys:
+        if await keys.any_good():
+            return
+    raise SettingsError(
+        f"PYTHON_CODER_HOST is {settings.host!r}, and there are no API keys: everybody who reaches "
+        "this address could run programs here.",
+        "Make one with `python-coder keys create --name NAME`, or use 127.0.0.1.",
+    )
 
 
 class _Server(uvicorn.Server):
@@ -68,7 +70,7 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    settings: Settings, listener: socket.socket, announce: Callable[[str], None]
+    settings: Settings, listener: socket.socket, announce: Callable[[str, bool], None]
 ) -> None:
     app = create_app(settings)
     config = uvicorn.Config(
@@ -85,7 +87,8 @@ async def _serve(
     # its own where an error of ours says what to do.
     async with app.router.lifespan_context(app):
         _stop_on_signals(server)
-        announce(_address(listener))
+        keys: KeyStore = app.state.server.keys
+        announce(_address(listener), await keys.are_wanted() or not is_loopback(settings.host))
         await server.serve(sockets=[listener])
         if server.server_state.tasks:
             await asyncio.wait(server.server_state.tasks, timeout=CLEAN_UP_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +12,18 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from backend.api.auth import OwnerDep as OwnerDep
 from backend.api.links import SignedLinks, link_secret
 from backend.api.turns import Turns
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
-from backend.store.database import LOCAL_OWNER, Database, open_database
+from backend.store.database import Database, open_database
 from backend.store.files import FileStore
+from backend.store.keys import KeyStore, open_keys
 from backend.store.sessions import SessionStore
 from backend.tools.live_sessions import LiveSessions
+
+_AUTHORITY = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,7 @@ class Server:
     sessions: SessionStore
     live_sessions: LiveSessions
     links: SignedLinks
+    keys: KeyStore
     turns: Turns
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
@@ -48,6 +54,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
     async with (
         open_database(settings) as database,
         open_assistant(settings, database) as assistant,
+        open_keys(database, settings.data_dir) as keys,
     ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)
@@ -61,6 +68,7 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
             sessions=sessions,
             live_sessions=live_sessions,
             links=SignedLinks(secret),
+            keys=keys,
             turns=Turns.of(settings),
             started_at=int(time.time()),
         )
@@ -73,17 +81,15 @@ async def get_server(request: Request) -> Server:
     return server
 
 
-async def get_owner() -> str:
-    """Whose request it is: while there are no keys, everything belongs to this machine's user."""
-    return LOCAL_OWNER
-
-
 def base_url(request: Request, settings: Settings) -> str:
     """The address that links begin with."""
     if settings.public_base_url:
         return settings.public_base_url
-    return f"{request.url.scheme}://{request.headers['host']}"
+    host = request.headers.get("host", "")
+    if not _AUTHORITY.fullmatch(host):  # none, or a trap for whoever follows the link
+        name, port = request.scope["server"]
+        host = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return f"{request.scope['scheme']}://{host}"
 
 
 ServerDep = Annotated[Server, Depends(get_server)]
-OwnerDep = Annotated[str, Depends(get_owner)]

@@ -22,12 +22,16 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
 
     from backend.api.server import serve
 
-    def announce(url: str) -> None:
+    def announce(url: str, wants_keys: bool) -> None:
         if as_json:
-            print_json({"success": True, "url": url, "model": settings.model})
-        print_line(
-            f"python-coder listens on {url}/v1 (this machine only, because there are no API keys)"
+            about = {"url": url, "model": settings.model, "wants_keys": wants_keys}
+            print_json({"success": True, **about})
+        who = (
+            "for whoever has an API key"
+            if wants_keys
+            else "this machine only, because there are no API keys"
         )
+        print_line(f"python-coder listens on {url}/v1 ({who})")
         print_line(f"Model: {settings.model}. Ctrl-C ends it.")
 
     serve(settings, announce=announce)

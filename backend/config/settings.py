@@ -15,10 +15,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -27,85 +26,13 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from backend.config.install_list import read_install_list
+from backend.config import values
 from backend.config.names import refuse_unknown
 from backend.config.stages import StageOptions, parse_stages
 from backend.config.tool_list import BUILT_IN_TOOLS, read_tool_list
+from backend.config.values import Mebibytes, Seconds
 from backend.errors import SettingsError
 from backend.types import ApprovalMode, Stage
-
-
-def _without_unit(*units: str) -> BeforeValidator:
-    """Accept ``512``, ``"512"`` and ``"512 MB"``: people write the unit they were told."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, str):
-            text = value.strip()
-            for unit in units:
-                if text.lower().endswith(unit.lower()):
-                    return text[: -len(unit)].strip()
-            return text
-        return value
-
-    return BeforeValidator(strip)
-
-
-def _provider_and_model(value: str) -> str:
-    provider, colon, model = value.partition(":")
-    if not (colon and provider.strip() and model.strip()):
-        raise ValueError("write it as provider:model, for instance ollama:qwen3:8b")
-    return value
-
-
-def _stage_list(value: str) -> str:
-    parse_stages(value)
-    return value
-
-
-_URL_FORM = "write it as http://host or https://host, with a port where one is needed"
-
-
-def _http_url(value: str) -> str:
-    scheme, colon, rest = value.strip().rstrip("/").partition("://")
-    if scheme not in {"http", "https"} or not colon or not rest.partition("/")[0]:
-        raise ValueError(_URL_FORM)
-    return _with_an_authority(f"{scheme}://{rest}")
-
-
-def _with_an_authority(url: str) -> str:
-    """A URL whose host and port are such: what a client makes of others is no clear error."""
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname is not None and parts.port != 0
-    except ValueError:
-        named = False
-    if not named or not all("!" <= sign <= "~" or sign.isalpha() for sign in url):
-        raise ValueError(_URL_FORM)
-    return url
-
-
-def _http_url_or_empty(value: str) -> str:
-    return _http_url(value) if value.strip() else value
-
-
-def _ollama_host(value: str) -> str:
-    if host := value.strip():
-        _http_url(host if "://" in host else f"http://{host}")
-    return value
-
-
-def _tool_list(value: str) -> str:
-    read_tool_list(value)
-    return value
-
-
-def _install_list(value: str) -> str:
-    read_install_list(value)
-    return value
-
-
-Seconds = Annotated[float, _without_unit("seconds", "s")]
-Mebibytes = Annotated[int, _without_unit("MiB", "MB", "M")]
 
 
 class Settings(BaseSettings):
@@ -170,21 +97,21 @@ class Settings(BaseSettings):
     """Seconds without a run after which a session's variables are let go."""
     allow_install: bool = Field(False, alias="PYTHON_CODE_ALLOW_INSTALL")
     """Install packages that programs lack, if they are listed; the programs' network stays closed."""
-    install_list: Annotated[str, AfterValidator(_install_list)] = Field(
+    install_list: Annotated[str, AfterValidator(values.install_list)] = Field(
         "", alias="PYTHON_CODE_INSTALL_LIST"
     )
     """Distributions that may be installed with what they need: ``lifelines, PyYAML>=6,<7``."""
 
     # --- the model
-    model: Annotated[str, AfterValidator(_provider_and_model)] = Field(
+    model: Annotated[str, AfterValidator(values.provider_and_model)] = Field(
         "ollama:gpt-oss:20b", alias="PYTHON_CODER_MODEL"
     )
     """``ollama:NAME``, ``openai:NAME`` (any compatible endpoint) or ``scripted:FILE``."""
-    ollama_host: Annotated[str, AfterValidator(_ollama_host)] = Field(
+    ollama_host: Annotated[str, AfterValidator(values.ollama_host)] = Field(
         "http://127.0.0.1:11434", alias="OLLAMA_HOST"
     )
     """Where Ollama listens; ``host:port`` is accepted as Ollama itself accepts it."""
-    openai_base_url: Annotated[str, AfterValidator(_http_url_or_empty)] | None = Field(
+    openai_base_url: Annotated[str, AfterValidator(values.http_url_or_empty)] | None = Field(
         None, alias="OPENAI_BASE_URL"
     )
     """The compatible endpoint of ``openai:NAME``."""
@@ -196,7 +123,9 @@ class Settings(BaseSettings):
     """Tokens one reply may have."""
     temperature: float = Field(0.1, alias="PYTHON_CODER_TEMPERATURE", ge=0, le=2)
     """Low, because code should be the same twice."""
-    stages: Annotated[str, AfterValidator(_stage_list)] = Field("", alias="PYTHON_CODER_STAGES")
+    stages: Annotated[str, AfterValidator(values.stage_list)] = Field(
+        "", alias="PYTHON_CODER_STAGES"
+    )
     """A stage's own model and options: ``review model=ollama:qwen3:4b temperature=0; repair
     temperature=0.4``. Options: ``model temperature top_p max_tokens seed``; they beat what a
     request asks for, and that beats the settings for all stages."""
@@ -230,7 +159,7 @@ class Settings(BaseSettings):
         100_000, alias="PYTHON_CODER_MAX_QUESTION", ge=100, le=10_000_000
     )
     """Characters of a question."""
-    tools: Annotated[str, AfterValidator(_tool_list)] = Field(
+    tools: Annotated[str, AfterValidator(values.tool_list)] = Field(
         ",".join(BUILT_IN_TOOLS), alias="PYTHON_CODER_TOOLS"
     )
     """The house's own tools that agents may use, comma separated; each is listed where it works."""
@@ -252,10 +181,20 @@ class Settings(BaseSettings):
     """Programs the user is asked about before they run: ``off``, ``risky`` or ``always``."""
     cache: bool = Field(True, alias="PYTHON_CODER_CACHE")
     """Answer an identical request from what is kept of the first; not where a chat client asks."""
-    public_base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+    public_base_url: Annotated[str, AfterValidator(values.http_url)] | None = Field(
         None, alias="PUBLIC_BASE_URL"
     )
     """Where browsers reach the server, for the links it writes; without it, as it was called."""
+    cors_origins: Annotated[str, AfterValidator(values.origin_list)] = Field(
+        "", alias="PYTHON_CODER_CORS_ORIGINS"
+    )
+    """Origins whose pages may call the server, comma separated: ``https://chat.example.org``."""
+    rate_limit: int = Field(0, alias="PYTHON_CODER_RATE_LIMIT", ge=0, le=1_000_000)
+    """Requests a minute for each API key that has no limit of its own; 0: no limit."""
+    max_parallel_requests: int = Field(
+        0, alias="PYTHON_CODER_MAX_PARALLEL_REQUESTS", ge=0, le=100_000
+    )
+    """Requests at a time for each API key that has no limit of its own; 0: no limit."""
     stream_keep_alive_s: Seconds = Field(5, alias="PYTHON_CODER_STREAM_KEEP_ALIVE", gt=0, le=60)
     """Seconds of silence after which a stream says that it is alive; proxies give up after 30."""
     max_requests: int = Field(0, alias="PYTHON_CODER_MAX_REQUESTS", ge=0, le=100_000)
@@ -274,11 +213,22 @@ class Settings(BaseSettings):
         "warning", alias="PYTHON_CODER_LOG_LEVEL"
     )
     """How much the server says of itself on stderr."""
+    log_format: Literal["text", "json"] = Field("text", alias="PYTHON_CODER_LOG_FORMAT")
+    """As what: ``text`` for people, or ``json``, an object a line without anything users wrote."""
+    audit: bool = Field(True, alias="PYTHON_CODER_AUDIT")
+    """Put every program on record, in a file a day below the data folder; see docs/operation.md."""
+    audit_days: int = Field(90, alias="PYTHON_CODER_AUDIT_DAYS", ge=0, le=36_500)
+    """Days after which that record is removed; 0: never."""
 
     @property
     def max_file_bytes(self) -> int:
         """``max_file_size_mb`` in bytes."""
         return self.max_file_size_mb * 2**20
+
+    @property
+    def cors_allowed(self) -> tuple[str, ...]:
+        """``cors_origins``, read."""
+        return tuple(values.http_url(each).lower() for each in values.origins(self.cors_origins))
 
     @property
     def preimported_modules(self) -> tuple[str, ...]:
@@ -295,12 +245,6 @@ class Settings(BaseSettings):
     def stage_options(self) -> dict[Stage, StageOptions]:
         """``stages``, read."""
         return parse_stages(self.stages)
-    log_format: Literal["text", "json"] = Field("text", alias="PYTHON_CODER_LOG_FORMAT")
-    """As what: ``text`` for people, or ``json``, an object a line without anything users wrote."""
-    audit: bool = Field(True, alias="PYTHON_CODER_AUDIT")
-    """Put every program on record, in a file a day below the data folder; see docs/operation.md."""
-    audit_days: int = Field(90, alias="PYTHON_CODER_AUDIT_DAYS", ge=0, le=36_500)
-    """Days after which that record is removed; 0: never."""
 
     @property
     def ollama_url(self) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from backend.api.server import require_loopback, serve
+from backend.api.server import require_keys_beyond_loopback, serve
 from backend.config.settings import load_settings
 from backend.errors import SettingsError
 from tests.api.test_presence import busy, gone, until
@@ -22,19 +22,19 @@ START = (
     "import sys\n"
     "from backend.api.server import serve\n"
     "from backend.config.settings import load_settings\n"
-    "serve(load_settings(), announce=lambda url: print(url, file=sys.stderr, flush=True))\n"
+    "serve(load_settings(), announce=lambda url, _: print(url, file=sys.stderr, flush=True))\n"
 )
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org", ""])
-def test_without_keys_it_listens_for_this_machine_only(host: str) -> None:
-    with pytest.raises(SettingsError, match="PYTHON_CODER_HOST"):
-        require_loopback(host)
+async def test_without_keys_it_listens_for_this_machine_only(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"PYTHON_CODER_HOST.*python-coder keys create"):
+        await require_keys_beyond_loopback(load_settings(host=host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.9"])
-def test_loopback_has_many_names(host: str) -> None:
-    require_loopback(host)
+async def test_loopback_has_many_names(host: str) -> None:
+    await require_keys_beyond_loopback(load_settings(host=host))
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
