@@ -8,6 +8,9 @@ from typing import Any
 from backend.api.state import Server
 from backend.types import ArtifactRef
 
+Kept = Mapping[tuple[str, str], dict[str, Any]]
+"""Artifacts that are files already: name and SHA-256 -> what describes them."""
+
 _ESCAPED = str.maketrans({character: f"\\{character}" for character in "[]\\`*_<>"})
 
 
@@ -21,16 +24,25 @@ async def keep_artifact(
         "name": reference["name"],
         "media_type": reference["media_type"],
         "size": reference["size"],
-        "url": server.links.url(base_url, file.id),
+        "url": server.links.url(base_url, file.id, owner=owner),
     }
 
 
 async def keep_artifacts(
-    references: Iterable[ArtifactRef], server: Server, owner: str, base_url: str
+    references: Iterable[ArtifactRef],
+    server: Server,
+    owner: str,
+    base_url: str,
+    kept: Kept | None = None,
 ) -> list[dict[str, Any]]:
     """The same for all of an answer; of a name that was written again, the last one."""
     newest = {reference["name"]: reference for reference in references}
-    return [await keep_artifact(each, server, owner, base_url) for each in newest.values()]
+    known = kept or {}
+    return [
+        known.get((each["name"], each["sha256"]))
+        or await keep_artifact(each, server, owner, base_url)
+        for each in newest.values()
+    ]
 
 
 def as_markdown(artifacts: Sequence[Mapping[str, Any]]) -> str:

@@ -9,8 +9,10 @@ from backend.api.answering import Progress, answer_of_cut_chat, complete, comple
 from backend.api.asking import ChatJob, prepare_chat
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import error_response, log_unexpected
+from backend.api.operations import answers, takes
 from backend.api.presence import while_connected
 from backend.api.schemas import ChatRequest
+from backend.api.shapes.chat import ChatCompletion, ChatCompletionChunk
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.api.streaming import ChatStream
 from backend.errors import PythonCoderError
@@ -21,6 +23,8 @@ router = APIRouter(tags=["chat"])
 @router.post(
     "/v1/chat/completions",
     summary="Answer the last message, with code that runs in the sandbox where code helps",
+    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502, stream=ChatCompletionChunk),
+    openapi_extra=takes(ChatRequest),
 )
 async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
     """Check the request, then answer it in one piece or as a stream."""

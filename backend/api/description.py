@@ -10,17 +10,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
 
-from backend.api.operations import EVERYWHERE, MEANINGS, REF, schema_of, takes
-from backend.api.schemas import ChatRequest, ExecuteRequest
+from backend.api.operations import EVERYWHERE, MEANINGS, REF, schema_of
 from backend.api.shapes.errors import Error
 
 _ERROR = {"application/json": {"schema": {"$ref": REF.format(model="Error")}}}
-_BODIES: dict[str, type[BaseModel]] = {
-    "/v1/chat/completions": ChatRequest,
-    "/v1/execute": ExecuteRequest,
-}
 _FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 _KEYS = {
     "bearer": {
@@ -49,9 +43,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
         schemas.pop(name, None)
     _moved(schema_of(Error, mode="out"), schemas)
     for path, methods in document["paths"].items():
-        for method, operation in methods.items():
-            if method == "post" and path in _BODIES:
-                operation |= takes(_BODIES[path])
+        for operation in methods.values():
             _add_what_all_share(operation, is_ours=path.startswith("/v1/"))
             _move_schemas(operation, schemas)
     document["components"]["securitySchemes"] = _KEYS
@@ -82,14 +74,17 @@ def _move_schemas(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Put the models that routes brought along among the components."""
     contents = [operation.get("requestBody", {}).get("content", {})]
     contents += [response.get("content", {}) for response in operation["responses"].values()]
-    for content in contents:
-        for media in content.values():
-            for key in ("schema", "itemSchema"):
-                if "properties" in media.get(key, {}) and "title" in media[key]:
-                    media[key] = _moved(media[key], schemas)
+    for media in (media for content in contents for media in content.values()):
+        for key in ("schema", "itemSchema"):
+            if key in media:
+                media[key] = _moved(media[key], schemas)
 
 
 def _moved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    if "anyOf" in schema and "title" not in schema:
+        return {"anyOf": [_moved(each, schemas) for each in schema["anyOf"]]}
+    if "properties" not in schema or "title" not in schema:
+        return schema
     schema = dict(schema)
     parts = schema.pop("$defs", {}) | {schema["title"]: schema}
     for name, part in parts.items():

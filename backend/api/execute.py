@@ -13,12 +13,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from backend.api.artifacts import keep_artifact
+from backend.api.auth import PrincipalDep, require_admin
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import UnsupportedParameter
+from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.shapes.programs import ExecutionShape
+from backend.api.state import Server, ServerDep, base_url
 from backend.errors import RequestError
 from backend.store.files import working_names
 from backend.store.sessions import check_session_id
@@ -36,12 +39,17 @@ _LANGUAGES: tuple[Language, ...] = get_args(Language)
 @router.post(
     "/v1/execute",
     summary="Run a program in the sandbox",
+    responses=answers(ExecutionShape, 400, 404, 413),
+    openapi_extra=takes(ExecuteRequest),
 )
-async def execute(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
+async def execute(request: Request, server: ServerDep, principal: PrincipalDep) -> Response:
     """Run a program; 200 says that it was dealt with, not that it worked."""
     limit = max_json_bytes(server.settings)
     body = await read_json(request, ExecuteRequest, max_bytes=limit)
     require_enabled(server.settings)
+    if not body.check:
+        require_admin(principal, "A program that is not checked", param="check")
+    owner = principal.owner
     asked = await _prepare(body, server, owner)
     links = base_url(request, server.settings)
     return await while_connected(request.receive, _run(asked, body, server, owner, links))

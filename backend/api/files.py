@@ -11,8 +11,10 @@ from fastapi.responses import FileResponse
 
 from backend.api.auth import get_principal
 from backend.api.errors import Forbidden
+from backend.api.operations import answers, takes
+from backend.api.shapes.files import FileDeleted, FileList, FileObject
 from backend.api.state import OwnerDep, Server, ServerDep
-from backend.api.uploads import receive_form
+from backend.api.uploads import UploadForm, receive_form
 from backend.errors import RequestError
 from backend.store.database import LOCAL_OWNER, Order
 from backend.store.files import StoredFile
@@ -26,8 +28,19 @@ _SHOWN_INLINE = ("image/", "text/plain", "text/html", "application/pdf")
 _SANDBOXED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 """For pages and drawings a program wrote: no scripts, and nothing of this server's origin."""
 
+_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_PART: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The bytes that `Range` asked for.", "content": _BYTES}
+}
 
-@router.post("", summary="Upload a file")
+
+@router.post(
+    "",
+    summary="Upload a file",
+    responses=answers(FileObject, 400, 413),
+    response_model=None,
+    openapi_extra=takes(UploadForm, media_type="multipart/form-data"),
+)
 async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """Keep a file: the form fields are ``file`` and ``purpose``."""
     async with server.files.receive(max_bytes=server.settings.max_file_bytes) as incoming:
@@ -43,7 +56,7 @@ async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[s
     return file_object(file)
 
 
-@router.get("", summary="List files")
+@router.get("", summary="List files", responses=answers(FileList, 404), response_model=None)
 async def list_files(
     server: ServerDep,
     owner: OwnerDep,
@@ -65,28 +78,41 @@ async def list_files(
     }
 
 
-@router.get("/{file_id}", summary="Describe a file")
+@router.get(
+    "/{file_id}",
+    summary="Describe a file",
+    responses=answers(FileObject, 404),
+    response_model=None,
+)
 async def retrieve(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """One file, without its bytes."""
     return file_object(await server.files.get(file_id, owner=owner))
 
 
-@router.get("/{file_id}/content", summary="Download a file")
+@router.get(
+    "/{file_id}/content",
+    summary="Download a file",
+    responses=answers(None, 404, 416, content=_BYTES) | _PART,
+    response_model=None,
+)
 async def content(
     file_id: str,
     request: Request,
     server: ServerDep,
     expires: int | None = None,
+    by: str | None = None,
     signature: str | None = None,
 ) -> FileResponse:
     """A file's bytes: for its owner, and for whoever has a signed link that is still good."""
     if signature is None:
         owner = (await get_principal(request)).owner
-    elif _is_signed(server, file_id, expires, signature):
-        owner = LOCAL_OWNER
     else:
-        raise Forbidden("The link is not valid, or not any more.", "Ask for a new one.")
-    file = await server.files.get(file_id, owner=owner)
+        owner = _signer(server, file_id, expires, by, signature)
+    return await download(await server.files.get(file_id, owner=owner), server)
+
+
+async def download(file: StoredFile, server: Server) -> FileResponse:
+    """A file's bytes as they are sent: shown by a browser where that is safe, else saved."""
     path = await asyncio.to_thread(server.files.path, file)
     inline = file.media_type.startswith(_SHOWN_INLINE)
     headers = (
@@ -101,7 +127,12 @@ async def content(
     )
 
 
-@router.delete("/{file_id}", summary="Delete a file and its bytes")
+@router.delete(
+    "/{file_id}",
+    summary="Delete a file and its bytes",
+    responses=answers(FileDeleted, 404),
+    response_model=None,
+)
 async def delete(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """Forget a file."""
     await server.files.delete(file_id, owner=owner)
@@ -115,6 +146,7 @@ def file_object(file: StoredFile) -> dict[str, Any]:
         "object": "file",
         "bytes": file.size,
         "created_at": int(file.created_at),
+        "expires_at": None,
         "filename": file.filename,
         "purpose": file.purpose,
         "status": "processed",
@@ -131,7 +163,13 @@ def _purpose(value: str | None) -> str:
     return purpose
 
 
-def _is_signed(server: Server, file_id: str, expires: int | None, signature: str) -> bool:
-    return expires is not None and server.links.allows(
-        file_id, expires=expires, signature=signature
-    )
+def _signer(
+    server: Server, file_id: str, expires: int | None, by: str | None, signature: str
+) -> str:
+    """The owner who a good link was made for."""
+    owner = by or LOCAL_OWNER
+    if expires is None or not server.links.allows(
+        file_id, owner=owner, expires=expires, signature=signature
+    ):
+        raise Forbidden("The link is not valid, or not any more.", "Ask for a new one.")
+    return owner

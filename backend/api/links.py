@@ -10,30 +10,40 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
+from backend.store.database import LOCAL_OWNER
+
 LIFETIME_S = 7 * 24 * 3600
 """A week: chat front ends show a conversation's plots again whenever it is opened."""
 
 
 class SignedLinks:
-    """Signs and checks ``/v1/files/{id}/content?expires=...&signature=...``."""
+    """Signs and checks ``/v1/files/{id}/content?expires=...&by=...&signature=...``.
+
+    Whoever opens one has no key: ``by`` names the owner, so that the file is looked for among the
+    owner's, as everything is.
+    """
 
     def __init__(self, secret: bytes, *, lifetime_s: int = LIFETIME_S) -> None:
         self._secret = secret
         self._lifetime_s = lifetime_s
 
-    def url(self, base_url: str, file_id: str) -> str:
+    def url(self, base_url: str, file_id: str, *, owner: str) -> str:
         """An absolute link to a file's content, valid from now on for the lifetime."""
         expires = int(time.time()) + self._lifetime_s
-        query = urlencode({"expires": expires, "signature": self._sign(file_id, expires)})
+        by = {} if owner == LOCAL_OWNER else {"by": owner}
+        signature = self._sign(file_id, owner, expires)
+        query = urlencode({"expires": expires} | by | {"signature": signature})
         return f"{base_url}/v1/files/{file_id}/content?{query}"
 
-    def allows(self, file_id: str, *, expires: int, signature: str) -> bool:
-        """Whether a link was signed here for this file and has not expired."""
-        expected = self._sign(file_id, expires)
+    def allows(self, file_id: str, *, owner: str, expires: int, signature: str) -> bool:
+        """Whether a link was signed here for this owner's file and has not expired."""
+        expected = self._sign(file_id, owner, expires)
         return hmac.compare_digest(expected.encode(), signature.encode()) and expires > time.time()
 
-    def _sign(self, file_id: str, expires: int) -> str:
-        message = f"{file_id}\n{expires}".encode()
+    def _sign(self, file_id: str, owner: str, expires: int) -> str:
+        # Links of a server without keys name no owner, and are as they were before there were any.
+        of = "" if owner == LOCAL_OWNER else f"\n{owner}"
+        message = f"{file_id}\n{expires}{of}".encode()
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
 
 

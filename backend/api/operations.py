@@ -51,14 +51,16 @@ def answers(
         errors: the statuses it can fail with, beside those of ``EVERYWHERE``.
         status: of the answer; it must be the route's ``status_code`` when that is not 200.
         meaning: what the answer is, in a sentence.
-        stream: what each ``data:`` line of a stream holds, where a stream can be asked for.
+        stream: what each ``data:`` line of a stream holds, unless it is an error, where a stream
+            can be asked for.
         content: media type -> description of what goes out beside JSON.
     """
     good: dict[str, Any] = {"description": meaning or "As asked for."}
     if model is not None:
         good["model"] = model
     if stream is not None:
-        events = {"schema": {"type": "string"}, "itemSchema": schema_of(stream, mode="out")}
+        lines = [schema_of(stream, mode="out"), {"$ref": REF.format(model=Error.__name__)}]
+        events = {"schema": {"type": "string"}, "itemSchema": {"anyOf": lines}}
         good["content"] = {"text/event-stream": events}
     if content is not None:
         good["content"] = good.get("content", {}) | content

@@ -6,6 +6,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
+from backend.api.operations import answers
+from backend.api.shapes.sessions import (
+    MessageList,
+    SessionDeleted,
+    SessionList,
+    SessionObject,
+    SessionUndone,
+)
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.store.database import Order
 from backend.store.sessions import (
@@ -20,7 +28,12 @@ router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 MAX_PAGE = 1000
 
 
-@router.get("", summary="List conversations")
+@router.get(
+    "",
+    summary="List conversations",
+    responses=answers(SessionList, 404),
+    response_model=None,
+)
 async def list_sessions(
     server: ServerDep,
     owner: OwnerDep,
@@ -33,7 +46,12 @@ async def list_sessions(
     return _list([_session(each) for each in page.sessions], has_more=page.has_more)
 
 
-@router.post("", summary="Begin a session")
+@router.post(
+    "",
+    summary="Begin a session",
+    responses=answers(SessionObject),
+    response_model=None,
+)
 async def create_session(server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """An empty conversation, whose id questions and programs can name; the body is not read."""
     session_id = new_session_id()
@@ -44,14 +62,24 @@ async def create_session(server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     )
 
 
-@router.post("/{session_id}/undo", summary="Take a session's last program back")
+@router.post(
+    "/{session_id}/undo",
+    summary="Take a session's last program back",
+    responses=answers(SessionUndone, 404),
+    response_model=None,
+)
 async def undo_program(session_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """Variables and files as before the last program; one step, not a step that was taken back."""
     undone = await server.live_sessions.undo(check_session_id(session_id), owner=owner)
     return {"id": session_id, "object": "session", "undone": undone}
 
 
-@router.get("/{session_id}/messages", summary="List a conversation's messages")
+@router.get(
+    "/{session_id}/messages",
+    summary="List a conversation's messages",
+    responses=answers(MessageList, 404),
+    response_model=None,
+)
 async def list_messages(
     session_id: str,
     request: Request,
@@ -66,10 +94,17 @@ async def list_messages(
         check_session_id(session_id), owner=owner, after=after, limit=limit, order=order
     )
     links = base_url(request, server.settings)
-    return _list([_message(each, server, links) for each in page.messages], has_more=page.has_more)
+    return _list(
+        [_message(each, server, links, owner) for each in page.messages], has_more=page.has_more
+    )
 
 
-@router.delete("/{session_id}", summary="Delete a conversation")
+@router.delete(
+    "/{session_id}",
+    summary="Delete a conversation",
+    responses=answers(SessionDeleted, 404),
+    response_model=None,
+)
 async def delete_session(session_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
     """Forget a conversation, its messages and variables; files stay until they are deleted.
 
@@ -101,11 +136,11 @@ def _session(session: StoredSession) -> dict[str, Any]:
     }
 
 
-def _message(message: StoredMessage, server: Server, links: str) -> dict[str, Any]:
+def _message(message: StoredMessage, server: Server, links: str, owner: str) -> dict[str, Any]:
     metadata = dict(message.details)
     if "artifacts" in metadata:
         metadata["artifacts"] = [
-            artifact | {"url": server.links.url(links, artifact["id"])}
+            artifact | {"url": server.links.url(links, artifact["id"], owner=owner)}
             for artifact in metadata["artifacts"]
         ]
     return {

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from backend.api.links import SignedLinks, link_secret
+from backend.store.database import LOCAL_OWNER
 
 
 def parts(url: str) -> tuple[int, str]:
@@ -16,19 +17,23 @@ def parts(url: str) -> tuple[int, str]:
 
 def test_a_link_is_good_for_its_file_only() -> None:
     links = SignedLinks(b"secret")
-    expires, signature = parts(links.url("http://x", "file-1"))
-    assert links.allows("file-1", expires=expires, signature=signature)
-    assert not links.allows("file-2", expires=expires, signature=signature)
-    assert not links.allows("file-1", expires=expires + 1, signature=signature)
-    assert not links.allows("file-1", expires=expires, signature=signature[:-1] + "é")
-    assert not SignedLinks(b"other").allows("file-1", expires=expires, signature=signature)
+    expires, signature = parts(links.url("http://x", "file-1", owner=LOCAL_OWNER))
+    assert links.allows("file-1", owner=LOCAL_OWNER, expires=expires, signature=signature)
+    assert not links.allows("file-2", owner=LOCAL_OWNER, expires=expires, signature=signature)
+    assert not links.allows("file-1", owner=LOCAL_OWNER, expires=expires + 1, signature=signature)
+    assert not links.allows(
+        "file-1", owner=LOCAL_OWNER, expires=expires, signature=signature[:-1] + "é"
+    )
+    assert not SignedLinks(b"other").allows(
+        "file-1", owner=LOCAL_OWNER, expires=expires, signature=signature
+    )
 
 
 @pytest.mark.parametrize("lifetime_s", [0, -1])
 def test_a_link_ends(lifetime_s: int) -> None:
     links = SignedLinks(b"secret", lifetime_s=lifetime_s)
-    expires, signature = parts(links.url("http://x", "file-1"))
-    assert not links.allows("file-1", expires=expires, signature=signature)
+    expires, signature = parts(links.url("http://x", "file-1", owner=LOCAL_OWNER))
+    assert not links.allows("file-1", owner=LOCAL_OWNER, expires=expires, signature=signature)
 
 
 def test_the_secret_is_made_once_and_nobody_elses_to_read(tmp_path: Path) -> None:
