@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -23,6 +23,7 @@ from sqlalchemy.exc import (
     IntegrityError,
     SQLAlchemyError,
 )
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -32,6 +33,9 @@ from sqlalchemy.ext.asyncio import (
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
+from backend.store.addresses import ANSWER_TIMEOUT_S, database_url, engine_options, is_file
+from backend.store.ownership import guard_ownership
+from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
 from backend.store.tables import Table
 
@@ -45,12 +49,6 @@ LOCAL_OWNER = "local"
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another one (SQLite)."""
-
-_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-}
 
 
 def owned_by(table: type[Table], owner: str | BindParameter[str]) -> ColumnElement[bool]:
@@ -95,7 +93,7 @@ class Database:
         with _told():
             if self._thread is not None:
                 return await self._thread.run(do)
-            async with self._engine.begin() as connection:
+            async with _answering(), self._engine.begin() as connection:
                 return await connection.run_sync(do)
 
     @asynccontextmanager
@@ -106,7 +104,7 @@ class Database:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
         with _told():
-            async with self._sessions.begin() as session:
+            async with _answering(), self._sessions.begin() as session:
                 yield session
 
     async def works(self) -> bool:
@@ -123,78 +121,83 @@ class Database:
 def _told() -> Iterator[None]:
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, PoolExhausted, OSError) as error:
         if isinstance(error, IntegrityError | DataError):
             raise
         raise StoreUnavailable(
-            f"The database cannot be used: {' '.join(str(error.orig).split())}.",
-            "Make room on its disk, or end what holds it.",
+            f"The database cannot be used: {_reason(error)}.",
+            "Make room on its disk, or end what holds it; see that it runs, where it is a server.",
         ) from error
 
 
 @asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """See that a server that does not answer at all is given up."""
+    scope = asyncio.timeout(ANSWER_TIMEOUT_S)
+    try:
+        async with scope:
+            yield
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise StoreUnavailable(
+            f"The database has not answered for {ANSWER_TIMEOUT_S} seconds.",
+            "See that it runs, and what holds it.",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
+
+
+@asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """Open the database the settings name and create what is missing in it.
+    """Open the database the settings name, and bring its tables to what this program knows.
 
     Raises:
-        SettingsError: the URL cannot be read, its driver is missing, or it cannot be opened.
+        SettingsError: the URL cannot be read, its driver is missing, it cannot be opened, or it is
+            of a newer version of this program.
     """
-    url = await asyncio.to_thread(_url, settings)
+    url = await asyncio.to_thread(database_url, settings)
     try:
-        engine = create_async_engine(url)
+        engine = create_async_engine(url, **engine_options(url))
     except (ImportError, ArgumentError) as error:
         raise SettingsError(
             f"DATABASE_URL names {url.drivername!r}, which cannot be used: {error}.",
-            "Install its driver, or unset it for SQLite.",
+            "Install its driver, pip install 'python-coder[postgres]', or unset it for SQLite.",
         ) from None
     _prepare(engine.sync_engine)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
+        thread = None
+        with _opening(url):
+            if is_file(url):
+                await asyncio.to_thread(make_private, Path(str(url.database)))
+                thread = await stack.enter_async_context(open_sqlite_thread(url, _prepare))
+                await thread.run_alone(ensure_schema)
+            else:
+                async with engine.connect() as opened:
+                    connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
+                    await connection.run_sync(ensure_schema)
+        yield Database(engine, thread)
+
+
+@contextmanager
+def _opening(url: URL) -> Iterator[None]:
     try:
-        await _create_tables(engine, url)
-        if not _is_file(url):
-            yield Database(engine)
-            return
-        async with open_sqlite_thread(url, _prepare) as thread:
-            yield Database(engine, thread)
-    finally:
-        await engine.dispose()
-
-
-def _is_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        raise SettingsError(
+            f"The database {url.render_as_string()!r} cannot be opened: {_reason(error)}.",
+            "Correct DATABASE_URL or PYTHON_CODER_DATA_DIR, or make the folder writable.",
+        ) from None
 
 
 def _prepare(engine: Engine) -> None:
     """Make an engine's connections what they are to be; there may be several for a database."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-
-
-async def _create_tables(engine: AsyncEngine, url: URL) -> None:
-    try:
-        if _is_file(url):
-            await asyncio.to_thread(make_private, Path(str(url.database)))
-        async with engine.begin() as connection:
-            await connection.run_sync(Table.metadata.create_all)
-    except (SQLAlchemyError, OSError) as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise SettingsError(
-            f"The database {url.render_as_string()!r} cannot be opened: {reason}.",
-            "Correct DATABASE_URL or PYTHON_CODER_DATA_DIR, or make the folder writable.",
-        ) from None
-
-
-def _url(settings: Settings) -> URL:
-    if settings.database_url is None:
-        path = settings.data_dir.absolute() / "python-coder.db"
-        return URL.create("sqlite+aiosqlite", database=str(path))
-    try:
-        url = make_url(settings.database_url)
-    except ArgumentError:
-        raise SettingsError(
-            "DATABASE_URL cannot be read as a database URL.",
-            "Write it as postgresql://user:password@host/name or sqlite:///path.",
-        ) from None
-    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    guard_ownership(engine)
 
 
 def make_private(path: Path) -> None:

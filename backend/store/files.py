@@ -16,11 +16,15 @@ from sqlalchemy import delete, select
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
 from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.ownership import of_any_owner
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 
 OUTPUT_PURPOSE = "assistants_output"
 """The purpose of what programs wrote, as in OpenAI's file object."""
+
+SHARED = "bytes are shared, though nobody can see that they are"
+"""Why rows of all owners are asked before bytes are removed."""
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 """Control characters, what some systems cannot write, and marks that turn text around."""
@@ -178,10 +182,8 @@ class FileStore:
                 )
                 if sha256 is None:
                     raise _unknown(file_id)
-                # Of any owner: the bytes are shared, though nobody can see that they are.
-                shared = await session.scalar(
-                    select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
-                )
+                same = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
+                shared = await session.scalar(of_any_owner(same, SHARED))
             if shared is None:
                 await self._blobs.delete(sha256)
 

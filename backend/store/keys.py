@@ -30,6 +30,7 @@ from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, PythonCoderError, RequestError
 from backend.store.database import Database
+from backend.store.ownership import S, of_any_owner
 from backend.store.tables import KeyRow
 
 Role = Literal["user", "admin"]
@@ -165,7 +166,7 @@ class KeyStore:
     async def list(self) -> list[Key]:
         """All keys, oldest first, revoked ones too."""
         async with self._database.transaction() as session:
-            rows = (await session.scalars(select(KeyRow).order_by(KeyRow.position))).all()
+            rows = (await session.scalars(_any(select(KeyRow).order_by(KeyRow.position)))).all()
         return [_key(row) for row in rows]
 
     async def revoke(self, reference: str) -> Key:
@@ -180,12 +181,14 @@ class KeyStore:
         is_meant = (KeyRow.id == reference) | (KeyRow.name == reference)
         async with self._database.transaction() as session:
             await session.execute(
-                update(KeyRow)
-                .where(is_meant, KeyRow.revoked_at.is_(None))
-                .values(revoked_at=time.time())
+                _any(
+                    update(KeyRow)
+                    .where(is_meant, KeyRow.revoked_at.is_(None))
+                    .values(revoked_at=time.time())
+                )
             )
             found = select(KeyRow).where(is_meant).order_by(KeyRow.position.desc()).limit(1)
-            row = await session.scalar(found)
+            row = await session.scalar(_any(found))
         if row is None:
             raise NotFound(
                 f"There is no key {reference[:80]!r}.",
@@ -198,7 +201,7 @@ class KeyStore:
     async def forget_all(self) -> int:
         """Forget that there were keys; how many there were. What they made stays their owners'."""
         async with self._database.transaction() as session:
-            ids = (await session.scalars(delete(KeyRow).returning(KeyRow.id))).all()
+            ids = (await session.scalars(_any(delete(KeyRow).returning(KeyRow.id)))).all()
         await asyncio.to_thread(self._tell)
         return len(ids)
 
@@ -257,11 +260,11 @@ class KeyStore:
             func.count(), func.count(KeyRow.revoked_at), func.max(KeyRow.created_at)
         ).select_from(KeyRow)
         async with self._database.transaction() as session:
-            version = tuple((await session.execute(state)).one())
+            version = tuple((await session.execute(_any(state))).one())
             if before is not None and (before.version, before.changes) == (version, changes):
                 keys = before.keys
             else:
-                rows = (await session.scalars(select(KeyRow))).all()
+                rows = (await session.scalars(_any(select(KeyRow)))).all()
                 keys = {row.id: (_key(row), row.digest) for row in rows}
         return _Known(keys=keys, version=version, changes=changes, read_at=read_at)
 
@@ -298,10 +301,14 @@ class KeyStore:
             try:
                 async with self._database.transaction() as session:
                     await session.execute(
-                        update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=used_at)
+                        _any(update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=used_at))
                     )
             except PythonCoderError as error:
                 logging.getLogger("backend.store").warning("A key's use was not kept: %s", error)
+
+
+def _any(statement: S) -> S:
+    return of_any_owner(statement, "who asks is known only once the keys have been read")
 
 
 @asynccontextmanager

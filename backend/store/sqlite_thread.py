@@ -7,14 +7,15 @@ thread and back; who comes at the same time waits in a queue and not for a lock.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine
 from sqlalchemy.engine import URL
+
+from backend.store.addresses import engine_options
+from backend.store.one_thread import OneThread, open_thread
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 class SqliteThread:
     """Does transactions in its thread. Open it with ``open_sqlite_thread``."""
 
-    def __init__(self, engine: Engine, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, engine: Engine, thread: OneThread) -> None:
         self._engine = engine
         self._thread = thread
 
@@ -31,7 +32,15 @@ class SqliteThread:
 
         Once begun it is done to its end, also when whoever waits for it is cancelled.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, do)
+        return await self._thread.run(lambda: self._run(do))
+
+    async def run_alone(self, do: Callable[[Connection], T]) -> T:
+        """Do statements that begin and end their transactions themselves."""
+        return await self._thread.run(lambda: self._run_alone(do))
+
+    def _run_alone(self, do: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return do(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
     def _run(self, do: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:
@@ -52,10 +61,11 @@ async def open_sqlite_thread(
         url.set(drivername="sqlite"),
         poolclass=StaticPool,
         connect_args={"check_same_thread": False},
+        **engine_options(url),
     )
     prepare(engine)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="database") as thread:
+    async with open_thread("database") as thread:
         try:
             yield SqliteThread(engine, thread)
         finally:
-            await asyncio.get_running_loop().run_in_executor(thread, engine.dispose)
+            await thread.run(engine.dispose)

@@ -14,10 +14,15 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from backend.store.json_text import storable
 
 _Position = BigInteger().with_variant(Integer(), "sqlite")
 """A row's place in the order of arrival; SQLite counts only a plain INTEGER up by itself."""
@@ -26,11 +31,29 @@ _Position = BigInteger().with_variant(Integer(), "sqlite")
 _TO_DO = text("background AND response IS NULL")
 
 
+class _Words(TypeDecorator[str]):
+    """A text that every database takes, whatever a user or a program put into it."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Write what PostgreSQL refuses (NUL, lone surrogates) in another way."""
+        return None if value is None else storable(value)
+
+
+class _Text(_Words):
+    """The same, however long it is."""
+
+    impl = Text
+    cache_ok = True
+
+
 class Table(DeclarativeBase):
     """Base of all tables: where a row stands and whose it is."""
 
     position: Mapped[int] = mapped_column(_Position, primary_key=True, autoincrement=True)
-    owner: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(_Words(64))
     created_at: Mapped[float] = mapped_column(Float)
     """Unix time in seconds."""
 
@@ -41,13 +64,13 @@ class FileRow(Table):
     __tablename__ = "files"
     __table_args__ = (Index("files_of_owner", "owner", "position"),)
 
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    filename: Mapped[str] = mapped_column(String(255))
-    purpose: Mapped[str] = mapped_column(String(64))
-    media_type: Mapped[str] = mapped_column(String(128))
+    id: Mapped[str] = mapped_column(_Words(64), unique=True)
+    filename: Mapped[str] = mapped_column(_Words(255))
+    purpose: Mapped[str] = mapped_column(_Words(64))
+    media_type: Mapped[str] = mapped_column(_Words(128))
     size: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64), index=True)
-    session_id: Mapped[str | None] = mapped_column(String(128))
+    sha256: Mapped[str] = mapped_column(_Words(64), index=True)
+    session_id: Mapped[str | None] = mapped_column(_Words(128))
     """The conversation that it came about in, and goes with; None for one that was uploaded."""
     expires_at: Mapped[float | None] = mapped_column(Float, index=True)
     """Unix time in seconds from which on it is gone; None: it stays until it is deleted."""
@@ -59,8 +82,8 @@ class SessionRow(Table):
     __tablename__ = "sessions"
     __table_args__ = (UniqueConstraint("owner", "id"),)
 
-    id: Mapped[str] = mapped_column(String(128))
-    title: Mapped[str] = mapped_column(String(200))
+    id: Mapped[str] = mapped_column(_Words(128))
+    title: Mapped[str] = mapped_column(_Words(200))
     updated_at: Mapped[float] = mapped_column(Float)
 
 
@@ -75,9 +98,9 @@ class MessageRow(Table):
         Index("messages_of_session", "owner", "session_id", "position"),
     )
 
-    session_id: Mapped[str] = mapped_column(String(128))
-    role: Mapped[str] = mapped_column(String(16))
-    content: Mapped[str] = mapped_column(Text)
+    session_id: Mapped[str] = mapped_column(_Words(128))
+    role: Mapped[str] = mapped_column(_Words(16))
+    content: Mapped[str] = mapped_column(_Text)
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -93,31 +116,31 @@ class RunRow(Table):
         Index("runs_to_do", "status", sqlite_where=_TO_DO, postgresql_where=_TO_DO),
     )
 
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    kind: Mapped[str] = mapped_column(String(16))
-    key: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str | None] = mapped_column(String(80))
+    id: Mapped[str] = mapped_column(_Words(64), unique=True)
+    kind: Mapped[str] = mapped_column(_Words(16))
+    key: Mapped[str] = mapped_column(_Words(64))
+    status: Mapped[str] = mapped_column(_Words(16))
+    name: Mapped[str | None] = mapped_column(_Words(80))
     """Under which its owner saved it."""
-    parent: Mapped[str | None] = mapped_column(String(64))
+    parent: Mapped[str | None] = mapped_column(_Words(64))
     """The run whose program was run again."""
-    request: Mapped[str] = mapped_column(Text)
+    request: Mapped[str] = mapped_column(_Text)
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
-    model: Mapped[str] = mapped_column(String(255))
+    model: Mapped[str] = mapped_column(_Words(255))
     prompts: Mapped[dict[str, list[str]]] = mapped_column(JSON)
-    code: Mapped[str] = mapped_column(Text)
+    code: Mapped[str] = mapped_column(_Text)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     usage: Mapped[dict[str, Any]] = mapped_column(JSON)
     timings: Mapped[dict[str, float]] = mapped_column(JSON)
     isolation: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    session_id: Mapped[str | None] = mapped_column(String(128))
-    process: Mapped[str] = mapped_column(String(255))
+    session_id: Mapped[str | None] = mapped_column(_Words(128))
+    process: Mapped[str] = mapped_column(_Words(255))
     """Who works on it (see ``processes.py``)."""
     updated_at: Mapped[float] = mapped_column(Float)
     finished_at: Mapped[float | None] = mapped_column(Float)
-    background: Mapped[bool] = mapped_column(Boolean, default=False)
+    background: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     """Nobody waits for it: a server works on it, and goes on with it after a restart."""
-    cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False)
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     """Whoever works on it is to end it."""
     response: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Of one in the background: the answer as it goes out, once there is one."""
@@ -129,10 +152,10 @@ class RunEventRow(Table):
     __tablename__ = "run_events"
     __table_args__ = (UniqueConstraint("owner", "run_id", "sequence"),)
 
-    run_id: Mapped[str] = mapped_column(String(64))
+    run_id: Mapped[str] = mapped_column(_Words(64))
     sequence: Mapped[int] = mapped_column(Integer)
     """From 1, without gaps."""
-    kind: Mapped[str] = mapped_column(String(32))
+    kind: Mapped[str] = mapped_column(_Words(32))
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -152,11 +175,11 @@ class KeyRow(Table):
         ),
     )
 
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(String(80))
-    digest: Mapped[str] = mapped_column(String(64))
+    id: Mapped[str] = mapped_column(_Words(64), unique=True)
+    name: Mapped[str] = mapped_column(_Words(80))
+    digest: Mapped[str] = mapped_column(_Words(64))
     """SHA-256 of its secret part, in hexadecimal."""
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[str] = mapped_column(_Words(16))
     expires_at: Mapped[float | None] = mapped_column(Float)
     revoked_at: Mapped[float | None] = mapped_column(Float)
     last_used_at: Mapped[float | None] = mapped_column(Float)
@@ -172,9 +195,9 @@ class ResponseRow(Table):
     __tablename__ = "responses"
     __table_args__ = (Index("responses_of_session", "owner", "session_id"),)
 
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    session_id: Mapped[str | None] = mapped_column(String(128))
-    previous: Mapped[str | None] = mapped_column(String(64))
+    id: Mapped[str] = mapped_column(_Words(64), unique=True)
+    session_id: Mapped[str | None] = mapped_column(_Words(128))
+    previous: Mapped[str | None] = mapped_column(_Words(64))
     """The id of the response that it follows."""
     input: Mapped[list[Any]] = mapped_column(JSON)
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
@@ -186,9 +209,9 @@ class ContainerRow(Table):
     __tablename__ = "containers"
     __table_args__ = (Index("containers_of_owner", "owner", "position"),)
 
-    id: Mapped[str] = mapped_column(String(64), unique=True)
-    name: Mapped[str] = mapped_column(String(255))
-    session_id: Mapped[str] = mapped_column(String(128))
+    id: Mapped[str] = mapped_column(_Words(64), unique=True)
+    name: Mapped[str] = mapped_column(_Words(255))
+    session_id: Mapped[str] = mapped_column(_Words(128))
     details: Mapped[dict[str, Any]] = mapped_column(JSON)
     last_active_at: Mapped[float] = mapped_column(Float)
     """Unix time in seconds."""

@@ -7,18 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
-from backend.config.settings import load_settings
 from backend.errors import NotFound, RequestError
-from backend.store.database import Database, open_database
+from backend.store.database import Database, owned_by
 from backend.store.files import FileStore
 from backend.store.processes import presence_of, this_process
-from backend.store.runs import STALE_S, RunStore
+from backend.store.run_rows import STALE_S
+from backend.store.runs import RunStore
 from backend.store.tables import RunRow
 
 RESULT: dict[str, Any] = {
@@ -190,7 +189,9 @@ async def test_a_run_is_found_by_the_beginning_of_its_id_or_by_its_name(
     ids = [await begin(runs) for _ in range(2)]
     async with database.transaction() as session:
         for old, new in zip(ids, ("run-abc1", "run-abd2"), strict=True):
-            await session.execute(update(RunRow).where(RunRow.id == old).values(id=new))
+            await session.execute(
+                update(RunRow).where(owned_by(RunRow, "me"), RunRow.id == old).values(id=new)
+            )
     for reference in ("run-abc1", "run-abc", "abc", "ABC"):
         assert (await runs.find(reference, owner="me")).id == "run-abc1"
     with pytest.raises(RequestError, match=r"several.*'ab'.*run-abc1, run-abd2"):
@@ -315,7 +316,7 @@ async def test_a_run_on_another_machine_counts_as_interrupted_after_long_silence
 
 async def _set(database: Database, **values: Any) -> None:
     async with database.transaction() as session:
-        await session.execute(update(RunRow).values(**values))
+        await session.execute(update(RunRow).where(owned_by(RunRow, "me")).values(**values))
 
 
 def test_a_process_is_known_by_more_than_its_number() -> None:
@@ -335,14 +336,6 @@ def test_a_process_that_nobody_has_waited_for_is_gone() -> None:
         said = first_line(child)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert presence_of(said) == "gone"
-
-
-async def test_a_database_of_before_gets_the_table(tmp_path: Path) -> None:
-    async with open_database(load_settings()) as database, database.transaction() as session:
-        await session.execute(text("DROP TABLE runs"))
-    async with open_database(load_settings()) as database:
-        runs = RunStore(database)
-        assert (await runs.get(await begin(runs), owner="me")).status == "running"
 
 
 async def test_several_write_at_once(runs: RunStore) -> None:
