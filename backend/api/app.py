@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from backend.api import chat, execute, files, health, models, runs, sessions
+from backend.api import chat, execute, files, health, keys, models, runs, sessions
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import Gate
@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    for module in (chat, models, files, execute, runs, sessions, health):
+    for module in (chat, models, files, execute, runs, sessions, keys, health):
         app.include_router(module.router)
     install_description(app)
     return app
