@@ -243,6 +243,7 @@ class Finding:
 # --- events and accounts ---------------------------------------------------------------------
 
 EventKind = Literal[
+    "begin",  # its record is there: ``run_id``
     "route",
     "plan",
     "thought",
@@ -350,6 +351,24 @@ def total_usage(calls: Sequence[ModelCall]) -> UsageTotals:
         "input_tokens": sum(call["input_tokens"] for call in calls),
         "output_tokens": sum(call["output_tokens"] for call in calls),
         "calls": len(calls),
+        "by_stage": by_stage,
+    }
+
+
+def usage_since(total: UsageTotals, before: UsageTotals | None) -> UsageTotals:
+    """What a sum has more than a former one of the same request."""
+    if before is None:
+        return total
+    by_stage: dict[str, dict[str, int]] = {}
+    for stage, row in total["by_stage"].items():
+        former = before["by_stage"].get(stage, {})
+        more = {key: count - former.get(key, 0) for key, count in row.items()}
+        if any(more.values()):
+            by_stage[stage] = more
+    return {
+        "input_tokens": total["input_tokens"] - before["input_tokens"],
+        "output_tokens": total["output_tokens"] - before["output_tokens"],
+        "calls": total["calls"] - before["calls"],
         "by_stage": by_stage,
     }
 

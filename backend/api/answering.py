@@ -14,7 +14,7 @@ from backend.api.asking import ChatJob
 from backend.api.plain import plain
 from backend.api.state import Server
 from backend.core.requests import Answer
-from backend.errors import BadReply
+from backend.errors import BadReply, StoreUnavailable
 from backend.store.sessions import Turn
 from backend.types import Event, UsageTotals, total_usage
 
@@ -28,9 +28,12 @@ class Completion:
     text: str
     """The answer's own words."""
     links: str
-    """What follows them: pictures and links in markdown, or ''."""
+    """What follows them: pictures and links in markdown, or ''. JSON has none."""
+    refusal: str | None
+    """Why there is no answer in the form that was asked for; None where there is one."""
     finish_reason: FinishReason
     usage: dict[str, int]
+    """What was used up since the last answer to this request."""
     metadata: dict[str, Any]
     """``x_agent_metadata``."""
 
@@ -55,17 +58,29 @@ def new_head(model: str) -> Head:
 
 def completion_body(head: Head, job: ChatJob, done: Completion) -> dict[str, Any]:
     """The whole completion, for a client that does not stream."""
-    message = {"role": "assistant", "content": done.text + done.links, "refusal": None}
+    content = None if done.refusal is not None else done.text + done.links
+    message = {"role": "assistant", "content": content, "refusal": done.refusal}
     choice = {
         "index": 0,
         "message": message,
         "finish_reason": done.finish_reason,
         "logprobs": None,
     }
-    return head.body("chat.completion") | {
-        "choices": [choice],
-        "usage": done.usage,
+    return (
+        head.body("chat.completion")
+        | {
+            "choices": [choice],
+            "usage": done.usage,
+        }
+        | ids_and_metadata(job, done)
+    )
+
+
+def ids_and_metadata(job: ChatJob, done: Completion) -> dict[str, Any]:
+    """What is told beside OpenAI's fields, in the body or in a stream's last chunk."""
+    return {
         "x_session_id": job.session.id if job.session else None,
+        "x_run_id": done.metadata["run_id"],
         "x_agent_metadata": done.metadata,
     }
 
@@ -108,20 +123,33 @@ def answer_of_cut_chat(job: ChatJob, error: Exception, progress: Progress) -> An
 async def complete(
     job: ChatJob, answer: Answer, server: Server, *, base_url: str, finish: FinishReason
 ) -> Completion:
-    """Keep what an answer brought, and put it into the form that goes out."""
+    """Keep what an answer brought, and put it into the form that goes out.
+
+    A store that fails now costs the record and not the answer: ``notes`` say what is missing.
+    """
     if answer.approval is not None:
         answer = replace(answer, text=answer.text + how_to_decide(answer.approval))
-    artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url)
-    metadata: dict[str, Any] = plain(_metadata(answer, artifacts))
+    artifacts: list[dict[str, Any]] = []
+    notes: list[str] = []
+    try:
+        artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url)
+    except StoreUnavailable as error:
+        notes.append(f"The files that were written could not be kept. {error}")
+    metadata: dict[str, Any] = plain(_metadata(answer, artifacts) | {"notes": notes})
     answer = replace(answer, text=plain(answer.text))
     if job.session is not None:
-        await _keep_turn(job, answer, metadata, server)
+        try:
+            await _keep_turn(job, answer, metadata, server)
+        except StoreUnavailable as error:
+            notes.append(f"The conversation could not be kept. {error}")
+    in_words = job.ask.form is None
     return Completion(
         text=cut_at_stop(answer.text, job.stop),
-        links=as_markdown(artifacts),
+        links=as_markdown(artifacts) if in_words else "",
+        refusal=None if in_words or answer.refusal is None else answer.text,
         finish_reason=finish,
-        usage=usage_body(answer.usage),
-        metadata=metadata,
+        usage=usage_body(answer.new_usage),
+        metadata=metadata | {"notes": notes},
     )
 
 
@@ -132,7 +160,11 @@ def cut_at_stop(text: str, stop: Sequence[str]) -> str:
 
 
 def usage_body(usage: UsageTotals) -> dict[str, int]:
-    """OpenAI's usage: all the model's calls for this request together."""
+    """OpenAI's usage: all the model's calls for this request together.
+
+    Its ``*_details`` are left out: model servers do not tell what of a reply was thought, or what of
+    a prompt was known to them.
+    """
     return {
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
@@ -155,8 +187,8 @@ def _metadata(answer: Answer, artifacts: list[dict[str, Any]]) -> dict[str, Any]
         "artifacts": artifacts,
         "timings": answer.timings,
         "model": answer.model,
-        "model_calls": answer.usage["calls"],
-        "usage_by_stage": answer.usage["by_stage"],
+        "model_calls": answer.new_usage["calls"],
+        "usage_by_stage": answer.new_usage["by_stage"],
         "isolation": answer.isolation.as_dict() if answer.isolation else None,
         "run_id": answer.run_id,
         "resumed": answer.resumed,
@@ -203,7 +235,7 @@ async def _keep_turn(
         Turn(
             role="user",
             content=job.said or job.ask.question,
-            details={"file_ids": list(job.file_ids)},
+            details={"file_ids": list(job.file_ids), **job.told},
         )
     )
     # Links expire; whoever reads the conversation later gets fresh ones by the files' ids.

@@ -9,15 +9,17 @@ Who wins where a value can be given in several places:
   open one when there is none; a front end that sends earlier turns along is right about them (its
   user may have edited one), otherwise the kept ones count. Without any, one begins.
 
-Side requests of chat front ends (titles, tags, follow-ups) are answered by plain chat: they have a
-header ``X-Task``, or are a single message that begins with ``### Task:`` and is not streamed.
+Side requests of chat front ends (titles, tags, follow-ups) are answered by one plain completion, and
+nothing is kept of them: they have a header ``X-Task``, are asked of a model ``NAME@task``, or are a
+single message that begins with ``### Task:`` and is not streamed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from starlette.datastructures import Headers
 
@@ -28,12 +30,13 @@ from backend.api.models import find_model, read_agent, split_model
 from backend.api.schemas import ChatRequest, TextPart
 from backend.api.state import Server
 from backend.api.turns import Lane
-from backend.core.requests import Ask
+from backend.core.requests import AnswerForm, Ask
 from backend.core.router import route
 from backend.store.files import StoredFile
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.approval import Given, refused_text
+from backend.tools.coder.proof.schema import require_valid
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
@@ -60,6 +63,8 @@ class ChatJob:
     """Which turn it waits for."""
     said: str | None = None
     """What the user said, where that was no question but a word about a program."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """What the client told of the request, ``user`` and ``metadata``; kept with the question."""
 
 
 async def prepare_chat(
@@ -87,6 +92,7 @@ async def prepare_chat(
         ModelNotFound, ModelUnavailable: the model cannot be asked.
     """
     body.refuse_unsupported()
+    form = await _read_form(body)
     name, agent, is_side = _choose(body, headers)
     conversation = await asyncio.to_thread(read_conversation, body.messages)
     require_question(conversation.question, server.settings)
@@ -131,6 +137,8 @@ async def prepare_chat(
             },
             owner=owner,
             session_id=session.id if session else None,
+            form=form,
+            stop=() if form else body.stop_sequences,
             approve=body.approve or server.settings.approve,
         ),
         owner=owner,
@@ -138,8 +146,10 @@ async def prepare_chat(
         session=session,
         sent=conversation.earlier,
         file_ids=tuple(file.id for file in files),
-        stop=body.stop_sequences,
+        # What ends words would cut JSON in two.
+        stop=() if form else body.stop_sequences,
         lane="work" if may_run_code or (files and agent == "auto") else "talk",
+        told={key: value for key in ("user", "metadata") if (value := getattr(body, key))},
     )
 
 
@@ -169,7 +179,7 @@ async def decided_job(run: Run, given: Given, server: Server, *, owner: str, sai
 
 
 def _choose(body: ChatRequest, headers: Headers) -> tuple[str | None, AgentType, bool]:
-    name, by_suffix = split_model(body.model)
+    name, by_suffix, is_side = split_model(body.model)
     metadata = body.metadata or {}
     given = [
         read_agent(body.agent_type, "agent_type"),
@@ -177,9 +187,21 @@ def _choose(body: ChatRequest, headers: Headers) -> tuple[str | None, AgentType,
         read_agent(headers.get("x-agent-type"), "X-Agent-Type"),
     ]
     explicit = next((agent for agent in given if agent), None)
-    if headers.get("x-task") or (_looks_like_task(body) and explicit is None):
+    if is_side or headers.get("x-task") or (_looks_like_task(body) and explicit is None):
         return name, "chat", True
     return name, explicit or by_suffix or "auto", False
+
+
+async def _read_form(body: ChatRequest) -> AnswerForm | None:
+    """The form that the answer is wanted in; None for words.
+
+    Raises:
+        RequestError: its schema is none.
+    """
+    form = body.response_format.form if body.response_format else None
+    if form is not None and not form.is_plain_object:
+        await asyncio.to_thread(require_valid, form.schema, param="response_format")
+    return form
 
 
 def _looks_like_task(body: ChatRequest) -> bool:

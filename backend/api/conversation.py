@@ -125,17 +125,22 @@ def _read(message: ChatMessage, field: str, images: int) -> tuple[str, list[Atta
             texts.append(part.refusal)
         elif isinstance(part, FilePart):
             files.append(_file(part, f"{field}.{index}.file"))
+        elif part.file_id:
+            files.append(Attachment(file_id=part.file_id))
         elif (image := _image(part, images + 1, f"{field}.{index}.image_url")) is None:
             texts.append("[an image that is not at hand: send png or jpeg as a data: URI]")
         else:
             images += 1
             files.append(image)
             texts.append(f"[attached: {image.filename}]")
+    if not texts and message.refusal:
+        texts.append(message.refusal)
     return "\n".join(texts), files
 
 
 def _image(part: ImagePart, number: int, field: str) -> Attachment | None:
-    match = _DATA_URI.match(part.image_url.url)
+    url = part.image_url.url if part.image_url else ""
+    match = _DATA_URI.match(url)
     if match is None or not (match[1] or "").startswith("image/"):
         return None
     kind = match[1].partition("/")[2].lower()
@@ -144,7 +149,7 @@ def _image(part: ImagePart, number: int, field: str) -> Attachment | None:
         return None
     return Attachment(
         filename=f"image-{number}.{extension}",
-        content=_decode(part.image_url.url[match.end() :], field),
+        content=_decode(url[match.end() :], field),
     )
 
 

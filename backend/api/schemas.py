@@ -1,7 +1,7 @@
 """What comes in over HTTP. Fields that nobody here acts on are ignored, as OpenAI's clients expect.
 
 Three kinds of fields in a chat request: those that are honoured, those that change nothing here
-and are accepted (penalties, ``logit_bias``, ``logprobs``, ``service_tier``, ``store``, ``user``,
+and are accepted (penalties, ``logit_bias``, ``logprobs``, ``service_tier``, ``store``,
 ``reasoning_effort``, ``parallel_tool_calls``; they are not even declared), and those that would
 change the answer's form and are refused with ``unsupported_parameter``: see ``refuse_unsupported``.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
+from backend.core.requests import AnswerForm
 from backend.types import ApprovalMode, FigureFormat
 
 
@@ -42,11 +43,16 @@ class ImageUrl(Edge):
     url: str
 
 
-class ImagePart(Edge):
-    """An image."""
+def _as_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
 
-    type: Literal["image_url"]
-    image_url: ImageUrl
+
+class ImagePart(Edge):
+    """An image; OpenAI's newer API calls the part ``input_image`` and has ids of files in it."""
+
+    type: Literal["image_url", "input_image"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_as_url)] | None = None
+    file_id: str | None = None
 
 
 class InlineFile(Edge):
@@ -58,10 +64,17 @@ class InlineFile(Edge):
 
 
 class FilePart(Edge):
-    """A file."""
+    """A file; in OpenAI's newer API, ``input_file``, its fields stand in the part itself."""
 
-    type: Literal["file"]
+    type: Literal["file", "input_file"]
     file: InlineFile
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("type") == "input_file" and "file" not in data:
+            return {"type": "input_file", "file": data}
+        return data
 
 
 Part = Annotated[TextPart | RefusalPart | ImagePart | FilePart, Field(discriminator="type")]
@@ -80,6 +93,40 @@ class ChatMessage(Edge):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[list[Part], BeforeValidator(_as_parts)] | None = None
+    refusal: str | None = None
+    """An answer without content, sent back as history."""
+
+
+class JsonSchemaFormat(Edge):
+    """The schema of an answer."""
+
+    document: dict[str, Any] | None = Field(default=None, alias="schema")
+    """A JSON Schema; without it, any JSON object."""
+    description: Annotated[str, Field(max_length=4096)] | None = None
+
+
+class ResponseFormat(Edge):
+    """In which form an answer is wanted."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchemaFormat | None = None
+    """Needed where the type is ``json_schema``."""
+
+    @model_validator(mode="after")
+    def _need_schema(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("type json_schema needs the field json_schema")
+        return self
+
+    @property
+    def form(self) -> AnswerForm | None:
+        """The form; None for words. Whether the schema is one, is not known yet."""
+        if self.type == "text":
+            return None
+        told = self.json_schema if self.type == "json_schema" else None
+        if told is None or not told.document:
+            return AnswerForm(schema={"type": "object"})
+        return AnswerForm(schema=told.document, description=told.description or "")
 
 
 class StreamOptions(Edge):
@@ -108,12 +155,13 @@ class ChatRequest(Edge):
         ]
         | None
     ) = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+    response_format: ResponseFormat | None = None
 
     n: int | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None
     functions: list[Any] | None = None
-    response_format: dict[str, Any] | None = None
     modalities: list[str] | None = None
 
     agent_type: str | None = None
@@ -142,13 +190,11 @@ class ChatRequest(Edge):
         Raises:
             UnsupportedParameter: names the field.
         """
-        form = (self.response_format or {}).get("type", "text")
         refused = {
             "n": self.n not in {None, 1},
             "tools": bool(self.tools),
             "tool_choice": self.tool_choice not in (None, "none", "auto"),
             "functions": bool(self.functions),
-            "response_format": form != "text",
             "modalities": "audio" in (self.modalities or []),
         }
         for field, is_refused in refused.items():
@@ -163,7 +209,6 @@ _INSTEAD = {
     "tools": "The server has its own tools; leave out the client's.",
     "tool_choice": "Choose an agent with agent_type.",
     "functions": "The server has its own tools; leave out the client's.",
-    "response_format": "Answers are text; ask in words for the form you need.",
     "modalities": "Answers are text.",
 }
 

@@ -29,6 +29,7 @@ from backend.api.answering import (
     answer_of_cut_chat,
     complete,
     cut_at_stop,
+    ids_and_metadata,
     new_head,
 )
 from backend.api.asking import ChatJob
@@ -97,6 +98,7 @@ class ChatStream(EventStream):
         self._server = server
         self._base_url = base_url
         self._include_usage = include_usage
+        self._no_usage = {"usage": None} if include_usage else {}
         self._shows_status = shows_status
         self._head = new_head(job.model).body("chat.completion.chunk")
 
@@ -170,8 +172,11 @@ class ChatStream(EventStream):
             else:
                 break
         done = await complete(self._job, item, self._server, base_url=self._base_url, finish=finish)
-        for piece in words.end(done.text):
-            yield self._chunk({"content": piece})
+        if done.refusal is not None:
+            yield self._chunk({"refusal": done.refusal})
+        else:
+            for piece in words.end(done.text):
+                yield self._chunk({"content": piece})
         if done.links:
             yield self._chunk({"content": done.links})
         for line in self._end(done):
@@ -192,11 +197,7 @@ class ChatStream(EventStream):
         return lines
 
     def _end(self, done: Completion) -> list[str]:
-        session = self._job.session
-        extra = {
-            "x_session_id": session.id if session else None,
-            "x_agent_metadata": done.metadata,
-        }
+        extra = ids_and_metadata(self._job, done)
         lines = [self._status("Done", done=True)] if self._shows_status else []
         lines.append(self._chunk({}, finish=done.finish_reason, **extra))
         if self._include_usage:
@@ -205,12 +206,12 @@ class ChatStream(EventStream):
 
     def _chunk(self, delta: dict[str, Any], *, finish: str | None = None, **extra: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        usage = {"usage": None} if self._include_usage else {}
-        return _data(self._head | {"choices": [choice]} | usage | extra)
+        return _data(self._head | {"choices": [choice]} | self._no_usage | extra)
 
     def _status(self, description: str, *, done: bool) -> str:
         data = {"description": description, "done": done}
-        return _data(self._head | {"choices": [], "event": {"type": "status", "data": data}})
+        told = {"choices": [], "event": {"type": "status", "data": data}}
+        return _data(self._head | told | self._no_usage)
 
 
 class Words:

@@ -12,11 +12,12 @@ from typing import Any, Literal, get_args
 from backend.config.settings import Settings
 from backend.core.classifier import Classifier
 from backend.core.context import AgentContext
+from backend.core.forming import Former
 from backend.core.outcome import answer_from, route_event, tell_deed
 from backend.core.requests import Answer, Ask, answer_of
 from backend.core.resuming import ask_of
 from backend.core.router import Route, route
-from backend.core.running import AgentGraphs, chat
+from backend.core.running import AgentGraphs, chat, in_form
 from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
@@ -117,10 +118,13 @@ class Assistant:
         model = self.models.get(ask.model).within(budget)
         mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
         emit(route_event(agent, mode, chosen))
+        former: Former | None = None
+        if ask.form is not None:
+            former = Former(ask.form, model=model, engine=self.engine, sampling=ask.sampling)
 
         async def work(job: Job | None = None) -> dict[str, Any]:
             if agent == "chat":
-                state = await chat(ask, model, emit)
+                state = await chat(ask, model, emit, former)
             else:
                 approvals = Approvals(
                     ask.approve,
@@ -132,10 +136,12 @@ class Assistant:
                     on_wait=budget.extend,
                 )
                 state = await self._work(ask, model, agent, chosen, approvals, session, emit, job)
+                if former is not None:
+                    state = await in_form(ask, state, former)
             state = {**state, "calls": [*routing, *state["calls"]]}
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
-            return answer.as_dict()
+            return answer.as_dict() | {"told_usage": job.told_usage if job else None}
 
         # Talk leaves no record: there is no program in it.
         recorded = self.recorder if agent != "chat" else None
@@ -335,6 +341,7 @@ def _entry(
             "agent": agent,
             "sampling": dict(ask.sampling),
             "approve": ask.approve,
+            **({"form": ask.form.as_dict()} if ask.form else {}),
         },
         owner=ask.owner,
         session_id=ask.session_id,

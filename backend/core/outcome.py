@@ -77,6 +77,7 @@ def answer_from(
         calls=list(calls),
         usage=total_usage(usage_calls),
         timings={key: round(seconds, 4) for key, seconds in timings.items()},
+        refusal=state.get("refusal"),
         approval=state.get("approval"),
         isolation=None
         if isolation is None

@@ -19,7 +19,32 @@ from backend.types import (
     Sampling,
     UsageTotals,
     total_usage,
+    usage_since,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerForm:
+    """The form in which an answer is wanted: JSON by a schema."""
+
+    schema: Mapping[str, Any]
+    """A JSON Schema."""
+    description: str = ""
+    """What the value is, in the caller's words."""
+
+    @property
+    def is_plain_object(self) -> bool:
+        """Any JSON object will do."""
+        return self.schema == {"type": "object"}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; ``form_of`` reads them again."""
+        return {"schema": dict(self.schema), "description": self.description}
+
+
+def form_of(document: Mapping[str, Any] | None) -> AnswerForm | None:
+    """The form that ``as_dict`` gave."""
+    return None if document is None else AnswerForm(**document)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +63,10 @@ class Ask:
     owner: str = LOCAL_OWNER
     """Whose request it is; its record is theirs."""
     session_id: str | None = None
+    form: AnswerForm | None = None
+    """In which form the answer is wanted; None for words."""
+    stop: tuple[str, ...] = ()
+    """Sequences at which a model that talks to the user stops. Agents' own steps do not."""
     use_cache: bool = False
     """Whether the answer to an identical question may be given again."""
     approve: ApprovalMode = "off"
@@ -83,9 +112,18 @@ class Answer:
     """It was given before, and nothing was done for it now."""
     resumed: bool = False
     """Its first steps were done before: by a process that is no more, or before an approval."""
+    refusal: str | None = None
+    """Why the answer is not in the form that was asked for; ``text`` says the same."""
+    told_usage: UsageTotals | None = None
+    """What of ``usage`` was told before, with the programs that had to be approved."""
     approval: dict[str, Any] | None = None
     """The program that has to be approved before the work goes on: ``run_id``, ``code``,
     ``language`` and ``reasons``. None for an answer that is one."""
+
+    @property
+    def new_usage(self) -> UsageTotals:
+        """What was used up since the last answer to this request."""
+        return usage_since(self.usage, self.told_usage)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``answer_of`` reads them again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.core.requests import Ask
+from backend.core.requests import Ask, form_of
 from backend.errors import RequestError
 from backend.store.run_records import Run
 from backend.tools.coder.resuming import history_of, model_of, unchanged_files
@@ -27,6 +27,7 @@ async def ask_of(run: Run, *, owner: str) -> Ask:
         files=await unchanged_files(run),
         model=model_of(run),
         sampling=options["sampling"],
+        form=form_of(options.get("form")),
         approve=options.get("approve", "off"),
         owner=owner,
         session_id=run.session_id,

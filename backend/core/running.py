@@ -8,11 +8,12 @@ from backend.config.settings import Settings
 from backend.core.agent_graph import build_plan_graph
 from backend.core.context import AgentContext
 from backend.core.findings import findings_of, last_words
+from backend.core.forming import Formed, Former
 from backend.core.plan_state import first_plan_state
 from backend.core.react_agent import build_react_graph
 from backend.core.react_steps import first_react_state
 from backend.core.requests import Ask
-from backend.errors import ApprovalNeeded, ProgramRefused, PythonCoderError
+from backend.errors import ApprovalNeeded, BadReply, ProgramRefused, PythonCoderError
 from backend.llm.models import LanguageModel
 from backend.prompts import render
 from backend.tools.approval import request_of, waiting_text
@@ -73,17 +74,56 @@ def _recursion_limit(settings: Settings) -> int:
     return settings.max_steps * 3 + settings.max_plans * 40 + 20
 
 
-async def chat(ask: Ask, model: LanguageModel, emit: Emit) -> dict[str, Any]:
-    """Answer in words, telling them as they come. Returns what an agent's last state has."""
+async def chat(
+    ask: Ask, model: LanguageModel, emit: Emit, former: Former | None = None
+) -> dict[str, Any]:
+    """Answer in words, telling them as they come. Returns what an agent's last state has.
+
+    Args:
+        ask: the question.
+        model: whom to ask.
+        emit: gets the words.
+        former: puts the answer into the form that is wanted; it is told when it is whole.
+    """
+    rules = render("chat")
+    if former is not None:
+        rules = f"{rules}\n\n{former.instruction()}"
     messages = [
-        Message(role="system", content=render("chat")),
+        Message(role="system", content=rules),
         *ask.history,
         Message(role="user", content=ask.question),
     ]
-    reply = await model.call(
-        messages,
-        stage="chat",
-        **ask.sampling,
-        on_text=lambda piece: emit(Event(kind="text", text=piece)),
-    )
+    if former is not None:
+        return _state_of(await former.of_conversation(messages))
+    try:
+        reply = await model.call(
+            messages,
+            stage="chat",
+            **ask.sampling,
+            stop=ask.stop,
+            on_text=lambda piece: emit(Event(kind="text", text=piece)),
+        )
+    except BadReply as error:
+        if error.reason != "empty" or not ask.stop:
+            raise
+        # It began with what was to end it.
+        return {"answer": "", "success": True, "calls": list(error.calls)}
     return {"answer": reply.text.strip(), "success": True, "calls": [reply.call]}
+
+
+async def in_form(ask: Ask, state: dict[str, Any], former: Former) -> dict[str, Any]:
+    """An agent's last state with its answer in the form that is wanted."""
+    if state.get("approval") is not None or not state["success"]:
+        # There is nothing yet, or nothing was found out, that could be put into it.
+        return {**state, "refusal": state["answer"]}
+    formed = await former.of_answer(ask.question, state["answer"])
+    return {**state, **_state_of(formed), "calls": [*state["calls"], *formed.calls]}
+
+
+def _state_of(formed: Formed) -> dict[str, Any]:
+    return {
+        "answer": formed.text if formed.refusal is None else formed.refusal,
+        "success": formed.refusal is None,
+        "refusal": formed.refusal,
+        "calls": formed.calls,
+    }

@@ -121,6 +121,7 @@ class LanguageModel:
         max_tokens: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        stop: Sequence[str] = (),
         on_text: Callable[[str], None] | None = None,
     ) -> Reply:
         """Ask once, and again where a second attempt can do better (see ``attempts``).
@@ -139,6 +140,7 @@ class LanguageModel:
                 a reply that did not end.
             top_p: None for what the server does by itself.
             seed: None for what the server does by itself.
+            stop: sequences that end the reply; for words to a person only, not for what is read.
             on_text: gets the words as they come, without thoughts. After a second attempt that
                 differs from the first it has both, the second after an empty line.
 
@@ -160,6 +162,7 @@ class LanguageModel:
             max_tokens=limit,
             top_p=_first(own.top_p, top_p, None),
             seed=_first(own.seed, seed, None),
+            stop=tuple(stop),
             limit_name=limit_name,
         )
         await target.look_up(stage, self.budget)

@@ -7,8 +7,11 @@ call streams, sets thoughts apart, counts tokens, and gives only a reply that en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from backend.config.settings import Settings
 from backend.errors import ModelNotFound, NotFound, RequestError, SettingsError
@@ -26,6 +29,15 @@ __all__ = ["LanguageModel", "Models", "Reply", "open_models"]
 PROVIDERS = ("ollama", "openai", "scripted")
 
 
+@dataclass(kw_only=True)
+class _Listing:
+    """What a server listed, and when."""
+
+    names: list[str] = field(default_factory=list)
+    at: float = -math.inf
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Models:
     """Every model that can be asked, one HTTP client a provider. Open it with ``open_models``."""
 
@@ -36,6 +48,7 @@ class Models:
         self._providers: dict[str, Provider] = {}
         self._counts: dict[str, PromptCounts] = {}
         self._ladders: dict[str, Ladder] = {}
+        self._listings: dict[str, _Listing] = {}
         self._provider_name, self._configured = _parse_configured(settings.model)
 
     def get(self, name: str | None = None, *, stages: bool = True) -> LanguageModel:
@@ -69,8 +82,25 @@ class Models:
         """
         return await self._names(self._provider_name)
 
-    async def check(self) -> None:
+    async def listed(self, *, at_most_s: float, wanted: Collection[str] = ()) -> list[str]:
+        """``names``, as they were at most so many seconds ago.
+
+        Whoever asks for them meanwhile waits for the same answer. Failures are not kept.
+
+        Args:
+            at_most_s: seconds.
+            wanted: the server is asked anew if it listed none of these.
+
+        Raises:
+            ModelUnavailable, ModelError: the server cannot be asked.
+        """
+        return await self._listed(self._provider_name, at_most_s, wanted)
+
+    async def check(self, *, at_most_s: float = 0.0) -> None:
         """See that the configured models, stages' own among them, can be asked, without asking.
+
+        Args:
+            at_most_s: seconds for which it is believed that a server listed them.
 
         Raises:
             ModelUnavailable, ModelError: the server cannot be asked.
@@ -82,13 +112,14 @@ class Models:
                 wanted[f"PYTHON_CODER_STAGES ({stage})"] = self._resolve(options.model)
         if router := self._settings.router_model:
             wanted["PYTHON_CODER_ROUTER_MODEL"] = self._resolve(router)
-        listed: dict[str, list[str]] = {}
+        asked: set[str] = set()
         for setting, (provider, model) in wanted.items():
             if provider == "scripted":
                 continue
-            if provider not in listed:
-                listed[provider] = await self._names(provider)
-            self._require(provider, model, listed[provider], setting)
+            age_s = math.inf if provider in asked else at_most_s
+            asked.add(provider)
+            names = await self._listed(provider, age_s, (model, f"{model}:latest"))
+            self._require(provider, model, names, setting)
 
     def _require(self, provider: str, model: str, names: list[str], setting: str) -> None:
         if {model, f"{model}:latest"}.intersection(names):
@@ -105,6 +136,17 @@ class Models:
         providers, self._providers = self._providers, {}
         for provider in providers.values():
             await provider.aclose()
+
+    async def _listed(
+        self, provider_name: str, at_most_s: float, wanted: Collection[str]
+    ) -> list[str]:
+        listing = self._listings.setdefault(provider_name, _Listing())
+        async with listing.asking:
+            is_fresh = time.monotonic() - listing.at < at_most_s
+            if not is_fresh or (wanted and not set(wanted) & set(listing.names)):
+                listing.names = await self._names(provider_name)
+                listing.at = time.monotonic()
+            return listing.names
 
     async def _names(self, provider_name: str) -> list[str]:
         provider = self._provider(provider_name)

@@ -26,6 +26,8 @@ class Question:
     top_p: float | None = None
     """None: what the server does by itself; so for ``seed``."""
     seed: int | None = None
+    stop: tuple[str, ...] = ()
+    """Where the words end; the server leaves out the sequence itself."""
     limit_name: str = "PYTHON_CODER_MAX_TOKENS"
     """Where ``max_tokens`` comes from, for whoever is to allow more."""
 
@@ -42,7 +44,12 @@ class Question:
     @property
     def sampling(self) -> dict[str, Any]:
         """How tokens are chosen, by the names that all servers know; only what was set."""
-        chosen = {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
+        chosen = {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": list(self.stop) or None,
+        }
         return {name: value for name, value in chosen.items() if value is not None}
 
     @property

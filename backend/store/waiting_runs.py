@@ -40,7 +40,8 @@ class WaitingRuns:
             "result": dict(result),
             "updated_at": time.time(),
         }
-        await self._update_spec(run_id, owner, {"pending": dict(pending)}, values)
+        spec = {"pending": dict(pending), "told_usage": result.get("usage")}
+        await self._update_spec(run_id, owner, spec, values)
 
     async def decide(self, run_id: str, decision: Mapping[str, Any], *, owner: str) -> Run:
         """Record what was decided about the program that a run waits with; it can go on then.

@@ -12,7 +12,10 @@ SUFFIXES = ["", "@auto", "@react", "@plan_execute", "@chat"]
 def test_a_model_is_listed_plain_and_with_every_agent(client: httpx.Client) -> None:
     listed = client.get("/v1/models").json()
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == [f"scripted{each}" for each in SUFFIXES]
+    assert [model["id"] for model in listed["data"]] == [
+        *(f"scripted{each}" for each in SUFFIXES),
+        "python-coder@task",
+    ]
     for model in listed["data"]:
         assert model["object"] == "model"
         assert model["owned_by"] == "scripted"
@@ -46,7 +49,7 @@ def test_a_listed_model_answers_by_any_of_its_names(
     ollama_server.models[:] = ["gpt-oss:20b", "qwen3:8b", "llama:latest"]
     ollama_server.add({"reply": "hello", "repeat": True})
     client = serve(model="ollama:gpt-oss:20b", ollama_host=ollama_server.url)
-    assert len(client.get("/v1/models").json()["data"]) == 15
+    assert len(client.get("/v1/models").json()["data"]) == 16
     asked = {
         "": "gpt-oss:20b",
         "default@chat": "gpt-oss:20b",

@@ -18,15 +18,15 @@ from typing import Any
 from backend.config.settings import Settings
 from backend.errors import PythonCoderError, RequestError, RunCancelled, StoreUnavailable
 from backend.llm.models import LanguageModel
+from backend.request_context import in_request
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
 from backend.store.run_records import Run, RunKind
 from backend.store.runs import RunStore
 from backend.tools.approval import Decision, request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
-from backend.request_context import in_request
 from backend.tools.coder.recall import Identity, identify, recall
-from backend.types import Message, total_usage
+from backend.types import Message, UsageTotals, total_usage
 
 Result = dict[str, Any]
 
@@ -62,6 +62,8 @@ class Job:
     resumed: bool
     decided: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the user decided about programs: digest -> decision."""
+    told_usage: UsageTotals | None = None
+    """What its caller was told to be used up, when it began to wait."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Which columns each input file has, once they were looked into: the work puts them here."""
 
@@ -246,7 +248,8 @@ class Recorder:
         if not await self.runs.claim(found.id, owner=entry.owner):
             return None
         decided = found.spec.get("decided") or {}
-        return Job(run_id=found.id, resumed=True, decided=decided)
+        told = found.spec.get("told_usage")
+        return Job(run_id=found.id, resumed=True, decided=decided, told_usage=told)
 
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
         under_way = self._under_way[job.run_id] = _UnderWay()

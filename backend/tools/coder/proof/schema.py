@@ -86,6 +86,76 @@ def _document(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and _KEYWORDS & found.keys() else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What came of holding a value against a schema."""
+
+    faults: tuple[str, ...] = ()
+    """What does not fit, a sentence each."""
+    unchecked: str = ""
+    """Why it could not be told."""
+
+
+def require_valid(document: Mapping[str, Any], *, param: str = "schema") -> None:
+    """See that a schema is one, by its own rules; no value is held against it.
+
+    Args:
+        document: the JSON Schema.
+        param: the field it came in.
+
+    Raises:
+        RequestError: it is none, or too long.
+    """
+    import jsonschema  # type: ignore[import-untyped]
+
+    kind = jsonschema.validators.validator_for(document, default=jsonschema.Draft202012Validator)
+    try:
+        if len(json.dumps(document)) > _MOST_CHARS:
+            raise _invalid(f"it has more than {_MOST_CHARS} characters", param)
+        kind.check_schema(document)
+    except jsonschema.SchemaError as error:
+        raise _invalid(error.message[:300], param) from None
+    except RecursionError:
+        raise _invalid("it is nested too deeply", param) from None
+
+
+async def faults_of(engine: PythonExecutor, document: Mapping[str, Any], value: Any) -> Held:
+    """Hold a value against a JSON Schema, inside the sandbox.
+
+    Raises:
+        RequestError: it is no valid JSON Schema.
+        SandboxUnavailable: it could not be run.
+    """
+    request = ExecutionRequest(
+        code=_VALIDATION,
+        variables={"document": document, "value": value, "most": _MOST_ERRORS},
+        timeout_s=_SECONDS,
+        outputs=("told",),
+        on_record="",
+    )
+    result = await engine.execute(request, check=False)
+    told = (result.outputs or {}).get("told")
+    if not isinstance(told, dict):
+        why = result.stopped_by or (result.stderr.strip().splitlines() or ["no message"])[-1]
+        return Held(unchecked=f"{why:.200}")
+    if told.get("invalid"):
+        raise _invalid(told["invalid"])
+    return Held(
+        faults=tuple(
+            f"The output does not fit the schema at {path}: {message}."
+            for path, message in told.get("errors", [])
+        )
+    )
+
+
+def _invalid(why: str, param: str = "schema") -> RequestError:
+    return RequestError(
+        f"The schema is no valid JSON Schema: {why}.",
+        "Correct it, or describe the output in words.",
+        param=param,
+    )
+
+
 async def check_schema(
     engine: PythonExecutor, schema: Schema, values: Mapping[str, Any]
 ) -> tuple[Issue, ...]:
@@ -106,29 +176,11 @@ async def check_schema(
     if schema.document is None or not values:
         return ()
     document, value = _aimed(schema.document, values)
-    request = ExecutionRequest(
-        code=_VALIDATION,
-        variables={"document": document, "value": value, "most": _MOST_ERRORS},
-        timeout_s=_SECONDS,
-        outputs=("told",),
-        on_record="",
-    )
-    result = await engine.execute(request, check=False)
-    told = (result.outputs or {}).get("told")
-    if not isinstance(told, dict):
-        why = result.stopped_by or (result.stderr.strip().splitlines() or ["no message"])[-1]
-        note = f"The output was not held against the schema: {why:.200}"
+    held = await faults_of(engine, document, value)
+    if held.unchecked:
+        note = f"The output was not held against the schema: {held.unchecked}"
         return (Issue(kind="schema", message=note, severity="advice"),)
-    if told.get("invalid"):
-        raise RequestError(
-            f"The schema is no valid JSON Schema: {told['invalid']}.",
-            "Correct it, or describe the output in words.",
-            param="schema",
-        )
-    return tuple(
-        Issue(kind="schema", message=f"The output does not fit the schema at {path}: {message}.")
-        for path, message in told.get("errors", [])
-    )
+    return tuple(Issue(kind="schema", message=fault) for fault in held.faults)
 
 
 def _aimed(document: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
