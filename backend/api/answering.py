@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from backend.api.approvals import how_to_decide
-from backend.api.artifacts import as_markdown, keep_artifacts
+from backend.api.artifacts import Kept, as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
 from backend.api.plain import plain
 from backend.api.state import Server
@@ -121,18 +121,25 @@ def answer_of_cut_chat(job: ChatJob, error: Exception, progress: Progress) -> An
 
 
 async def complete(
-    job: ChatJob, answer: Answer, server: Server, *, base_url: str, finish: FinishReason
+    job: ChatJob,
+    answer: Answer,
+    server: Server,
+    *,
+    base_url: str,
+    finish: FinishReason,
+    kept: Kept | None = None,
 ) -> Completion:
     """Keep what an answer brought, and put it into the form that goes out.
 
-    A store that fails now costs the record and not the answer: ``notes`` say what is missing.
+    What is in ``kept`` is a file already. A store that fails now costs the record and not the
+    answer: ``notes`` say what is missing.
     """
     if answer.approval is not None:
         answer = replace(answer, text=answer.text + how_to_decide(answer.approval))
     artifacts: list[dict[str, Any]] = []
     notes: list[str] = []
     try:
-        artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url)
+        artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url, kept)
     except StoreUnavailable as error:
         notes.append(f"The files that were written could not be kept. {error}")
     metadata: dict[str, Any] = plain(_metadata(answer, artifacts) | {"notes": notes})

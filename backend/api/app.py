@@ -12,6 +12,8 @@ from backend.api import chat, execute, files, health, keys, models, runs, sessio
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import Gate
+from backend.api.responses import containers
+from backend.api.responses import routes as responses
 from backend.api.state import open_server
 from backend.config.settings import Settings
 from backend.config.version import product_version
@@ -47,7 +49,18 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    for module in (chat, models, files, execute, runs, sessions, keys, health):
+    for module in (
+        chat,
+        models,
+        files,
+        execute,
+        runs,
+        sessions,
+        keys,
+        health,
+        responses,
+        containers,
+    ):
         app.include_router(module.router)
     install_description(app)
     return app

@@ -17,9 +17,12 @@ from backend.api.links import SignedLinks, link_secret
 from backend.api.turns import Turns
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
+from backend.store.container_files import ContainerFiles
+from backend.store.containers import ContainerStore
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.keys import KeyStore, open_keys
+from backend.store.responses import ResponseStore
 from backend.store.sessions import SessionStore
 from backend.tools.live_sessions import LiveSessions
 
@@ -38,6 +41,9 @@ class Server:
     live_sessions: LiveSessions
     links: SignedLinks
     keys: KeyStore
+    responses: ResponseStore
+    containers: ContainerStore
+    container_files: ContainerFiles
     turns: Turns
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
@@ -60,15 +66,19 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         sessions = SessionStore(database)
         live_sessions = assistant.live_sessions
         assert live_sessions is not None, "open_assistant opens them"
+        files = FileStore(database, assistant.blobs)
         yield Server(
             settings=settings,
             assistant=assistant,
             database=database,
-            files=FileStore(database, assistant.blobs),
+            files=files,
             sessions=sessions,
             live_sessions=live_sessions,
             links=SignedLinks(secret),
             keys=keys,
+            responses=ResponseStore(database),
+            containers=ContainerStore(database),
+            container_files=ContainerFiles(database, files),
             turns=Turns.of(settings),
             started_at=int(time.time()),
         )

@@ -144,7 +144,7 @@ class Assistant:
             return answer.as_dict() | {"told_usage": job.told_usage if job else None}
 
         # Talk leaves no record: there is no program in it.
-        recorded = self.recorder if agent != "chat" else None
+        recorded = self.recorder if agent != "chat" and ask.is_recorded else None
         async with self._session(ask, agent) as session:
             if recorded is None:
                 if agent != "chat":
@@ -258,6 +258,7 @@ class Assistant:
             approvals=approvals,
             session=session,
             sampling=ask.sampling,
+            memory_mb=ask.memory_mb,
         )
         # It looks for a program on disk.
         own_tools = await asyncio.to_thread(tools_at_hand, ask.files, self.settings, self.engine)

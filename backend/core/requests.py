@@ -73,6 +73,10 @@ class Ask:
     """About which programs the user is asked before they run."""
     run_id: str | None = None
     """Go on with this run, whose question it is; see ``resuming.py``."""
+    is_recorded: bool = True
+    """False leaves no record of it; then no program of it can wait for approval."""
+    memory_mb: int | None = None
+    """Mebibytes each of its programs may use; None: what the settings say."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,261 @@
+"""What comes in for ``/v1/responses`` and ``/v1/containers``.
+
+As in a chat request, fields that change nothing here are accepted and not declared:
+``parallel_tool_calls``, ``reasoning.effort``, ``service_tier``, ``truncation``, ``prompt_cache_key``,
+``safety_identifier``, ``max_tool_calls``, ``top_logprobs``, ``stream_options``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from backend.api.errors import UnsupportedParameter
+from backend.api.schemas import Edge
+from backend.errors import RequestError
+from backend.types import ApprovalMode
+
+MemoryLimit = Literal["1g", "4g", "16g", "64g"]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
+    Field(max_length=16),
+]
+FileIds = Annotated[list[str], Field(max_length=100)]
+
+CODE_INTERPRETER = "code_interpreter"
+WITH_OUTPUTS = "code_interpreter_call.outputs"
+
+
+class AnyPart(Edge):
+    """A part of a message, of whatever type; ``reading.py`` says which are understood."""
+
+    type: Annotated[str, Field(max_length=64)]
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | None = None
+    detail: str | None = None
+    file_id: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
+
+
+def _as_parts(value: Any) -> Any:
+    return [{"type": "input_text", "text": value}] if isinstance(value, str) else value
+
+
+class Item(Edge):
+    """Something that was said or done before: a message, or an output item that comes back."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Annotated[str, Field(max_length=64)] = "message"
+    id: Annotated[str, Field(max_length=128)] | None = None
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: Annotated[list[AnyPart], BeforeValidator(_as_parts)] | None = None
+    code: str | None = None
+    """Of a ``code_interpreter_call``: its program."""
+    outputs: list[Any] | None = None
+    """Of a ``code_interpreter_call``: what it printed."""
+
+
+def _as_items(value: Any) -> Any:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+class AutoContainer(Edge):
+    """A container of the server's choice: that of the conversation, or a new one."""
+
+    type: Literal["auto"]
+    file_ids: FileIds | None = None
+    memory_limit: MemoryLimit | None = None
+    network_policy: dict[str, Any] | None = None
+
+
+class RequestTool(Edge):
+    """A tool that the model may use; only ``code_interpreter`` is offered."""
+
+    type: Annotated[str, Field(max_length=64)]
+    container: AutoContainer | Annotated[str, Field(max_length=64)] | None = None
+
+
+class TextConfig(Edge):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+    verbosity: str | None = None
+
+
+class ReasoningConfig(Edge):
+    """Of what a reasoning model is asked, only whether to tell the steps."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    summary: str | None = None
+    generate_summary: str | None = None
+    """The former name of ``summary``."""
+
+
+class ConversationRef(Edge):
+    """A conversation by its id."""
+
+    id: str
+
+
+class ResponsesRequest(Edge):
+    """``POST /v1/responses``."""
+
+    model: Annotated[str, Field(max_length=256)] | None = None
+    input: Annotated[list[Item], Field(min_length=1, max_length=10_000), BeforeValidator(_as_items)]
+    instructions: str | None = None
+    previous_response_id: Annotated[str, Field(max_length=64)] | None = None
+    conversation: ConversationRef | str | None = None
+    """A session's id: its kept conversation is the history."""
+    store: bool | None = True
+    stream: bool | None = False
+    background: bool | None = False
+    include: Annotated[list[str], Field(max_length=20)] | None = None
+    tools: Annotated[list[RequestTool], Field(max_length=128)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    metadata: Metadata | None = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+    text: TextConfig | None = None
+    reasoning: ReasoningConfig | None = None
+    prompt: dict[str, Any] | None = None
+
+    agent_type: str | None = None
+    session_id: str | None = None
+    file_ids: FileIds | None = None
+    approve: ApprovalMode | None = None
+
+    @property
+    def tool(self) -> RequestTool | None:
+        """The code interpreter, where it is among the tools."""
+        return next((each for each in self.tools or () if each.type == CODE_INTERPRETER), None)
+
+    @property
+    def container(self) -> AutoContainer | str | None:
+        """The container that is asked for; the tool without one means any."""
+        if self.tool is None:
+            return None
+        return self.tool.container or AutoContainer(type="auto")
+
+    @property
+    def choice(self) -> Literal["none", "auto", "required"]:
+        """Whether a program may, or has to, run."""
+        if self.tool_choice in {"none", "required"}:
+            return "none" if self.tool_choice == "none" else "required"
+        return "required" if isinstance(self.tool_choice, dict) else "auto"
+
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation's id, however it was written."""
+        if isinstance(self.conversation, ConversationRef):
+            return self.conversation.id
+        return self.conversation
+
+    @property
+    def includes_outputs(self) -> bool:
+        """Whether items tell what their programs printed and drew."""
+        return WITH_OUTPUTS in (self.include or ())
+
+    @property
+    def tells_steps(self) -> bool:
+        """Whether the steps are told as a summary of reasoning."""
+        return bool(self.reasoning and (self.reasoning.summary or self.reasoning.generate_summary))
+
+    def refuse_unsupported(self) -> None:
+        """Refuse what is not offered, and what contradicts itself.
+
+        Raises:
+            RequestError: names the field.
+        """
+        for place, tool in enumerate(self.tools or ()):
+            if tool.type != CODE_INTERPRETER:
+                raise UnsupportedParameter(
+                    f"There is no tool {tool.type!r} here.",
+                    "Use {'type': 'code_interpreter', 'container': {'type': 'auto'}}, or none.",
+                    param=f"tools.{place}.type",
+                )
+        if isinstance(self.container, AutoContainer):
+            refuse_network(self.container.network_policy, "tools.0.container.network_policy")
+        self._check_choice()
+        if self.prompt is not None:
+            raise UnsupportedParameter(
+                "There are no stored prompts here.", "Send the text as 'input'.", param="prompt"
+            )
+        named = [
+            name
+            for name, value in (
+                ("previous_response_id", self.previous_response_id),
+                ("conversation", self.conversation_id),
+                ("session_id", self.session_id),
+            )
+            if value
+        ]
+        if len(named) > 1:
+            raise RequestError(
+                f"{named[0]!r} and {named[1]!r} both name a conversation.",
+                "Send one of them.",
+                param=named[1],
+            )
+
+    def _check_choice(self) -> None:
+        choice = self.tool_choice
+        kind = choice.get("type") if isinstance(choice, dict) else choice
+        if kind not in {None, "none", "auto", "required", CODE_INTERPRETER} or (
+            isinstance(choice, str) and kind == CODE_INTERPRETER
+        ):
+            raise UnsupportedParameter(
+                f"'tool_choice' cannot be {str(kind)[:80]!r} here.",
+                "Use none, auto, required or {'type': 'code_interpreter'}.",
+                param="tool_choice",
+            )
+        if self.choice == "required" and self.tool is None:
+            raise RequestError(
+                "'tool_choice' asks for a tool, and 'tools' has none.",
+                "Add {'type': 'code_interpreter', 'container': {'type': 'auto'}}.",
+                param="tool_choice",
+            )
+
+
+def refuse_network(policy: dict[str, Any] | None, param: str) -> None:
+    """Programs have the network that the server's settings give them, and no other.
+
+    Raises:
+        UnsupportedParameter: another one is asked for.
+    """
+    if policy is not None and policy.get("type") != "disabled":
+        raise UnsupportedParameter(
+            f"The network policy {str(policy.get('type'))[:80]!r} is not offered.",
+            "Leave it out: the operator decides about the network (PYTHON_CODE_ALLOW_NETWORK).",
+            param=param,
+        )
+
+
+class ExpiresAfter(Edge):
+    """When a container is let go."""
+
+    anchor: Literal["last_active_at"] = "last_active_at"
+    minutes: Annotated[int, Field(ge=1, le=525_600)]
+
+
+class ContainerRequest(Edge):
+    """``POST /v1/containers``."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    file_ids: FileIds | None = None
+    expires_after: ExpiresAfter | None = None
+    memory_limit: MemoryLimit | None = None
+    network_policy: dict[str, Any] | None = None
+    skills: list[Any] | None = None
+
+
+class ContainerFileRequest(Edge):
+    """``POST /v1/containers/{id}/files`` as JSON: a file that is there already, copied into it."""
+
+    file_id: Annotated[str, Field(max_length=64)]
