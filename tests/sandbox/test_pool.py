@@ -222,6 +222,7 @@ def odd_modules(settings: Settings, tmp_path: Path) -> Settings:
     (packages,) = room.glob("lib/python*/site-packages")
     thread = "import threading, time; threading.Thread(target=time.sleep, args=(600,), daemon=True)"
     (packages / "starts_thread.py").write_text(f"{thread}.start()\n")
+    (packages / "starts_short_thread.py").write_text(f"{thread.replace('600', '0.3')}.start()\n")
     (packages / "exits.py").write_text("import os; os._exit(3)\n")
     (packages / "raises.py").write_text("raise SystemExit(3)\n")
     return settings.model_copy(update={"interpreter": str(room / "bin" / "python")})
@@ -249,6 +250,13 @@ async def test_what_cannot_be_imported_ahead_is_said_once_and_done_without(
         assert len(caplog.records) == 1
         assert executor.pool.why_cold in caplog.records[0].message
     assert alive() == []
+
+
+async def test_a_thread_that_ends_by_itself_is_waited_for(odd_modules: Settings) -> None:
+    async with opened(odd_modules, preimport="starts_short_thread") as executor:
+        await until(lambda: executor.pool.is_settled)
+        assert executor.pool.why_cold == ""
+        assert executor.pool.imported == ("starts_short_thread",)
 
 
 async def test_what_never_starts_is_said_to_whoever_asks(executor: Executor) -> None:

@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -19,6 +20,8 @@ from . import blas, family, fonts, keeper, kernel, program, rehearsal, spaces, s
 
 _DESCRIPTORS = 4
 """A child is born with a control channel, a stdout, a stderr and its program's line."""
+_GOING_S = 2.0
+"""For threads that libraries started while they were imported, and that end by themselves."""
 
 
 def main() -> NoReturn:
@@ -95,6 +98,10 @@ def _is_alone(control: int) -> bool:
 
 def _stay_alone() -> None:
     threads = os.listdir("/proc/self/task")
+    last = time.monotonic() + _GOING_S
+    while len(threads) > 1 and time.monotonic() < last:
+        time.sleep(0.01)  # one that was joined is listed until the kernel has buried it
+        threads = os.listdir("/proc/self/task")
     if len(threads) > 1:
         names = sorted(_name_of(thread) for thread in threads if int(thread) != os.getpid())
         raise RuntimeError(
