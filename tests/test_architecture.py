@@ -37,7 +37,7 @@ LAYERS = [
     ["backend.tools.asking"],
     ["backend.tools.approval"],
     ["backend.tools.risks"],
-    ["backend.tools.input_files"],
+    ["backend.tools.input_files", "backend.tools.witness"],
     ["backend.sandbox", "backend.store", "backend.llm"],
     ["backend.prompts"],
     ["backend.config"],
@@ -68,6 +68,9 @@ ONLY_IN = {
     "ollama": ("backend.llm",),
     "openai": ("backend.llm",),
     "sqlalchemy": ("backend.store",),
+    "alembic": ("backend.store.migrations",),
+    "psycopg": ("backend.store", "backend.tools.coder.postgres_checkpoints"),
+    "psycopg_pool": ("backend.tools.coder.postgres_checkpoints",),
     "bm25s": ("backend.tools.search_files.ranking",),
     "click": ("backend.cli",),
     "rich": ("backend.cli", "backend.demo"),
@@ -76,7 +79,7 @@ ONLY_IN = {
 
 HEAVY = {
     *("langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy", "bm25s"),
-    *("mcp", "langchain_mcp_adapters"),
+    *("mcp", "langchain_mcp_adapters", "alembic", "psycopg", "psycopg_pool"),
 }
 """Not imported where nothing asked for it: ``python-coder --help`` answers at once."""
 

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from backend.api import chat, execute, files, health, keys, models, runs, sessions
+from backend.api import chat, execute, files, health, keys, metrics, models, runs, sessions
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import Gate
 from backend.api.responses import containers
 from backend.api.responses import routes as responses
 from backend.api.state import open_server
+from backend.api.watching import Watched
 from backend.config.settings import Settings
 from backend.config.version import product_version
 
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["*"],
         )
+    app.add_middleware(Watched)
     for module in (
         chat,
         models,
@@ -58,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         sessions,
         keys,
         health,
+        metrics,
         responses,
         containers,
     ):

@@ -14,9 +14,14 @@ from fastapi import Depends, Request
 
 from backend.api.auth import OwnerDep as OwnerDep
 from backend.api.links import SignedLinks, link_secret
+from backend.api.meters import Meters, models_of
+from backend.api.probes import Probes
+from backend.api.spans import NoSpans, Spans, open_spans
+from backend.api.standing import Standing
 from backend.api.turns import Turns
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant, open_assistant
+from backend.observing import Observe, together
 from backend.store.container_files import ContainerFiles
 from backend.store.containers import ContainerStore
 from backend.store.database import Database, open_database
@@ -45,6 +50,10 @@ class Server:
     containers: ContainerStore
     container_files: ContainerFiles
     turns: Turns
+    meters: Meters
+    standing: Standing
+    spans: Spans | NoSpans
+    probes: Probes
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
 
@@ -57,16 +66,22 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         SandboxUnavailable: programs cannot be isolated on this machine.
         SettingsError: the database or the model's name cannot be used.
     """
+    meters = Meters(models_of(settings))
     async with (
+        open_spans() as spans,
         open_database(settings) as database,
-        open_assistant(settings, database) as assistant,
+        open_assistant(settings, database, observe=_observer(meters, spans)) as assistant,
         open_keys(database, settings.data_dir) as keys,
+        Probes(assistant, database) as probes,
     ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)
         live_sessions = assistant.live_sessions
         assert live_sessions is not None, "open_assistant opens them"
         files = FileStore(database, assistant.blobs)
+        turns = Turns.of(settings, meters.turn)
+        standing = Standing(assistant, turns, database)
+        meters.registry.register(standing)
         yield Server(
             settings=settings,
             assistant=assistant,
@@ -79,9 +94,17 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
             responses=ResponseStore(database),
             containers=ContainerStore(database),
             container_files=ContainerFiles(database, files),
-            turns=Turns.of(settings),
+            turns=turns,
+            meters=meters,
+            standing=standing,
+            spans=spans,
+            probes=probes,
             started_at=int(time.time()),
         )
+
+
+def _observer(meters: Meters, spans: Spans | NoSpans) -> Observe:
+    return meters.observe if isinstance(spans, NoSpans) else together(meters.observe, spans.observe)
 
 
 async def get_server(request: Request) -> Server:

@@ -17,13 +17,14 @@ import math
 import os
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 
 from backend.config.settings import Settings
-from backend.errors import Busy
+from backend.errors import Busy, MachineError
 
 Lane = Literal["work", "talk"]
 
@@ -100,14 +101,31 @@ class Turn:
 class Turns:
     """The lanes of one server process. Not for use in several threads."""
 
-    def __init__(self, *, work: int, talk: int, max_waiting: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        work: int,
+        talk: int,
+        max_waiting: int,
+        timeout_s: float,
+        on_turn: Callable[[Lane, float], None] | None = None,
+    ) -> None:
+        """Say how many there are of everything; ``on_turn`` gets the seconds that a turn took to come."""
+        places: dict[Lane, int] = {"work": work, "talk": talk}
+        self.is_closed = False
+        """The server is being stopped; what is under way may end."""
         self._lanes: dict[Lane, _Queue] = {
-            "work": _Queue(places=work, max_waiting=max_waiting, timeout_s=timeout_s),
-            "talk": _Queue(places=talk, max_waiting=max_waiting, timeout_s=timeout_s),
+            lane: _Queue(
+                places=count,
+                max_waiting=max_waiting,
+                timeout_s=timeout_s,
+                on_turn=None if on_turn is None else partial(on_turn, lane),
+            )
+            for lane, count in places.items()
         }
 
     @classmethod
-    def of(cls, settings: Settings) -> Turns:
+    def of(cls, settings: Settings, on_turn: Callable[[Lane, float], None] | None = None) -> Turns:
         """The lanes as the settings want them."""
         work = settings.max_requests or max(_LEAST_WORK, _WORK_A_PROCESSOR * (os.cpu_count() or 1))
         return cls(
@@ -115,6 +133,7 @@ class Turns:
             talk=work * _TALK_FOR_WORK,
             max_waiting=settings.max_queue,
             timeout_s=settings.queue_timeout_s,
+            on_turn=on_turn,
         )
 
     def ask(self, owner: str, lane: Lane = "work") -> Turn:
@@ -122,7 +141,10 @@ class Turns:
 
         Raises:
             Busy: too many wait, in all or of this owner.
+            MachineError: the server is being stopped.
         """
+        if self.is_closed:
+            raise MachineError("The server is being stopped.", "Try again in a moment.")
         return self._lanes[lane].enter(owner)
 
     @asynccontextmanager
@@ -131,11 +153,20 @@ class Turns:
 
         Raises:
             Busy: too many wait, or it has waited for too long.
+            MachineError: the server is being stopped.
         """
         with self.ask(owner, lane) as turn:
             if not turn.has_come:
                 await turn.wait()
             yield turn
+
+    def places(self, lane: Lane = "work") -> int:
+        """How many may be at work at a time."""
+        return self._lanes[lane].places
+
+    def close(self) -> None:
+        """Give no more turns to those who come: the server is being stopped."""
+        self.is_closed = True
 
     def active(self, lane: Lane = "work") -> int:
         """How many are at work."""
@@ -149,7 +180,15 @@ class Turns:
 class _Queue:
     """One lane: its places, and a queue an owner before them."""
 
-    def __init__(self, *, places: int, max_waiting: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        places: int,
+        max_waiting: int,
+        timeout_s: float,
+        on_turn: Callable[[float], None] | None = None,
+    ) -> None:
+        self._on_turn = on_turn
         self.places = places
         self.max_waiting = max_waiting
         self.timeout_s = timeout_s
@@ -179,6 +218,8 @@ class _Queue:
         if not turn.has_come:
             self._forget(turn)
             return
+        if self._on_turn is not None:
+            self._on_turn(turn.come_at - turn.asked_at)
         took_s = time.monotonic() - turn.come_at
         share = _NEWEST_COUNTS if self._usual_s else 1.0
         self._usual_s += (took_s - self._usual_s) * share

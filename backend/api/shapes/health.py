@@ -64,11 +64,11 @@ class Health(Shape):
 class Readiness(Shape):
     """Whether everything a question needs works."""
 
-    status: Literal["ready", "not ready"]
-    """`not ready` comes with status 503."""
+    status: Literal["ready", "not ready", "draining"]
+    """All but `ready` come with status 503; `draining`: the server is being stopped."""
     model: ModelState
-    """Asked now."""
+    """As it was found within the last seconds."""
     sandbox: SandboxState
-    """A program was run now."""
+    """A program ran within the last seconds."""
     store: StoreState
-    """Asked now."""
+    """As it was found within the last seconds."""
