@@ -102,3 +102,18 @@ def connect_options(url: URL) -> dict[str, Any]:
     theirs = given if isinstance(given, str) else " ".join(given)
     kept = {name: value for name, value in told.items() if name not in url.query}
     return {**kept, "options": f"{ours} {theirs}".strip()}
+
+
+def postgres_address(settings: Settings) -> tuple[str, dict[str, Any]] | None:
+    """What psycopg is told to reach the database; None where that is SQLite.
+
+    Raises:
+        SettingsError: the URL cannot be read.
+    """
+    if settings.database_url is None:
+        return None
+    url = database_url(settings)
+    if url.get_backend_name() != "postgresql":
+        return None
+    plain = url.set(drivername="postgresql")
+    return plain.render_as_string(hide_password=False), connect_options(url)

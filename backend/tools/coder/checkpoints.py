@@ -27,6 +27,7 @@ from langgraph.types import Command, Durability, Interrupt
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
+from backend.store.addresses import postgres_address
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
 from backend.store.one_thread import OneThread, open_thread
 
@@ -43,11 +44,18 @@ INTERRUPT = "__interrupt__"
 
 @asynccontextmanager
 async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
-    """Open the file of checkpoints in the data folder, and create it where it is missing.
+    """Open the checkpoints: in PostgreSQL where that is the database, else in the data folder.
 
     Raises:
-        SettingsError: the file cannot be opened or written.
+        SettingsError: they cannot be opened or written.
     """
+    address = postgres_address(settings)
+    if address is not None:
+        from backend.tools.coder.postgres_checkpoints import open_checkpoint_tables
+
+        async with open_checkpoint_tables(*address) as tables:
+            yield tables
+        return
     path = await asyncio.to_thread(settings.data_dir.absolute) / "checkpoints.db"
     saver = await asyncio.to_thread(_open, path)
     try:
