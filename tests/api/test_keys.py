@@ -1,0 +1,84 @@
+"""``/v1/keys``: made, listed and revoked by admins over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api.guarded import Guarded, guarded_server
+
+Server = tuple[Guarded, httpx.Client]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server and a client of an admin's."""
+    folder = tmp_path_factory.mktemp("keys")
+    with guarded_server(folder, {"stage": "chat", "reply": "ok", "repeat": True}) as guarded:
+        yield guarded, guarded.user("boss", role="admin")
+
+
+def test_an_admin_makes_lists_and_revokes_keys(server: Server) -> None:
+    guarded, admin = server
+    wish = {"name": "new", "expires_at": int(time.time()) + 1000, "requests_per_minute": 60}
+    made = admin.post("/v1/keys", json=wish)
+    assert made.status_code == 200, made.text
+    key = made.json()
+    assert wish.items() <= key.items()
+    assert (key["object"], key["role"], key["revoked_at"]) == ("api_key", "user", None)
+    client = guarded.client(key.pop("key"))
+    assert client.get("/v1/files").status_code == 200
+    listed = admin.get("/v1/keys")
+    assert key | {"last_used_at": None} in [
+        each | {"last_used_at": None} for each in listed.json()["data"]
+    ]
+    assert "pc-" not in listed.text
+    revoked = admin.delete(f"/v1/keys/{key['id']}")
+    assert revoked.json()["revoked_at"] >= key["created_at"]
+    assert client.get("/v1/files").status_code == 401
+    assert admin.delete("/v1/keys/key-0").status_code == 404
+
+
+def test_a_users_key_manages_none(server: Server) -> None:
+    guarded, _ = server
+    user = guarded.user("user")
+    for reply in (
+        user.get("/v1/keys"),
+        user.post("/v1/keys", json={"name": "mine", "role": "admin"}),
+        user.delete("/v1/keys/first"),
+    ):
+        assert reply.status_code == 403
+        assert reply.json()["error"]["type"] == "permission_error"
+    assert guarded.user("still admin", role="admin").get("/v1/keys").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": "first"}, "name"),
+        ({"name": "x", "role": "root"}, "role"),
+        ({"name": "x", "owner": "a/b"}, "owner"),
+        ({"name": "x", "expires_at": 1}, "expires_at"),
+        ({"name": "x", "expires_at": 1e300}, "expires_at"),
+        ({"name": "x", "requests_per_minute": -1}, "requests_per_minute"),
+        ({"name": "x", "max_parallel": "many"}, "max_parallel"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_key_is_refused(server: Server, wrong: dict[str, Any], param: str) -> None:
+    reply = server[1].post("/v1/keys", json=wrong)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == param
+
+
+def test_the_first_key_is_not_made_over_http(steady: httpx.Client) -> None:
+    reply = steady.post("/v1/keys", json={"name": "a", "role": "admin"})
+    assert reply.status_code == 403
+    assert "keys create" in reply.json()["error"]["message"]
+    assert steady.get("/v1/keys").json()["data"] == []
