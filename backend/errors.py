@@ -6,6 +6,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     ├── RequestError              the caller changes the request        HTTP 400, exit status 2
     │   ├── NotFound              ... names something that exists       HTTP 404, exit status 2
     │   │   └── SessionGone       ... opens another session
+    │   ├── Conflict              ... looks how it stands by now        HTTP 409, exit status 2
     │   ├── Busy                  ... waits, or closes something        HTTP 429, exit status 2
     │   └── TooLarge              ... sends less                        HTTP 413, exit status 2
     ├── SettingsError             the operator changes a setting        start refused, status 2
@@ -70,6 +71,12 @@ class NotFound(RequestError):
 
 class SessionGone(NotFound):
     """The session's state is no more: it was closed, has expired, or was lost."""
+
+
+class Conflict(RequestError):
+    """What the request names is not in a state in which this can be done."""
+
+    http_status = 409
 
 
 class Busy(RequestError):

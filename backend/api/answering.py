@@ -11,10 +11,12 @@ from typing import Any, Literal
 from backend.api.approvals import how_to_decide
 from backend.api.artifacts import Kept, as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
+from backend.api.forgetting import forget
 from backend.api.plain import plain
 from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import BadReply, StoreUnavailable
+from backend.store.session_removal import remove_session
 from backend.store.sessions import Turn
 from backend.types import Event, UsageTotals, total_usage
 
@@ -252,6 +254,9 @@ async def _keep_turn(
     ]
     details = dict(metadata) | {"artifacts": kept}
     turns.append(Turn(role="assistant", content=answer.text, details=details))
-    await server.sessions.append(
+    is_there = await server.sessions.append(
         job.session.id, turns, owner=job.owner, opens=not job.session.is_kept
     )
+    if not is_there:  # it was deleted meanwhile, and what this request brought came after that
+        gone = await remove_session(server.database, job.session.id, owner=job.owner)
+        await forget(gone, server)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from backend.api import chat, execute, files, health, keys, metrics, models, runs, sessions
+from backend.api.background import open_background
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
 from backend.api.guard import Gate
@@ -29,8 +30,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_server(settings) as server:
+        async with open_server(settings) as server, open_background(server) as background:
             app.state.server = server
+            app.state.background = background
             yield
 
     app = FastAPI(

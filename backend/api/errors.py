@@ -23,7 +23,9 @@ from backend.errors import (
     BadReply,
     BudgetExceeded,
     Busy,
+    Conflict,
     Disabled,
+    MachineError,
     ModelNotFound,
     ModelUnavailable,
     NotFound,
@@ -76,6 +78,7 @@ _CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
     (BudgetExceeded, "budget_exceeded"),
     (Unauthenticated, "invalid_api_key"),
     (RateLimited, "rate_limit_exceeded"),
+    (Conflict, "conflict"),
     (Busy, "busy"),
     (Disabled, "disabled"),
     (NotFound, "not_found"),
@@ -129,9 +132,20 @@ def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse
         headers["WWW-Authenticate"] = "Bearer"
     if after_run and (status >= 500 or status in {408, 409, 429}):
         status, headers = FAILED_AFTER_RUN, {"X-Should-Retry": "false"}
-    elif isinstance(error, BudgetExceeded):
-        headers["X-Should-Retry"] = "false"  # the same request uses up the same budget again
+    elif isinstance(error, BudgetExceeded | Conflict):
+        # The same request uses up the same budget again; what is decided stays so.
+        headers["X-Should-Retry"] = "false"
     return JSONResponse(error_body(error), status, headers)
+
+
+def stopped() -> MachineError:
+    """Why a request was cancelled under way that nobody cancelled but the server's own end."""
+    return MachineError("The server was stopped before this was done.", "Ask for it again.")
+
+
+def stopped_response(*, after_run: bool = False) -> JSONResponse:
+    """The response to such a request; ``after_run`` as above."""
+    return error_response(stopped(), after_run=after_run)
 
 
 def validation_error(error: ValidationError | RequestValidationError) -> RequestError:

@@ -20,27 +20,32 @@ from backend.types import ApprovalMode, FigureFormat
 class Edge(BaseModel):
     """Base of everything that comes in."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class TextPart(Edge):
     """Words; OpenAI's newer API calls the part ``input_text``."""
 
     type: Literal["text", "input_text"]
+    """What the part is."""
     text: str
+    """The words."""
 
 
 class RefusalPart(Edge):
     """An assistant's refusal, sent back as history."""
 
     type: Literal["refusal"]
+    """What the part is."""
     refusal: str
+    """The words."""
 
 
 class ImageUrl(Edge):
     """Where an image is: a ``data:`` URI, or an address, which is never fetched."""
 
     url: str
+    """`data:image/png;base64,...`; any other address is named to the model and never fetched."""
 
 
 def _as_url(value: Any) -> Any:
@@ -51,23 +56,31 @@ class ImagePart(Edge):
     """An image; OpenAI's newer API calls the part ``input_image`` and has ids of files in it."""
 
     type: Literal["image_url", "input_image"]
+    """What the part is."""
     image_url: Annotated[ImageUrl, BeforeValidator(_as_url)] | None = None
+    """The image; a bare string is its address."""
     file_id: str | None = None
+    """The id of a file that is an image."""
 
 
 class InlineFile(Edge):
     """A file by its id, or its bytes in base64, as a ``data:`` URI or bare."""
 
     file_id: str | None = None
+    """The id of an uploaded file."""
     file_data: str | None = None
+    """Its bytes in base64, bare or as a `data:` URI."""
     filename: str | None = None
+    """Its name; the ending says what it is."""
 
 
 class FilePart(Edge):
     """A file; in OpenAI's newer API, ``input_file``, its fields stand in the part itself."""
 
     type: Literal["file", "input_file"]
+    """What the part is."""
     file: InlineFile
+    """The file."""
 
     @model_validator(mode="before")
     @classmethod
@@ -92,7 +105,9 @@ class ChatMessage(Edge):
     """One message of the conversation that a client sends; a bare string is one text part."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    """Who said it; `tool` and `function` are read as context."""
     content: Annotated[list[Part], BeforeValidator(_as_parts)] | None = None
+    """What was said."""
     refusal: str | None = None
     """An answer without content, sent back as history."""
 
@@ -103,12 +118,14 @@ class JsonSchemaFormat(Edge):
     document: dict[str, Any] | None = Field(default=None, alias="schema")
     """A JSON Schema; without it, any JSON object."""
     description: Annotated[str, Field(max_length=4096)] | None = None
+    """What the value is."""
 
 
 class ResponseFormat(Edge):
     """In which form an answer is wanted."""
 
     type: Literal["text", "json_object", "json_schema"] = "text"
+    """`text` is words; the others are JSON."""
     json_schema: JsonSchemaFormat | None = None
     """Needed where the type is ``json_schema``."""
 
@@ -133,21 +150,33 @@ class StreamOptions(Edge):
     """How to stream."""
 
     include_usage: bool | None = False
+    """End the stream with a chunk of `usage`."""
 
 
 class ChatRequest(Edge):
     """``POST /v1/chat/completions``."""
 
     model: Annotated[str, Field(max_length=256)] | None = None
+    """A model of `/v1/models`, with `@agent` behind it or not; without one, or as `python-coder` or
+    `default`, the configured one."""
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
+    """The conversation; the last one of the user is the question."""
     stream: bool | None = False
+    """Send the answer as it comes about."""
     stream_options: StreamOptions | None = None
+    """How to stream."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Of what the model writes; without it, the server's setting."""
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Likewise."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that one reply of the model may have."""
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The newer name of `max_tokens`, which it beats."""
     stop: Annotated[list[str], Field(max_length=4), BeforeValidator(_as_list)] | None = None
+    """Sequences at which the answer ends; a bare string is one."""
     seed: int | None = None
+    """For the same replies to the same prompts, as far as the model server keeps its word."""
     metadata: (
         Annotated[
             dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
@@ -155,19 +184,31 @@ class ChatRequest(Edge):
         ]
         | None
     ) = None
+    """Pairs of the caller's; `agent_type` and `session_id` in it are read."""
     user: Annotated[str, Field(max_length=512)] | None = None
+    """Who asks, in the caller's words."""
     response_format: ResponseFormat | None = None
+    """In which form the answer is wanted."""
 
     n: int | None = None
+    """Only 1."""
     tools: list[Any] | None = None
+    """Refused, unless empty: the server has its own tools."""
     tool_choice: Any = None
+    """Only `none` and `auto`."""
     functions: list[Any] | None = None
+    """Refused, unless empty."""
     modalities: list[str] | None = None
+    """Refused with `audio` in it."""
 
     agent_type: str | None = None
+    """Which agent answers: `auto`, `react`, `plan_execute` or `chat`."""
     session_id: str | None = None
+    """The conversation that this goes on with; it must exist."""
     file_ids: Annotated[list[str], Field(max_length=100)] | None = None
+    """Uploaded files for the programs, by their ids."""
     approve: ApprovalMode | None = None
+    """About which programs to ask before they run; without it, the server's setting."""
 
     @property
     def output_tokens(self) -> int | None:
@@ -219,6 +260,14 @@ class DecisionRequest(Edge):
     code: Annotated[str, Field(max_length=1_000_000)] | None = None
     """With an approval: what is to run instead."""
     note: Annotated[str, Field(max_length=2000)] = ""
+    """What is to be known of the decision; it stays with the run."""
+
+
+class SessionChange(Edge):
+    """``PATCH /v1/sessions/{id}``."""
+
+    title: Annotated[str, Field(max_length=1000)]
+    """What lists show; white space in it counts as one space."""
 
 
 class ExecuteRequest(Edge):
@@ -227,15 +276,25 @@ class ExecuteRequest(Edge):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: Annotated[str, Field(max_length=1_000_000)]
+    """The program."""
     language: str = "python"
+    """`python` or `bash`."""
     file_ids: Annotated[list[str], Field(max_length=100)] = []
+    """Files that lie in its working directory, by their ids."""
     session_id: str | None = None
+    """The session to run in: variables and files of programs before it are there."""
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
+    """Seconds it may take; without it, `PYTHON_CODE_TIMEOUT`."""
     memory_mb: Annotated[int, Field(ge=1, le=1_048_576)] | None = None
+    """Mebibytes it may use; without it, `PYTHON_CODE_MAX_MEMORY`."""
     executor: str | None = None
+    """Which executor runs it; without it, the configured one."""
     argv: Annotated[list[str], Field(max_length=1000)] = []
+    """What follows the program's name in `sys.argv`."""
     figure_formats: Annotated[list[FigureFormat], Field(min_length=1, max_length=2)] = ["png"]
+    """As what figures that are shown or left open are handed out."""
     check: bool = True
+    """Whether the static check may refuse it; `false` needs an admin's key."""
 
     @model_validator(mode="before")
     @classmethod

@@ -123,6 +123,8 @@ class Assistant:
             former = Former(ask.form, model=model, engine=self.engine, sampling=ask.sampling)
 
         async def work(job: Job | None = None) -> dict[str, Any]:
+            if job is not None:
+                emit(Event(kind="begin", text="", data={"run_id": job.run_id}))
             if agent == "chat":
                 state = await chat(ask, model, emit, former)
             else:
@@ -143,8 +145,9 @@ class Assistant:
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
             return answer.as_dict() | {"told_usage": job.told_usage if job else None}
 
-        # Talk leaves no record: there is no program in it.
-        recorded = self.recorder if agent != "chat" and ask.is_recorded else None
+        # Talk leaves no record: there is no program in it. In the background, the record is all.
+        has_record = agent != "chat" or ask.run_id is not None
+        recorded = self.recorder if has_record and ask.is_recorded else None
         async with self._session(ask, agent) as session:
             if recorded is None:
                 if agent != "chat":
@@ -178,9 +181,12 @@ class Assistant:
                 "Open the assistant with a record.",
             )
         decision = decision_of(given).as_dict()
-        ask = await ask_of(await self.recorder.runs.get(run_id, owner=owner), owner=owner)
-        await self.recorder.runs.waiting.decide(run_id, decision, owner=owner)
-        return ask
+        run = await self.recorder.runs.get(run_id, owner=owner)
+        ask = await ask_of(run, owner=owner)
+        # One in the background is taken at once: a server that looks for work must not get it.
+        claim = run.background
+        await self.recorder.runs.waiting.decide(run_id, decision, owner=owner, claim=claim)
+        return replace(ask, is_claimed=claim)
 
     async def stream(self, ask: Ask) -> AsyncIterator[Event | Answer]:
         """The events of a question as they happen, then its answer.
@@ -350,4 +356,6 @@ def _entry(
         recall=ask.use_cache and session is None,
         resume=session is None or not (session.names or session.files),
         run_id=ask.run_id,
+        is_claimed=ask.is_claimed,
+        hands_back=ask.in_background,
     )

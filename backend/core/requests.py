@@ -73,6 +73,10 @@ class Ask:
     """About which programs the user is asked before they run."""
     run_id: str | None = None
     """Go on with this run, whose question it is; see ``resuming.py``."""
+    is_claimed: bool = False
+    """That run is this process's already, and perhaps not begun yet."""
+    in_background: bool = False
+    """Nobody waits for it: cancelled with its process, it is left to whoever goes on with it."""
     is_recorded: bool = True
     """False leaves no record of it; then no program of it can wait for approval."""
     memory_mb: int | None = None

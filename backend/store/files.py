@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 import unicodedata
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +186,16 @@ class FileStore:
                 shared = await session.scalar(of_any_owner(same, SHARED))
             if shared is None:
                 await self._blobs.delete(sha256)
+
+    async def forget_bytes(self, digests: Iterable[str]) -> None:
+        """Remove bytes that nothing refers to, but for those that a file has by now."""
+        async with self._changing:
+            for sha256 in digests:
+                of_any = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
+                async with self._database.transaction() as session:
+                    shared = await session.scalar(of_any_owner(of_any, "bytes are shared"))
+                if shared is None:
+                    await self._blobs.delete(sha256)
 
     def path(self, file: StoredFile) -> Path:
         """Where a file's bytes lie. Reads the disk.

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
-from backend.errors import RequestError
+from backend.errors import Conflict, RequestError
 from backend.store.tables import RunRow
 
 RunKind = Literal["task", "ask"]
 """``task``: one use of ``execute_code_task``. ``ask``: an agent's answer to a question."""
-RunStatus = Literal["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
-"""``waiting``: for a decision about a program. ``completed``: with success. ``failed``: it came to
-its end without. ``interrupted``: its process ended before it did, or what it waited for is decided."""
+RunStatus = Literal[
+    "queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"
+]
+"""``queued``: a server is to begin it. ``waiting``: for a decision about a program. ``completed``:
+with success. ``failed``: it came to its end without. ``interrupted``: its process ended before it
+did, or what it waited for is decided."""
+OVER: Final[frozenset[RunStatus]] = frozenset({"completed", "failed", "cancelled"})
 
 _MAX_NAME = 80
 
@@ -37,16 +41,22 @@ class RunSummary:
     usage: Mapping[str, Any]
     timings: Mapping[str, float]
     """Seconds."""
+    process: str
+    """Who works on it, or did (see ``processes.py``)."""
     created_at: float
     updated_at: float
     finished_at: float | None
     """Unix time in seconds."""
+    background: bool
+    """Nobody waits for it: servers work on it, and go on with it after a restart."""
+    cancel_requested: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run(RunSummary):
     """A run with all that is known of it."""
 
+    owner: str
     spec: Mapping[str, Any]
     """What it was asked with: ``context``, ``files``, ``options``, and ``columns`` of the files."""
     prompts: Mapping[str, Sequence[str]]
@@ -56,6 +66,8 @@ class Run(RunSummary):
     result: Mapping[str, Any] | None
     """The whole result; None until there is one."""
     isolation: Mapping[str, Any] | None
+    response: Mapping[str, Any] | None
+    """Of one in the background, the answer as it goes out: a completion, or ``error``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +95,12 @@ def summary_of(row: RunRow) -> RunSummary:
     return RunSummary(**_summary_values(row))
 
 
-def not_waiting(run: Run) -> RequestError:
+def not_waiting(run: Run) -> Conflict:
     """The error for a decision about a run that waits for none."""
-    return RequestError(
+    return Conflict(
         f"The run {run.id} waits for no approval: it is {run.status}.",
-        "`python-coder runs list --status waiting` shows those that do.",
+        "`python-coder runs list --status waiting` and GET /v1/runs?status=waiting_approval show "
+        "those that do.",
     )
 
 
@@ -95,11 +108,13 @@ def run_of(row: RunRow) -> Run:
     """A whole row."""
     return Run(
         **_summary_values(row),
+        owner=row.owner,
         spec=row.spec,
         prompts=row.prompts,
         code=row.code,
         result=row.result,
         isolation=row.isolation,
+        response=row.response,
     )
 
 
@@ -116,9 +131,12 @@ def _summary_values(row: RunRow) -> dict[str, Any]:
         "session_id": row.session_id,
         "usage": row.usage,
         "timings": row.timings,
+        "process": row.process,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
         "finished_at": row.finished_at,
+        "background": row.background,
+        "cancel_requested": row.cancel_requested,
     }
 
 

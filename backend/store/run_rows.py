@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from sqlalchemy import CursorResult
+from sqlalchemy import CursorResult, Text, cast, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.errors import NotFound
 from backend.store.database import owned_by
-from backend.store.tables import RunRow
+from backend.store.ownership import of_any_owner
+from backend.store.processes import presence_of
+from backend.store.run_records import digests_of
+from backend.store.tables import FileRow, RunRow
+
+STALE_S = 3600.0
+"""Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
+_SHARED = "bytes are shared, though nobody can see that they are"
+_MOST_LOOKED_FOR = 50
+"""Digests that the database looks for in the runs' results; for more it is quicker to read all."""
+LOST_S = 90.0
+"""The same for runs that servers work on: they give signs."""
 
 
 def is_run(run_id: str, owner: str) -> tuple[Any, ...]:
@@ -26,6 +39,27 @@ def unknown_run(reference: str, param: str = "run_id") -> NotFound:
     """The error for a run that the owner does not have."""
     return NotFound(
         f"There is no run {reference[:80]!r}.",
-        "`python-coder runs list` shows those there are.",
+        "`python-coder runs list` and GET /v1/runs show those there are.",
         param=param,
     )
+
+
+def is_abandoned(process: str, updated_at: float, *, silence_s: float = STALE_S) -> bool:
+    """Whether nobody works any more on what a process worked on, which gave a sign at this time."""
+    presence = presence_of(process)
+    return presence == "gone" or (presence == "unknown" and time.time() - updated_at > silence_s)
+
+
+async def used_elsewhere(session: AsyncSession, digests: set[str]) -> set[str]:
+    """Those of these digests that a file or a run refers to, of any owner: bytes are shared."""
+    if not digests:
+        return set()
+    shared = select(FileRow.sha256).where(FileRow.sha256.in_(digests))
+    used = {*await session.scalars(of_any_owner(shared, _SHARED))}
+    kept = select(RunRow.result).where(RunRow.result.is_not(None))
+    if len(digests) <= _MOST_LOOKED_FOR:
+        words = cast(RunRow.result, Text)
+        kept = kept.where(or_(*(words.contains(digest) for digest in digests)))
+    async for result in await session.stream_scalars(of_any_owner(kept, _SHARED)):
+        used |= digests & digests_of(result)
+    return used

@@ -10,14 +10,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, delete, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from backend.errors import RequestError
 from backend.store.database import Database, Order, new_id, owned_by, page
-from backend.store.processes import presence_of, this_process
+from backend.store.processes import this_process
+from backend.store.queued_runs import QueuedRuns
+from backend.store.run_events import RunEvents
 from backend.store.run_records import (
     Forgotten,
     Run,
@@ -31,12 +33,10 @@ from backend.store.run_records import (
     storable,
     summary_of,
 )
-from backend.store.run_rows import count_of, is_run, unknown_run
-from backend.store.tables import FileRow, RunRow
+from backend.store.run_rows import count_of, is_abandoned, is_run, unknown_run, used_elsewhere
+from backend.store.tables import RunEventRow, RunRow
 from backend.store.waiting_runs import WaitingRuns
 
-STALE_S = 3600.0
-"""Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
 _PREFIX = "run-"
 _SHOWN_ALTERNATIVES = 5
 
@@ -47,6 +47,8 @@ class RunStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.waiting = WaitingRuns(database)
+        self.queued = QueuedRuns(database)
+        self.events = RunEvents(database)
 
     async def begin(
         self,
@@ -174,7 +176,10 @@ class RunStore:
         limit: int = 100,
         order: Order = "desc",
         status: RunStatus | None = None,
+        interrupted: bool | None = None,
         saved: bool = False,
+        session_id: str | None = None,
+        kind: RunKind | None = None,
     ) -> RunPage:
         """The owner's runs by the time they began, those that follow ``after``.
 
@@ -184,14 +189,26 @@ class RunStore:
             limit: how many.
             order: newest or oldest first.
             status: only those that stand so.
+            interrupted: with ``status``, those that were interrupted as well: in the background or
+                (False) not.
             saved: only those that were saved under a name.
+            session_id: only those of a conversation.
+            kind: only those.
 
         Raises:
             NotFound: the owner has no run ``after``.
         """
         query = _lean(select(RunRow).where(owned_by(RunRow, owner)))
         if status is not None:
-            query = query.where(RunRow.status == status)
+            standing = RunRow.status == status
+            if interrupted is not None:
+                where = RunRow.background.is_(interrupted)
+                standing = or_(standing, and_(RunRow.status == "interrupted", where))
+            query = query.where(standing)
+        if session_id is not None:
+            query = query.where(RunRow.session_id == session_id)
+        if kind is not None:
+            query = query.where(RunRow.kind == kind)
         if saved:
             query = query.where(RunRow.name.is_not(None))
         place: int | None = None
@@ -266,7 +283,7 @@ class RunStore:
         Raises:
             NotFound: the owner has no such run.
         """
-        forgotten = await self._forget(*is_run(run_id, owner))
+        forgotten = await self._forget(owner, RunRow.id == run_id)
         if forgotten.count == 0:
             raise unknown_run(run_id)
         return forgotten
@@ -277,22 +294,22 @@ class RunStore:
         mine = owned_by(RunRow, owner)
         newest = select(RunRow.position).where(mine).order_by(RunRow.position.desc()).limit(keep)
         old = RunRow.position.not_in(newest)
-        over = RunRow.status.not_in(("running", "waiting"))
-        return await self._forget(mine, old, RunRow.name.is_(None), over)
+        over = RunRow.status.not_in(("queued", "running", "waiting"))
+        return await self._forget(owner, old, RunRow.name.is_(None), over)
 
-    async def _forget(self, *which: ColumnElement[bool]) -> Forgotten:
+    async def _forget(self, owner: str, *which: ColumnElement[bool]) -> Forgotten:
         async with self._database.transaction() as session:
             told = (RunRow.id, RunRow.status, RunRow.result)
-            gone = (await session.execute(delete(RunRow).where(*which).returning(*told))).all()
+            mine = owned_by(RunRow, owner)
+            forget = delete(RunRow).where(mine, *which).returning(*told)
+            gone = (await session.execute(forget)).all()
             unused = set().union(*(digests_of(result) for _, _, result in gone))
+            ids = [run_id for run_id, _, _ in gone]
+            events = (owned_by(RunEventRow, owner), RunEventRow.run_id.in_(ids))
+            await session.execute(delete(RunEventRow).where(*events))
             if unused:
-                # Of any owner: the bytes are shared, though nobody can see that they are.
-                shared = select(FileRow.sha256).where(FileRow.sha256.in_(unused))
-                unused -= {*await session.scalars(shared)}
-                kept = select(RunRow.result).where(RunRow.result.is_not(None))
-                async for result in await session.stream_scalars(kept):
-                    unused -= digests_of(result)
-        unfinished = ("interrupted", "waiting")
+                unused -= await used_elsewhere(session, unused)
+        unfinished = ("running", "interrupted", "waiting")
         interrupted = tuple(run_id for run_id, status, _ in gone if status in unfinished)
         return Forgotten(count=len(gone), unused=frozenset(unused), interrupted=interrupted)
 
@@ -302,7 +319,7 @@ class RunStore:
             running = rows.all()
         marked = 0
         for row in running:
-            if not _is_abandoned(row):
+            if not is_abandoned(row.process, row.updated_at):
                 continue
             # Only if it is still the same process's: another one may have claimed it meanwhile.
             async with self._database.transaction() as session:
@@ -317,11 +334,6 @@ class RunStore:
                 )
             marked += count_of(done)
         return marked
-
-
-def _is_abandoned(row: RunRow) -> bool:
-    presence = presence_of(row.process)
-    return presence == "gone" or (presence == "unknown" and time.time() - row.updated_at > STALE_S)
 
 
 async def _update(
@@ -343,4 +355,5 @@ def _of_key(owner: str, key: str) -> Select[RunRow]:
 
 def _lean(query: Select[RunRow]) -> Select[RunRow]:
     """Without the columns that can be large."""
-    return query.options(defer(RunRow.result), defer(RunRow.spec), defer(RunRow.code))
+    large = (RunRow.result, RunRow.spec, RunRow.code, RunRow.response)
+    return query.options(*(defer(column) for column in large))

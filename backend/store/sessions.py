@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, ScalarSelect, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
@@ -18,6 +18,7 @@ from backend.types import Message
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
 _TITLE_CHARS = 80
+_MOST_TITLE_CHARS = 200
 _PRINTED_CHARS = 200
 
 
@@ -121,9 +122,15 @@ class SessionStore:
         return began
 
     async def append(
-        self, session_id: str, turns: Sequence[Turn], *, owner: str, opens: bool = True
-    ) -> None:
-        """Add messages at the end, all or none.
+        self,
+        session_id: str,
+        turns: Sequence[Turn],
+        *,
+        owner: str,
+        opens: bool = True,
+        title: str = "",
+    ) -> bool:
+        """Add messages at the end, all or none; False if there is no conversation to add them to.
 
         Args:
             session_id: the conversation's.
@@ -131,21 +138,22 @@ class SessionStore:
             owner: whose it is.
             opens: the conversation is opened if there is none; else nothing is added: it was
                 deleted while an answer to it was being made.
+            title: of one that is opened; else its first question is.
 
         Raises:
             RequestError: the id cannot be one.
         """
         check_session_id(session_id)
+        title = title or next((turn.content for turn in turns if turn.role == "user"), "")
         try:
-            await self._append(session_id, turns, owner, opens)
+            return await self._append(session_id, turns, owner, opens, title)
         except IntegrityError:  # somebody else opened it between our look and our insert
-            await self._append(session_id, turns, owner, opens)
+            return await self._append(session_id, turns, owner, opens, title)
 
     async def _append(
-        self, session_id: str, turns: Sequence[Turn], owner: str, opens: bool
-    ) -> None:
+        self, session_id: str, turns: Sequence[Turn], owner: str, opens: bool, title: str
+    ) -> bool:
         now = time.time()
-        title = next((turn.content for turn in turns if turn.role == "user"), "")
         about = {
             "id": session_id,
             "owner": owner,
@@ -166,15 +174,16 @@ class SessionStore:
         ]
         touched = {"of": owner, "which": session_id, "at": now}
 
-        def do(connection: Connection) -> None:
+        def do(connection: Connection) -> bool:
             if not connection.execute(_TOUCH, touched).rowcount:
                 if not opens:
-                    return
+                    return False
                 connection.execute(insert(SessionRow), about)
             if said:
                 connection.execute(insert(MessageRow), said)
+            return True
 
-        await self._database.work(do)
+        return await self._database.work(do)
 
     async def artifacts(self, session_id: str, *, owner: str) -> list[dict[str, Any]]:
         """What the conversation's answers brought, oldest first: ``id``, ``name``, ``size``, ..."""
@@ -201,6 +210,20 @@ class SessionStore:
         async with self._database.transaction() as session:
             rows = (await session.scalars(query)).all()
         return [row for row in rows if isinstance(row, list)]
+
+    async def answers_of_run(
+        self, session_id: str, run_id: str, *, owner: str
+    ) -> list[StoredMessage]:
+        """The answers in a conversation that a run gave: the programs it waited with, its last."""
+        query = select(MessageRow).where(
+            owned_by(MessageRow, owner),
+            MessageRow.session_id == session_id,
+            MessageRow.role == "assistant",
+            MessageRow.details["run_id"].as_string() == run_id,
+        )
+        async with self._database.transaction() as session:
+            rows = (await session.scalars(query.order_by(MessageRow.position))).all()
+        return [_message(row) for row in rows]
 
     async def words(self, session_id: str, *, owner: str, limit: int = 100) -> tuple[Message, ...]:
         """The last messages for a model, oldest first: what was said, and what came of it.
@@ -244,6 +267,19 @@ class SessionStore:
             messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
         )
 
+    async def get(self, session_id: str, *, owner: str) -> StoredSession:
+        """A conversation as it stands in a list.
+
+        Raises:
+            NotFound: the owner has no such conversation.
+        """
+        query = select(SessionRow, _message_count()).where(*_is(session_id, owner))
+        async with self._database.transaction() as session:
+            row = (await session.execute(query)).first()
+        if row is None:
+            raise _unknown(session_id)
+        return _session(*row)
+
     async def list(
         self, *, owner: str, after: str | None = None, limit: int = 100, order: Order = "desc"
     ) -> SessionPage:
@@ -252,12 +288,7 @@ class SessionStore:
         Raises:
             NotFound: the owner has no conversation ``after``.
         """
-        count = (
-            select(func.count(MessageRow.position))
-            .where(MessageRow.owner == SessionRow.owner, MessageRow.session_id == SessionRow.id)
-            .scalar_subquery()
-        )
-        query = select(SessionRow, count).where(owned_by(SessionRow, owner))
+        query = select(SessionRow, _message_count()).where(owned_by(SessionRow, owner))
         place: int | None = None
         async with self._database.transaction() as session:
             if after is not None:
@@ -266,20 +297,11 @@ class SessionStore:
                     raise _unknown(after, param="after")
             query = page(query, SessionRow, after=place, order=order, limit=limit)
             rows = (await session.execute(query)).all()
-        sessions = [
-            StoredSession(
-                id=row.id,
-                title=row.title,
-                created_at=row.created_at,
-                updated_at=row.updated_at,
-                message_count=messages,
-            )
-            for row, messages in rows[:limit]
-        ]
+        sessions = [_session(row, messages) for row, messages in rows[:limit]]
         return SessionPage(sessions=sessions, has_more=len(rows) > limit)
 
     async def delete(self, session_id: str, *, owner: str) -> None:
-        """Forget a conversation with all its messages; files stay.
+        """Forget a conversation with its messages, and nothing else of it (see ``session_removal``).
 
         Raises:
             NotFound: the owner has no such conversation.
@@ -290,6 +312,42 @@ class SessionStore:
             )
         if gone is None:
             raise _unknown(session_id)
+
+    async def rename(self, session_id: str, title: str, *, owner: str) -> StoredSession:
+        """Give a conversation another title.
+
+        Raises:
+            NotFound: the owner has no such conversation.
+            RequestError: the title is empty or too long.
+        """
+        words = " ".join(title.split())
+        if not 0 < len(words) <= _MOST_TITLE_CHARS:
+            raise RequestError(
+                f"A title of {len(words)} characters cannot be given.",
+                f"Use 1 to {_MOST_TITLE_CHARS}.",
+                param="title",
+            )
+        async with self._database.transaction() as session:
+            this = update(SessionRow).where(*_is(session_id, owner)).values(title=words)
+            await session.execute(this)
+        return await self.get(session_id, owner=owner)
+
+
+def _message_count() -> ScalarSelect[Any]:
+    count = select(func.count(MessageRow.position)).where(
+        MessageRow.owner == SessionRow.owner, MessageRow.session_id == SessionRow.id
+    )
+    return count.scalar_subquery()
+
+
+def _session(row: SessionRow, messages: int) -> StoredSession:
+    return StoredSession(
+        id=row.id,
+        title=row.title,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        message_count=messages,
+    )
 
 
 def _words(role: str, content: str, artifacts: Any, output: Any) -> Message:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select, update
 
 from backend.store.database import Database
+from backend.store.processes import this_process
 from backend.store.run_records import Run, not_waiting, run_of, storable
 from backend.store.run_rows import count_of, is_run, unknown_run
 from backend.store.tables import RunRow
@@ -43,25 +44,62 @@ class WaitingRuns:
         spec = {"pending": dict(pending), "told_usage": result.get("usage")}
         await self._update_spec(run_id, owner, spec, values)
 
-    async def decide(self, run_id: str, decision: Mapping[str, Any], *, owner: str) -> Run:
+    async def decide(
+        self,
+        run_id: str,
+        decision: Mapping[str, Any],
+        *,
+        owner: str,
+        claim: bool = False,
+        said: str | None = None,
+    ) -> Run:
         """Record what was decided about the program that a run waits with; it can go on then.
+
+        Args:
+            run_id: the run.
+            decision: plain JSON values.
+            owner: whose it is.
+            claim: this process goes on with it, and nobody else may.
+            said: the decision in the user's words, for the conversation.
 
         Raises:
             NotFound: the owner has no such run.
-            RequestError: it does not wait, or somebody else was faster.
+            Conflict: it does not wait, or somebody else was faster.
         """
         run = await self._get(run_id, owner)
         pending = run.spec.get("pending")
         decided = dict(run.spec.get("decided", {}))
         if pending is not None:
             decided[pending["digest"]] = dict(decision)
-        values = {"status": "interrupted", "result": None, "updated_at": time.time()}
-        spec = {"pending": None, "decided": decided}
+        values: dict[str, Any] = {"status": "interrupted", "updated_at": time.time()}
+        values |= {"result": None, "response": None}
+        if claim:
+            values |= {"status": "running", "process": this_process()}
+        spec = {"pending": None, "decided": decided, **({"said": said} if said else {})}
         if pending is None or not await self._update_spec(
             run_id, owner, spec, values, RunRow.status == "waiting"
         ):
             raise not_waiting(await self._get(run_id, owner))
         return await self._get(run_id, owner)
+
+    async def leave(self, run_id: str, result: Mapping[str, Any], *, owner: str) -> None:
+        """End a run that waits; nobody goes on with it.
+
+        Raises:
+            NotFound: the owner has no such run.
+            Conflict: it does not wait.
+        """
+        now = time.time()
+        values = {
+            "status": "cancelled",
+            "result": dict(result),
+            "response": None,
+            "updated_at": now,
+            "finished_at": now,
+        }
+        waits = RunRow.status == "waiting"
+        if not await self._update_spec(run_id, owner, {"pending": None}, values, waits):
+            raise not_waiting(await self._get(run_id, owner))
 
     async def _update_spec(
         self,

@@ -71,7 +71,7 @@ def test_the_program_is_shown_and_a_yes_runs_it(serve: Serve) -> None:
     assert approval["run_id"] in text
     assert (approval["code"], approval["language"]) == ("print(6 * 7)", "python")
     assert waiting["x_agent_metadata"]["success"] is False
-    assert run_of(client, approval["run_id"])["status"] == "waiting"
+    assert run_of(client, approval["run_id"])["status"] == "waiting_approval"
     assert run_of(client, approval["run_id"])["approval"] == approval
 
     done = say(client, "Yes!", session_id=waiting["x_session_id"])
@@ -110,7 +110,7 @@ def test_anything_else_is_a_new_question(serve: Serve) -> None:
     assert text_of(say(client, "hello", session_id=session, agent_type="chat")) == "Hello."
     left = run_of(client, waiting["x_agent_metadata"]["run_id"])
     assert (left["status"], left["success"]) == ("cancelled", False)
-    assert "Something else was asked" in left["error"]
+    assert "Something else was asked" in left["error"]["message"]
 
 
 def test_a_title_for_the_conversation_leaves_the_program_waiting(serve: Serve) -> None:
@@ -123,7 +123,7 @@ def test_a_title_for_the_conversation_leaves_the_program_waiting(serve: Serve) -
         agent_type=None,
     )
     assert text_of(title) == "Products"
-    assert run_of(client, waiting["x_agent_metadata"]["run_id"])["status"] == "waiting"
+    assert run_of(client, waiting["x_agent_metadata"]["run_id"])["status"] == "waiting_approval"
 
 
 def test_the_same_streaming(serve: Serve) -> None:
@@ -162,8 +162,10 @@ def test_a_run_is_decided_about_by_its_address(serve: Serve) -> None:
     [result] = edited.json()["x_agent_metadata"]["python_coder_results"]
     assert (result["code"], result["modifications"][0]["by"]) == ("print(21 * 2)", "user")
     again = client.post(f"/v1/runs/{run_id}/reject")
-    assert again.status_code == 400
+    assert again.status_code == 409
+    assert again.headers["x-should-retry"] == "false"
     assert "waits for no approval" in again.json()["error"]["message"]
+    assert "GET /v1/runs?status=waiting_approval" in again.json()["error"]["message"]
     for path in ("", "/approve", "/reject"):
         method = "POST" if path else "GET"
         assert client.request(method, f"/v1/runs/run-0000{path}").status_code == 404
@@ -251,7 +253,7 @@ def test_a_program_waits_through_kill_9(
         process.wait()
     asked = len(ollama_server.chats)
     with server(environment) as (_, client):
-        assert run_of(client, approval["run_id"])["status"] == "waiting"
+        assert run_of(client, approval["run_id"])["status"] == "waiting_approval"
         if by == "chat":
             done = say(client, "yes", session_id=waiting["x_session_id"])
         else:

@@ -99,7 +99,7 @@ def test_a_request_is_cancelled_by_its_address(
     assert reply.json()["error"]["message"] == "The request was cancelled."
     until(lambda: gone(running))
     again = client.post(f"/v1/runs/{run_id}/cancel")
-    assert (again.status_code, "it is cancelled" in again.text) == (400, True)
+    assert (again.status_code, "it is cancelled" in again.text) == (409, True)
     assert client.post("/v1/runs/run-0/cancel").status_code == 404
 
 
@@ -115,8 +115,9 @@ def test_a_request_that_waits_is_cancelled_by_its_address(
     }
     waiting = client.post("/v1/chat/completions", json=body).json()["x_agent_metadata"]
     cancelled = client.post(f"/v1/runs/{waiting['run_id']}/cancel").json()
-    assert (cancelled["status"], cancelled["error"]) == ("cancelled", "The request was cancelled.")
-    assert client.post(f"/v1/runs/{waiting['run_id']}/approve").status_code == 400
+    ended = {"kind": "cancelled", "message": "The request was cancelled."}
+    assert (cancelled["status"], cancelled["error"]) == ("cancelled", ended)
+    assert client.post(f"/v1/runs/{waiting['run_id']}/approve").status_code == 409
 
 
 def _request(client: httpx.Client, content: bytes) -> bytes:

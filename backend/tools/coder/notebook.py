@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from backend.errors import NotFound
@@ -16,6 +17,7 @@ from backend.store.blobs import BlobStore
 from backend.tools.coder.formats import closed
 from backend.tools.coder.plain_text import visible
 from backend.tools.coder.report import uses_of, words_of_answer
+from backend.types import Role
 
 _PICTURES = frozenset({"image/png", "image/jpeg"})
 _START_AFRESH = "%reset -f"
@@ -60,6 +62,45 @@ async def build_notebook(
             cells.append(_words(f"files-{number}", made))
     if (words := words_of_answer(result)) is not None:
         cells.append(_words("answer", f"# Answer\n\n{closed(_text(words))}"))
+    return await _notebook(cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaidTurn:
+    """A message of a conversation."""
+
+    role: Role
+    text: str
+    uses: Sequence[Mapping[str, Any]] = ()
+    """Of an answer: the uses of the coder that led to it, as ``execute_code_task`` tells of them;
+    each artifact with the ``sha256`` of its bytes, if they are still kept."""
+
+
+async def build_conversation_notebook(
+    turns: Sequence[SaidTurn], blobs: BlobStore, *, title: str = ""
+) -> dict[str, Any]:
+    """A valid notebook (nbformat 4) of a conversation: what was said, and the programs between.
+
+    Programs of a conversation find what those before them left, as cells do: nothing is reset.
+    """
+    cells = [_words("title", f"# {closed(_text(title))}")] if title else []
+    programs = 0
+    for number, turn in enumerate(turns, 1):
+        if turn.role == "user":
+            cells.append(_words(f"question-{number}", f"## Question\n\n{_quoted(turn.text)}"))
+            continue
+        for use in turn.uses:
+            if not use.get("code"):
+                continue
+            programs += 1
+            cells.append(await _last_program(use, programs, blobs))
+            if made := _other_files(use):
+                cells.append(_words(f"files-{programs}", made))
+        cells.append(_words(f"answer-{number}", closed(_text(turn.text)) or "(no words)"))
+    return await _notebook(cells)
+
+
+async def _notebook(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     notebook = {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -67,7 +108,7 @@ async def build_notebook(
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
             "language_info": {"name": "python"},
         },
-        "cells": cells,
+        "cells": list(cells),
     }
     await asyncio.to_thread(_validate, notebook)
     return notebook
@@ -153,7 +194,7 @@ async def _picture(made: Mapping[str, Any], blobs: BlobStore) -> dict[str, Any]:
     name = visible(made["name"])
     data = {"text/plain": f"{name} (no longer kept)"}
     try:
-        content = await blobs.get(made["sha256"])
+        content = await blobs.get(made.get("sha256") or "")
     except NotFound:
         pass
     else:

@@ -16,14 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from backend.config.settings import Settings
-from backend.errors import PythonCoderError, RequestError, RunCancelled, StoreUnavailable
+from backend.errors import (
+    Conflict,
+    PythonCoderError,
+    RequestError,
+    RunCancelled,
+    StoreUnavailable,
+)
 from backend.llm.models import LanguageModel
 from backend.request_context import in_request
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
 from backend.store.run_records import Run, RunKind
 from backend.store.runs import RunStore
-from backend.tools.approval import Decision, request_of
+from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
 from backend.tools.coder.recall import Identity, identify, recall
 from backend.types import Message, UsageTotals, total_usage
@@ -47,6 +53,10 @@ class Entry:
     session_id: str | None = None
     run_id: str | None = None
     """Go on with this run, which was interrupted, instead of looking for one."""
+    is_claimed: bool = False
+    """That run is this process's already, and perhaps not begun yet."""
+    hands_back: bool = False
+    """Cancelled, it is left to be gone on with by whoever is there; not if ``cancel`` did it."""
     recall: bool = True
     """Answer from what is kept, where an identical request succeeded before."""
     resume: bool = True
@@ -139,7 +149,7 @@ class Recorder:
             options=entry.options,
         )
         if entry.run_id is not None:
-            return await self._record(entry, await self._continue(entry, identity.key), work)
+            return await self._record(entry, await self._continue(entry, identity), work)
         known_as = await self.runs.statuses(owner=entry.owner, key=identity.key)
         if entry.recall and "completed" in known_as:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
@@ -150,25 +160,42 @@ class Recorder:
         return await self._record(entry, job, work)
 
     async def cancel(self, run_id: str, *, owner: str) -> None:
-        """End a run that this process works on, or that waits for an approval.
+        """End a run: one that is worked on here, that waits, or that nobody works on.
+
+        One that another process works on is marked: a server looks for that every second.
 
         Raises:
             NotFound: the owner has no such run.
-            RequestError: it is over, or another process works on it.
+            Conflict: it is over.
         """
-        run = await self.runs.get(run_id, owner=owner)
         under_way = self._under_way.get(run_id)
+        run = await self.runs.get(run_id, owner=owner)
         if under_way is not None:
             under_way.cancel()
             await under_way.over.wait()
-        elif run.status == "waiting":
-            await self.leave(run_id, "The request was cancelled.", owner=owner)
-        else:
-            where = " by another process" if run.status == "running" else ""
-            raise RequestError(
-                f"The run {run_id} cannot be cancelled: it is {run.status}{where}.",
-                "End it where it was begun." if where else "",
+            return
+        if run.status == "running" and await self.runs.mark_interrupted(owner=owner):
+            run = await self.runs.get(run_id, owner=owner)
+        why = "The request was cancelled."
+        if run.status == "waiting":
+            await self.leave(run_id, why, owner=owner)
+        elif await self.runs.queued.cancel(run_id, owner=owner, why=why):
+            await self._forget_steps(run_id)
+        elif not await self.runs.queued.ask_to_cancel(run_id, owner=owner):
+            raise Conflict(
+                f"The run {run_id} cannot be cancelled: it is {run.status}.",
+                "There is nothing left to end.",
             )
+
+    @property
+    def under_way(self) -> frozenset[str]:
+        """The ids of the runs that this process works on."""
+        return frozenset(self._under_way)
+
+    def end(self, run_id: str) -> None:
+        """Cancel a run that this process works on, if it does; not waiting for its end."""
+        if under_way := self._under_way.get(run_id):
+            under_way.cancel()
 
     async def leave(self, run_id: str, why: str, *, owner: str) -> None:
         """End a run that waits for an approval; nobody goes on with it.
@@ -177,10 +204,8 @@ class Recorder:
             NotFound: the owner has no such run.
             RequestError: it does not wait.
         """
-        reject = Decision(verdict="reject")
-        await self.runs.waiting.decide(run_id, reject.as_dict(), owner=owner)
         left = {"success": False, "error": why, "error_kind": "policy"}
-        await self.runs.finish(run_id, left, owner=owner, status="cancelled")
+        await self.runs.waiting.leave(run_id, left, owner=owner)
         await self._forget_steps(run_id)
 
     async def _take_on(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
@@ -203,14 +228,7 @@ class Recorder:
             key=identity.key,
             request=entry.request,
             model=entry.model.name,
-            spec={
-                "model": f"{entry.model.provider}:{entry.model.name}",
-                "background": entry.background,
-                "history": [[turn.role, turn.content] for turn in entry.history],
-                "script": identity.script,
-                "files": {name: dict(mark) for name, mark in identity.files.items()},
-                "options": dict(entry.options),
-            },
+            spec=_spec_of(entry, identity),
             session_id=entry.session_id,
         )
         return Job(run_id=run_id, resumed=False)
@@ -219,7 +237,7 @@ class Recorder:
         found = await self.runs.find_interrupted(owner=entry.owner, key=key)
         return None if found is None else await self._claim(entry, found)
 
-    async def _continue(self, entry: Entry, key: str) -> Job:
+    async def _continue(self, entry: Entry, identity: Identity) -> Job:
         """Go on with the run that the entry names.
 
         Raises:
@@ -228,13 +246,22 @@ class Recorder:
         """
         assert entry.run_id is not None, "the way here is over a run's id"
         found = await self.runs.get(entry.run_id, owner=entry.owner)
-        if found.key != key:
+        if entry.is_claimed and not found.key:
+            await self.runs.queued.begin(
+                found,
+                owner=entry.owner,
+                key=identity.key,
+                model=entry.model.name,
+                spec=_spec_of(entry, identity),
+            )
+            return Job(run_id=found.id, resumed=False)
+        if found.key != identity.key:
             raise RequestError(
                 f"The run {found.id} was begun with other settings or another version of "
                 "python-coder.",
                 "Set them as they were, or ask anew.",
             )
-        job = await self._claim(entry, found)
+        job = _going_on(found) if entry.is_claimed else await self._claim(entry, found)
         if job is None:
             raise RequestError(
                 f"The run {found.id} cannot be gone on with: it is {found.status}.",
@@ -247,9 +274,7 @@ class Recorder:
     async def _claim(self, entry: Entry, found: Run) -> Job | None:
         if not await self.runs.claim(found.id, owner=entry.owner):
             return None
-        decided = found.spec.get("decided") or {}
-        told = found.spec.get("told_usage")
-        return Job(run_id=found.id, resumed=True, decided=decided, told_usage=told)
+        return _going_on(found)
 
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
         under_way = self._under_way[job.run_id] = _UnderWay()
@@ -267,7 +292,10 @@ class Recorder:
             result = await under_way.do(work(job))
         except BaseException as error:
             with suppress(StoreUnavailable):
-                await asyncio.shield(self._fail(entry, job, error))
+                if entry.hands_back and isinstance(error, asyncio.CancelledError):
+                    await asyncio.shield(self.runs.queued.hand_back(job.run_id, owner=entry.owner))
+                else:
+                    await asyncio.shield(self._fail(entry, job, error))
             raise
         result |= {"run_id": job.run_id, "resumed": job.resumed, "cached": False}
         finishing = asyncio.ensure_future(self._finish(entry, job, result))
@@ -301,8 +329,9 @@ class Recorder:
 
     async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
         """Cancelled or failed: nobody goes on with it."""
-        known = isinstance(error, PythonCoderError)
-        result = {"success": False, "error": str(error) if known else repr(error)}
+        result = {"success": False, "error": repr(error)}
+        if isinstance(error, PythonCoderError):
+            result |= {"error": str(error), "error_kind": error.error_kind}
         cancelled = isinstance(error, asyncio.CancelledError | RunCancelled)
         await self.runs.finish(
             job.run_id,
@@ -315,6 +344,23 @@ class Recorder:
     async def _forget_steps(self, run_id: str) -> None:
         with suppress(OSError, StoreUnavailable):
             await self.checkpointer.adelete_thread(run_id)
+
+
+def _spec_of(entry: Entry, identity: Identity) -> dict[str, Any]:
+    return {
+        "model": f"{entry.model.provider}:{entry.model.name}",
+        "background": entry.background,
+        "history": [[turn.role, turn.content] for turn in entry.history],
+        "script": identity.script,
+        "files": {name: dict(mark) for name, mark in identity.files.items()},
+        "options": dict(entry.options),
+    }
+
+
+def _going_on(found: Run) -> Job:
+    decided = found.spec.get("decided") or {}
+    told = found.spec.get("told_usage")
+    return Job(run_id=found.id, resumed=True, decided=decided, told_usage=told)
 
 
 def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:

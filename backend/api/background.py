@@ -1,0 +1,296 @@
+"""The worker that every server has: it takes queued runs, works on them and sends their answers off.
+
+Any number of servers may share a database; a run is taken by one. What a server worked on when it
+was killed is taken by the next one that looks, and goes on after its last finished step. A run whose
+work is over but whose answer had not been recorded is answered then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Request
+
+from backend.api.answering import Progress, answer_of_cut_chat
+from backend.api.asking import ChatJob
+from backend.api.errors import error_body, log_unexpected
+from backend.api.run_jobs import job_of, response_of
+from backend.api.run_log import News, RunLog
+from backend.api.state import Server
+from backend.errors import PythonCoderError, StoreUnavailable
+from backend.request_context import in_request
+from backend.store.processes import this_process
+from backend.store.run_records import OVER, Run
+from backend.store.run_rows import LOST_S, is_abandoned
+from backend.store.runs import RunStore
+from backend.types import Event
+
+LOOK_S = 1.0
+"""Seconds between looks for what is to be done or ended, while something is under way."""
+IDLE_S = 2.0
+"""The same, while nothing is; what is asked here is seen at once."""
+SIGN_S = 15.0
+"""Seconds between signs that a run is worked on, for processes that cannot see this one."""
+SWEEP_S = 5.0
+"""Seconds between looks for what other processes left behind."""
+PATIENCE_S = 4.0
+"""Seconds that a cancel waits for another process to end the run."""
+_SETTLED_S = 10.0
+"""Seconds after which this process's own run counts as left behind, if nobody works on it."""
+_AGAIN_S = 2.0
+"""Seconds to take nothing after there was no turn to be had."""
+
+
+class Background:
+    """Works on runs. Open it with ``open_background``."""
+
+    def __init__(self, server: Server) -> None:
+        recorder = server.assistant.recorder
+        assert recorder is not None, "a server records"
+        self._server = server
+        self._recorder = recorder
+        self._runs: RunStore = recorder.runs
+        self._most = max(2, server.turns.places() // 2)  # the other half is for who waits
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._owners: dict[str, str] = {}
+        self._served: dict[str, float] = {}
+        self._to_cancel: set[str] = set()
+        self._wake = asyncio.Event()
+        self._not_before = 0.0
+        self._is_stopping = False
+        self._shown_at = 0.0
+        self.news = News()
+        """Of the runs that this process works on."""
+
+    def wake(self) -> None:
+        """Look at once: something was put into the queue."""
+        self._wake.set()
+
+    def works_on(self, run_id: str) -> bool:
+        """Whether this process does."""
+        return run_id in self._tasks
+
+    async def work(self) -> None:
+        """Look for work until it is cancelled."""
+        swept_at = -SWEEP_S
+        while True:
+            try:
+                if time.monotonic() - swept_at >= SWEEP_S:
+                    await self._sweep()
+                    swept_at = time.monotonic()
+                await self._look_after()
+                await self._take()
+            except StoreUnavailable as error:
+                logging.getLogger("backend.api").warning("Runs cannot be looked for: %s", error)
+            except Exception:
+                logging.getLogger("backend.api").exception("A look for runs failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S if self._tasks else IDLE_S):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def stop(self) -> None:
+        """Take nothing more, and leave what is under way to whoever goes on with it."""
+        self._is_stopping = True
+        tasks = set(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def cancel(self, run_id: str, *, owner: str) -> Run:
+        """End a run, wherever it is worked on; the run, as it stands after a few seconds at most.
+
+        Raises:
+            NotFound: the owner has no such run.
+            Conflict: it is over.
+        """
+        run = await self._runs.get(run_id, owner=owner)
+        task = self._tasks.get(run_id)
+        if task is not None and run.status == "running":
+            self._end(run_id)
+            await asyncio.wait({task}, timeout=PATIENCE_S)
+        else:
+            await self._recorder.cancel(run_id, owner=owner)
+        until = time.monotonic() + PATIENCE_S
+        while (run := await self._runs.get(run_id, owner=owner)).status == "running":
+            if time.monotonic() > until:
+                return run
+            await asyncio.sleep(0.1)
+        await self.answer(run)
+        return await self._runs.get(run_id, owner=owner)
+
+    async def answer(self, run: Run) -> None:
+        """Send off the answer to a run in the background that is over, or waits; if nobody has."""
+        is_due = run.background and run.response is None and run.status in {*OVER, "waiting"}
+        if not is_due:
+            return
+        try:
+            response = await response_of(run, self._server)
+        except Exception as error:  # it could not be kept; whoever asks is to know that
+            log_unexpected(error)
+            response = error_body(error)
+        await self._runs.queued.respond(run.id, response, owner=run.owner)
+        self.news.tell(run.id)
+
+    async def _take(self) -> None:
+        while not self._is_stopping and len(self._tasks) < self._most:
+            if time.monotonic() < self._not_before:
+                return
+            run = await self._runs.queued.take(
+                busy=Counter(self._owners.values()), last=self._served, most=self._most
+            )
+            if run is None:
+                return
+            self._served[run.owner] = time.monotonic()
+            self._owners[run.id] = run.owner
+            task = asyncio.create_task(self._do(run))
+            self._tasks[run.id] = task
+            task.add_done_callback(functools.partial(self._forget, run.id))
+
+    def _forget(self, run_id: str, _task: asyncio.Task[None]) -> None:
+        del self._tasks[run_id], self._owners[run_id]
+        self._to_cancel.discard(run_id)
+        self.wake()
+
+    async def _do(self, run: Run) -> None:
+        """Work on a run that was taken, to its answer; whatever happens, it is not left behind."""
+        self.news.tell(run.id)
+        with in_request(owner=run.owner, run_id=run.id, session_id=run.session_id or ""):
+            try:
+                if await self._work_on(run):
+                    await self.answer(await self._runs.get(run.id, owner=run.owner))
+            except (
+                StoreUnavailable
+            ) as error:  # it is taken again, when there is a store to take it from
+                logging.getLogger("backend.api").warning(
+                    "The run %s stands still: %s", run.id, error
+                )
+            except Exception as error:
+                log_unexpected(error)
+
+    async def _work_on(self, run: Run) -> bool:
+        """Whether it is over, or waits; else it was left to somebody else."""
+        log = RunLog(run.id, run.owner, self._runs.events, self.news)
+        keeping = asyncio.create_task(log.keep())
+        try:
+            return await self._tried(run, log)
+        except asyncio.CancelledError:
+            if run.id not in self._to_cancel:
+                await asyncio.shield(self._runs.queued.hand_back(run.id, owner=run.owner))
+                raise
+            await self._finish(run, "cancelled", error="The request was cancelled.")
+            return True
+        except Exception as error:
+            log_unexpected(error)
+            await self._finish(run, "failed", error=repr(error))
+            return True
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+            with suppress(StoreUnavailable):
+                await asyncio.shield(log.flush())
+
+    async def _tried(self, run: Run, log: RunLog) -> bool:
+        job, progress = job_of(run), Progress()
+
+        def note(event: Event) -> None:
+            progress(event)
+            log(event)
+
+        with ExitStack() as leaving:
+            try:
+                turn = leaving.enter_context(self._server.turns.ask(job.owner, job.lane))
+                await turn.wait()
+            except PythonCoderError:  # there is none to be had now, here
+                self._not_before = time.monotonic() + _AGAIN_S
+                await self._runs.queued.hand_back(run.id, owner=run.owner)
+                return False
+            try:
+                await self._server.assistant.run(job.ask, note)
+            except PythonCoderError as error:
+                await self._fail(run, job, error, progress)
+        return True
+
+    async def _fail(
+        self, run: Run, job: ChatJob, error: PythonCoderError, progress: Progress
+    ) -> None:
+        try:
+            cut = answer_of_cut_chat(job, error, progress)
+        except PythonCoderError:
+            await self._finish(run, "failed", error=str(error), error_kind=error.error_kind)
+            return
+        document = cut.as_dict() | {"run_id": run.id, "finish_reason": "length"}
+        await self._runs.finish(run.id, document, owner=run.owner, status="completed")
+
+    async def _finish(
+        self, run: Run, status: Literal["failed", "cancelled"], **result: Any
+    ) -> None:
+        """Record how a run ended before its own record could say so."""
+        now = await self._runs.get(run.id, owner=run.owner)
+        if now.status == "running":
+            left = {"success": False, **result}
+            await self._runs.finish(run.id, left, owner=run.owner, status=status)
+
+    def _end(self, run_id: str) -> None:
+        if run_id in self._recorder.under_way:
+            self._recorder.end(run_id)
+        elif run_id in self._tasks:
+            self._to_cancel.add(run_id)
+            self._tasks[run_id].cancel()
+
+    async def _look_after(self) -> None:
+        """End what is to be ended here, and show that the rest is still worked on."""
+        ids = self._recorder.under_way | self._tasks.keys()
+        if not ids:
+            return
+        for run_id in await self._runs.queued.to_cancel(ids):
+            self._end(run_id)
+        if time.monotonic() - self._shown_at >= SIGN_S:
+            await self._runs.queued.show(ids)
+            self._shown_at = time.monotonic()
+
+    async def _sweep(self) -> None:
+        """See to what other processes left, and to what got lost here."""
+        here = self._recorder.under_way | self._tasks.keys()
+        await self._runs.queued.interrupt_abandoned(here, quiet_s=_SETTLED_S)
+        for run in await self._runs.queued.unanswered():
+            if run.id not in here and _is_left(run) and await self._runs.queued.adopt(run):
+                await self.answer(run)
+
+
+def _is_left(run: Run) -> bool:
+    """Nobody is about to send its answer off."""
+    if run.process == this_process():
+        return run.status == "cancelled" or time.time() - run.updated_at > _SETTLED_S
+    return is_abandoned(run.process, run.updated_at, silence_s=LOST_S)
+
+
+@asynccontextmanager
+async def open_background(server: Server) -> AsyncIterator[Background]:
+    """Work on queued runs until the context is left; what is under way then is handed back."""
+    background = Background(server)
+    working = asyncio.create_task(background.work())
+    try:
+        yield background
+    finally:
+        working.cancel()
+        await asyncio.wait({working})
+        await background.stop()
+
+
+async def get_background(request: Request) -> Background:
+    """The server's worker. A dependency that is no coroutine is run in a thread."""
+    background = request.app.state.background
+    assert isinstance(background, Background)
+    return background
+
+
+BackgroundDep = Annotated[Background, Depends(get_background)]

@@ -1,0 +1,113 @@
+"""What happens in runs in the background: kept in small batches, and told to whoever listens here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from backend.api.plain import plain
+from backend.errors import StoreUnavailable
+from backend.store.run_events import RunEvents
+from backend.types import Event
+
+FLUSH_S = 0.25
+"""Seconds that events wait for others to be written with."""
+MAX_CHARS = 8000
+"""Characters kept of one event's text; the whole of it is in the answer."""
+MAX_DATA = 4000
+"""Characters of an event's values from which on they are left out."""
+
+
+class News:
+    """Wakes those who follow a run of this process."""
+
+    def __init__(self) -> None:
+        self._listening: dict[str, set[asyncio.Event]] = {}
+
+    def tell(self, run_id: str) -> None:
+        """Something has happened in a run."""
+        for fresh in self._listening.get(run_id, ()):
+            fresh.set()
+
+    @contextmanager
+    def listen(self, run_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever something has happened."""
+        fresh = asyncio.Event()
+        listening = self._listening.setdefault(run_id, set())
+        listening.add(fresh)
+        try:
+            yield fresh
+        finally:
+            listening.discard(fresh)
+            if not listening:
+                self._listening.pop(run_id, None)
+
+
+class RunLog:
+    """Takes a run's events in, and keeps them; ``keep`` has to run meanwhile."""
+
+    def __init__(self, run_id: str, owner: str, events: RunEvents, news: News) -> None:
+        self._run_id = run_id
+        self._owner = owner
+        self._events = events
+        self._news = news
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
+        self._last: int | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        kind, data = _entry(event)
+        newest = self._waiting[-1] if self._waiting else None
+        if kind == "text" and newest is not None and newest[0] == "text":
+            newest[1]["text"] += data["text"]
+        elif kind:
+            self._waiting.append((kind, data))
+
+    async def keep(self) -> None:
+        """Write what has come, every moment, until it is cancelled."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            # A step that is not told costs nothing else; the disk may have room again later.
+            with suppress(StoreUnavailable):
+                await self.flush()
+
+    async def flush(self) -> None:
+        """Write what has come.
+
+        Raises:
+            StoreUnavailable: it cannot be written; it is kept for the next time.
+        """
+        if not self._waiting:
+            return
+        if self._last is None:
+            self._last = await self._events.last(self._run_id, owner=self._owner)
+        batch, self._waiting = self._waiting, []
+        try:
+            await self._events.add(self._run_id, batch, owner=self._owner, number=self._last + 1)
+        except StoreUnavailable:
+            self._waiting = batch + self._waiting
+            raise
+        self._last += len(batch)
+        self._news.tell(self._run_id)
+
+
+def _entry(event: Event) -> tuple[str, dict[str, Any]]:
+    """How an event is kept; '' for one that is not."""
+    text = plain(event.text)
+    if event.kind == "begin":
+        return "run.started", {}
+    if event.kind == "answer":
+        return "", {}
+    if event.kind == "text":
+        return "text", {"text": text}
+    if len(text) > MAX_CHARS:
+        text = f"{text[:MAX_CHARS]}\n[...]"
+    return "step", {"step": event.kind, "text": text, "data": _small(event.data)}
+
+
+def _small(data: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = plain(dict(data))
+    return values if len(json.dumps(values, default=str)) <= MAX_DATA else {}

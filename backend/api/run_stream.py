@@ -1,0 +1,108 @@
+"""A run's events as server-sent events: those there are, then those to come, until it stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from backend.api.background import Background
+from backend.api.presence import while_connected
+from backend.errors import NotFound
+from backend.store.run_events import RunEvent
+from backend.store.runs import RunStore
+
+POLL_S = 0.5
+"""Seconds between looks into the table, where another process works on the run."""
+KEEP_ALIVE = ": keep-alive\n\n"
+
+
+class RunEventStream(Response):
+    """The response that follows a run; leaving it changes nothing about the run."""
+
+    def __init__(
+        self,
+        run_id: str,
+        *,
+        owner: str,
+        after: int,
+        runs: RunStore,
+        background: Background,
+        keep_alive_s: float,
+    ) -> None:
+        super().__init__(
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+        del self.headers["content-length"]
+        self._run_id = run_id
+        self._owner = owner
+        self._after = after
+        self._runs = runs
+        self._background = background
+        self._keep_alive_s = keep_alive_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what happens."""
+        with suppress(ClientDisconnect):
+            await while_connected(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        async with aclosing(self._lines()) as lines:
+            async for line in lines:
+                body = {"type": "http.response.body", "body": line.encode(), "more_body": True}
+                await send(body)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _lines(self) -> AsyncGenerator[str, None]:
+        after, told_at = self._after, time.monotonic()
+        with self._background.news.listen(self._run_id) as fresh, suppress(NotFound):
+            while True:
+                fresh.clear()
+                # Looked up first: what has happened by then is read afterwards.
+                is_over = await self._runs.queued.is_over(self._run_id, owner=self._owner)
+                events = await self._runs.events.read(self._run_id, owner=self._owner, after=after)
+                for event in events:
+                    after = event.sequence
+                    yield event_line(event, self._run_id)
+                if events:
+                    told_at = time.monotonic()
+                    continue
+                if is_over:
+                    return
+                if time.monotonic() - told_at >= self._keep_alive_s:
+                    told_at = time.monotonic()
+                    yield KEEP_ALIVE
+                here = self._background.works_on(self._run_id)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._keep_alive_s if here else POLL_S):
+                        await fresh.wait()
+
+
+def event_line(event: RunEvent, run_id: str) -> str:
+    """An event with its number, by which a client goes on after it."""
+    data = json.dumps(event_body(event, run_id), ensure_ascii=False)
+    return f"id: {event.sequence}\ndata: {data}\n\n"
+
+
+def event_body(event: RunEvent, run_id: str) -> dict[str, Any]:
+    """An event as it goes out."""
+    return {
+        "id": event.sequence,
+        "object": "run.event",
+        "run_id": run_id,
+        "type": event.kind,
+        "created_at": int(event.created_at),
+        "step": event.data.get("step"),
+        "text": event.data.get("text"),
+        "data": event.data.get("data") or {},
+    }
