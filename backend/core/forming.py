@@ -41,6 +41,10 @@ class Formed:
     calls: list[ModelCall] = field(default_factory=list)
 
 
+class _Unchecked(Unreadable):
+    """It could not be told whether it fits; another reply would fare no better."""
+
+
 class Former:
     """Puts one request's answer into its form."""
 
@@ -123,6 +127,8 @@ class Former:
             calls.append(reply.call)
             try:
                 text = await self._read(reply.text)
+            except _Unchecked as error:
+                return Formed(text="", refusal=_not_formed(str(error)), calls=calls)
             except Unreadable as error:
                 self._model.note(reply, readable=False)
                 reason = str(error)
@@ -139,7 +145,7 @@ class Former:
         """The JSON of a text, if it fits.
 
         Raises:
-            Unreadable: it does not; says why.
+            Unreadable: it does not, or that could not be told; says why.
         """
         value, as_json = await in_turn(text, partial(_json_of, text))
         if self._form.is_plain_object:
@@ -148,7 +154,7 @@ class Former:
             return as_json
         held = await faults_of(self._engine, self._form.schema, value)
         if held.unchecked:
-            raise Unreadable(f"it could not be held against the schema: {held.unchecked}")
+            raise _Unchecked(f"it could not be held against the schema: {held.unchecked}")
         if held.faults:
             raise Unreadable(shorten("; ".join(held.faults), _FAULTS_CHARS))
         return as_json

@@ -84,3 +84,32 @@ def test_the_limit_of_tokens_reaches_the_model(serve: Serve, ollama_server: Olla
         body = {"messages": [{"role": "user", "content": "hello there"}], field: 77}
         assert client.post("/v1/chat/completions", json=body).status_code == 200
         assert ollama_server.next_request().body["options"]["num_predict"] == 77
+
+
+def test_lists_of_models_are_good_for_a_moment_and_a_new_model_is_found(
+    serve: Serve, ollama_server: OllamaServer
+) -> None:
+    ollama_server.add({"reply": "ok", "repeat": True})
+    client = serve(model="ollama:gpt-oss:20b", ollama_host=ollama_server.url)
+
+    def ask(model: str) -> int:
+        body = {"model": model, "messages": [{"role": "user", "content": "hello there"}]}
+        return client.post("/v1/chat/completions", json=body).status_code
+
+    for _ in range(3):
+        assert client.get("/v1/models").status_code == 200
+        assert ask("gpt-oss:20b@chat") == ask("@chat") == 200
+    listings = [each for each in ollama_server.requests if each.path == "/api/tags"]
+    assert len(listings) == 1
+    assert ask("qwen3:8b@chat") == 404
+    ollama_server.models.append("qwen3:8b")
+    assert ask("qwen3:8b@chat") == 200
+    assert client.get("/v1/models/qwen3:8b@plan_execute").json()["owned_by"] == "ollama"
+
+
+def test_ids_with_slashes_and_colons_are_found(serve: Serve, ollama_server: OllamaServer) -> None:
+    name = "hf.co/bartowski/Qwen_Qwen3-8B-GGUF:Q4_K_M"
+    ollama_server.models[:] = [name]
+    client = serve(model=f"ollama:{name}", ollama_host=ollama_server.url)
+    for each in (name, f"{name}@react"):
+        assert client.get(f"/v1/models/{each}").json()["id"] == each

@@ -34,7 +34,9 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     started = time.monotonic()
     judgement: Judgement | None = None
     try:
-        asked = await ask(deps.model, "assess", values, read_judgement, schema=JUDGEMENT_SCHEMA)
+        asked = await ask(
+            deps.model, "assess", values, read_judgement, schema=JUDGEMENT_SCHEMA, **deps.sampling
+        )
         judgement, reason, calls = asked.value, asked.reason, asked.calls
     except (BudgetExceeded, ModelError, ModelUnavailable) as error:
         reason, calls = error.what, list(error.calls)

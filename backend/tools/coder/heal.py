@@ -263,7 +263,9 @@ async def diagnose_by_model(state: CoderState, runtime: Runtime[CoderContext]) -
     }
     opinion, calls = None, []
     try:
-        asked = await ask(deps.model, "diagnose", values, read_diagnosis, schema=DIAGNOSIS_SCHEMA)
+        asked = await ask(
+            deps.model, "diagnose", values, read_diagnosis, schema=DIAGNOSIS_SCHEMA, **deps.sampling
+        )
         opinion, calls = asked.value, asked.calls
     except (BudgetExceeded, ModelError, ModelUnavailable) as error:
         calls = list(error.calls)

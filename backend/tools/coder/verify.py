@@ -157,7 +157,9 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
     verdict: Verdict | None = None
     note, calls = "", []
     try:
-        asked = await ask(deps.model, "review", values, read_verdict, schema=VERDICT_SCHEMA)
+        asked = await ask(
+            deps.model, "review", values, read_verdict, schema=VERDICT_SCHEMA, **deps.sampling
+        )
         verdict, note, calls = asked.value, asked.reason, asked.calls
     except (BudgetExceeded, ModelError) as error:
         note, calls = error.what, list(error.calls)
