@@ -7,7 +7,7 @@ CORPORA ?= $(wildcard ../shared/corpora)
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check format bench matrix soak serve lock clean
+.PHONY: help setup system demo test check format bench matrix docs soak serve lock clean
 
 help: ## list what can be typed here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ bench: setup ## measure, with the method printed; some of it: .venv/bin/python -
 
 matrix: setup ## play every misbehaviour of models and their servers; writes docs/misbehaviours.md
 	$(BIN)/python -m bench misbehaviours
+
+docs: setup ## write docs/api.md from the server's description
+	$(BIN)/python -m backend.api.manual docs/api.md
 
 soak: setup ## thousands of ill-mannered programs; fails when anything is left behind
 	$(BIN)/python -m bench.soak

@@ -53,6 +53,10 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 def _add_what_all_share(operation: dict[str, Any], *, is_ours: bool) -> None:
     responses: dict[str, Any] = operation["responses"]
     responses.pop("422", None)
+    for response in responses.values():
+        content = response.get("content", {})
+        if len(content) > 1 and content.get("application/json") == {"schema": {}}:
+            del content["application/json"]  # FastAPI's guess of what goes out
     if operation.get("parameters"):
         responses.setdefault("400", {"description": MEANINGS[400], "content": _ERROR})
     if is_ours:

@@ -147,9 +147,9 @@ class ResponsesRequest(Edge):
     @property
     def choice(self) -> Literal["none", "auto", "required"]:
         """Whether a program may, or has to, run."""
-        if self.tool_choice in {"none", "required"}:
-            return "none" if self.tool_choice == "none" else "required"
-        return "required" if isinstance(self.tool_choice, dict) else "auto"
+        if isinstance(self.tool_choice, dict) or self.tool_choice == "required":
+            return "required"
+        return "none" if self.tool_choice == "none" else "auto"
 
     @property
     def conversation_id(self) -> str | None:
@@ -237,7 +237,7 @@ def refuse_network(policy: dict[str, Any] | None, param: str) -> None:
         )
 
 
-class ExpiresAfter(Edge):
+class LifetimeRequest(Edge):
     """When a container is let go."""
 
     anchor: Literal["last_active_at"] = "last_active_at"
@@ -249,7 +249,7 @@ class ContainerRequest(Edge):
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
     file_ids: FileIds | None = None
-    expires_after: ExpiresAfter | None = None
+    expires_after: LifetimeRequest | None = None
     memory_limit: MemoryLimit | None = None
     network_policy: dict[str, Any] | None = None
     skills: list[Any] | None = None

@@ -89,8 +89,8 @@ class CoderResult(Shape):
     """How they went the last time."""
     improvement: dict[str, Any] | None
     """Of a program that was to be improved: before and after."""
-    facts: list[dict[str, Any]]
-    """What was found out about the files before the program was written."""
+    facts: list[dict[str, Any]] = Field(default=[])
+    """What was found out about the files before the program was written; agents leave it out."""
     artifacts: list[ResultArtifact]
     """Files it wrote."""
     attempts: list[dict[str, Any]]

@@ -19,7 +19,7 @@ class Usage(Shape):
     """Both."""
 
 
-class AnswerMessage(Shape):
+class ChatAnswer(Shape):
     """The answer."""
 
     role: Literal["assistant"]
@@ -35,7 +35,7 @@ class Choice(Shape):
 
     index: Literal[0]
     """Always 0."""
-    message: AnswerMessage
+    message: ChatAnswer
     """The answer."""
     finish_reason: Literal["stop", "length"]
     """`length` where the model's reply was cut at its token limit."""
