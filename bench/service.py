@@ -101,8 +101,9 @@ def holds(words: str, *, stream: bool) -> Judge:
     def judge(reply: Reply) -> str:
         if reply.status != 200:
             return f"status {reply.status}"
-        if b'data: {"error"' in reply.body:
-            return "an error in the stream"
+        if (place := reply.body.find(b'data: {"error"')) >= 0:
+            said = json.loads(reply.body[place + 6 :].split(b"\n", 1)[0])["error"]["message"]
+            return f"in the stream: {said}"
         if stream and b"data: [DONE]" not in reply.body:
             return "a stream that was cut off"
         return "" if wanted in reply.body else "an answer without what was printed"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
 from backend.api.answering import Progress, answer_of_cut_chat, complete, completion_body, new_head
 from backend.api.asking import ChatJob, prepare_chat
 from backend.api.body import max_json_bytes, read_json
-from backend.api.errors import error_response, log_unexpected
+from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.operations import answers, takes
 from backend.api.presence import while_connected
 from backend.api.schemas import ChatRequest
@@ -60,4 +62,8 @@ async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
             raise
         log_unexpected(error)
         return error_response(error, after_run=True)
+    except asyncio.CancelledError:
+        if not (progress.has_run and server.turns.is_closed):
+            raise
+        return stopped_response(after_run=True)
     return JSONResponse(completion_body(head, job, done))

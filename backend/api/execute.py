@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from backend.api.artifacts import keep_artifact
 from backend.api.auth import PrincipalDep, require_admin
 from backend.api.body import max_json_bytes, read_json
-from backend.api.errors import UnsupportedParameter
+from backend.api.errors import UnsupportedParameter, stopped_response
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
@@ -103,7 +103,12 @@ async def _run(
     asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
 ) -> Response:
     async with server.turns.take(owner):
-        result = await _execute(asked, body, server, owner)
+        try:
+            result = await _execute(asked, body, server, owner)
+        except asyncio.CancelledError:
+            if not server.turns.is_closed:
+                raise
+            return stopped_response(after_run=True)
     artifacts = [await _artifact(each, server, owner, links) for each in result.artifacts]
     return plain_response(_result(result, artifacts, body.session_id))
 

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import resource
 import signal
 import socket
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import uvicorn
+import uvloop
 
 from backend.api.app import create_app
+from backend.api.connections import Limits, connection_type
+from backend.api.draining import DrainingServer, Farewell
 from backend.api.guard import is_loopback
+from backend.api.logs import logging_to_stderr
+from backend.api.state import Server
 from backend.config.settings import Settings
 from backend.errors import SettingsError
 from backend.store.database import open_database
-from backend.store.keys import KeyStore, open_keys
+from backend.store.keys import open_keys
 
-LAST_WORDS_S = 0
-"""Seconds that running requests get when the server is stopped: what they run ends with it."""
-CLEAN_UP_S = 10.0
-"""Seconds to wait until they have ended."""
+KEEP_ALIVE_S = 65
+"""Seconds an idle connection is kept: longer than proxies keep theirs, which send into it else."""
+_OTHER_FILES = 512
+"""Descriptors for sandboxes, the database and files."""
+_HALF_OPEN_S = 60
+"""Seconds of silence after which the kernel asks whether a client is there still."""
 
 
 def serve(settings: Settings, *, announce: Callable[[str, bool], None]) -> None:
@@ -38,9 +44,13 @@ def serve(settings: Settings, *, announce: Callable[[str, bool], None]) -> None:
         SandboxUnavailable: programs cannot be isolated on this machine.
     """
     asyncio.run(require_keys_beyond_loopback(settings))
-    listener = _listen(settings.host, settings.port)
-    with listener:
-        asyncio.run(_serve(settings, listener, announce))
+    listener = _listen(settings)
+    with (
+        logging_to_stderr(settings),
+        listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, listener, announce))
 
 
 async def require_keys_beyond_loopback(settings: Settings) -> None:
@@ -61,53 +71,58 @@ async def require_keys_beyond_loopback(settings: Settings) -> None:
     )
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn raises them again before what we opened has been closed."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-
 async def _serve(
     settings: Settings, listener: socket.socket, announce: Callable[[str, bool], None]
 ) -> None:
     app = create_app(settings)
+    limits = Limits(connections=_room_for(settings.max_connections), send_s=settings.send_timeout_s)
     config = uvicorn.Config(
-        app,
-        log_level=settings.log_level,
-        access_log=settings.log_level in {"debug", "info"},
+        Farewell(app),
+        http=connection_type(limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=LAST_WORDS_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
-    logging.getLogger("uvicorn.error").addFilter(_is_not_about_stopping)
-    server = _Server(config)
     # Opened here and not by uvicorn, which would print a stack trace and leave with a status of
     # its own where an error of ours says what to do.
     async with app.router.lifespan_context(app):
+        opened: Server = app.state.server
+        server = DrainingServer(config, turns=opened.turns, drain_s=settings.drain_s)
         _stop_on_signals(server)
-        keys: KeyStore = app.state.server.keys
-        announce(_address(listener), await keys.are_wanted() or not is_loopback(settings.host))
+        wants_keys = await opened.keys.are_wanted() or not is_loopback(settings.host)
+        announce(_address(listener), wants_keys)
         await server.serve(sockets=[listener])
-        if server.server_state.tasks:
-            await asyncio.wait(server.server_state.tasks, timeout=CLEAN_UP_S)
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
+def _stop_on_signals(server: DrainingServer) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, server.stop, number)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _room_for(connections: int) -> int:
+    """As many of these as there can be descriptors for, beside those that everything else needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + connections // 8 + _OTHER_FILES
+    if soft < wanted:
+        soft = min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(connections, (soft - _OTHER_FILES) * 8 // 9))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.host, settings.port
     bare = host.strip("[]")
     family = socket.AF_INET6 if ":" in bare else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _notice_the_gone(listener, settings.send_timeout_s)
         listener.bind((bare, port))
         listener.listen(2048)
     except OSError as error:
@@ -119,14 +134,19 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _notice_the_gone(listener: socket.socket, send_s: float) -> None:
+    """Let the kernel find out which clients are there no more; connections inherit it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", _HALF_OPEN_S),
+        ("TCP_KEEPINTVL", _HALF_OPEN_S // 4),
+        ("TCP_KEEPCNT", 4),
+        ("TCP_USER_TIMEOUT", round(send_s * 1000)),
+    ):
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_not_about_stopping(record: logging.LogRecord) -> bool:
-    """Requests that end because the server was told to stop are no errors."""
-    is_cancel = record.exc_info is not None and isinstance(
-        record.exc_info[1], asyncio.CancelledError
-    )
-    return not is_cancel and "timeout graceful shutdown exceeded" not in record.getMessage()

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 
@@ -17,6 +24,7 @@ from backend.errors import SettingsError
 from tests.api.test_presence import busy, gone, until
 from tests.scripts import write_script
 
+OK = {"stage": "chat", "reply": "ok", "repeat": True}
 ENDLESS = b'{"code": "while True: pass", "timeout_s": 300}'
 START = (
     "import sys\n"
@@ -44,32 +52,171 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
             serve(load_settings(port=port), announce=print)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
-def test_a_stopped_server_takes_everything_with_it(tmp_path: Path, number: int) -> None:
-    script = write_script(tmp_path / "script.jsonl", {"stage": "chat", "reply": "ok"})
+@contextmanager
+def started(
+    folder: Path, *lines: dict[str, Any], **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server in a process of its own, and its address."""
+    folder.mkdir(exist_ok=True)
+    script = write_script(folder / "script.jsonl", *(lines or (OK,)))
     environment = os.environ | {
         "PYTHON_CODER_MODEL": f"scripted:{script}",
         "PYTHON_CODER_PORT": "0",
+        **variables,
     }
-    server = subprocess.Popen(
-        [sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert server.stderr is not None
+    command = [sys.executable, "-c", START]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        try:
+            yield server, server.stderr.readline().strip()
+        finally:
+            server.kill()
+
+
+def ended(server: subprocess.Popen[str]) -> None:
+    """It has ended as it should, and said nothing more."""
+    _, errors = server.communicate(timeout=60)
+    assert errors == ""
+    assert server.returncode == 0
+
+
+def refuses(url: str) -> bool:
+    """Nobody listens there any more."""
+    parts = urlsplit(url)
     try:
-        parts = urlsplit(server.stderr.readline().strip())
-        address = (parts.hostname or "", parts.port or 0)
-        with socket.create_connection(address) as connection:
-            connection.sendall(
-                b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                b"Content-Type: application/json\r\n"
-                b"Content-Length: " + str(len(ENDLESS)).encode() + b"\r\n\r\n" + ENDLESS
-            )
-            running = until(lambda: busy(psutil.Process(server.pid)))
-            server.send_signal(number)
-            _, errors = server.communicate(timeout=30)
-        assert errors == ""
-        assert server.returncode == 0
+        socket.create_connection((parts.hostname or "", parts.port or 0)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def in_talk(client: httpx.Client) -> int:
+    """How many plain chats the server is busy with."""
+    text = client.get("/metrics").text
+    found = re.search(r'^python_coder_queue_working\{lane="talk"\} (\d+)', text, re.MULTILINE)
+    assert found is not None, text
+    return int(found[1])
+
+
+@contextmanager
+def executing(url: str) -> Iterator[socket.socket]:
+    """A connection over which an endless program has been sent."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname or "", parts.port or 0)) as connection:
+        connection.sendall(
+            b"POST /v1/execute HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Type: application/json\r\n"
+            b"Content-Length: " + str(len(ENDLESS)).encode() + b"\r\n\r\n" + ENDLESS
+        )
+        yield connection
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_a_stopped_server_takes_everything_with_it(tmp_path: Path, number: int) -> None:
+    with started(tmp_path, PYTHON_CODER_DRAIN="0") as (server, url), executing(url) as connection:
+        running = until(lambda: busy(psutil.Process(server.pid)))
+        server.send_signal(number)
+        told = b"".join(iter(lambda: connection.recv(65536), b""))
+        ended(server)
         until(lambda: gone(running))
-    finally:
-        server.kill()
-        server.wait()
+    # Its program has run: nobody is told to run it once more.
+    assert told.startswith(b"HTTP/1.1 424 ")
+    assert b"x-should-retry: false" in told.lower()
+    assert b"The server was stopped" in told
+
+
+def test_what_is_under_way_is_finished_before_a_server_ends(tmp_path: Path) -> None:
+    slow = {"stage": "chat", "reply": "Here it is.", "delay_s": 1.5, "repeat": True}
+    ask = {"messages": [{"role": "user", "content": "hi"}], "agent_type": "chat"}
+    with (
+        started(tmp_path, slow) as (server, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        parts = urlsplit(url)
+        address = (parts.hostname or "", parts.port or 0)
+        with socket.create_connection(address) as idle:
+            asked = [
+                pool.submit(client.post, "/v1/chat/completions", json=ask | {"stream": stream})
+                for stream in (False, True)
+            ]
+            until(lambda: in_talk(client) == 2)
+            server.send_signal(signal.SIGTERM)
+            assert idle.recv(1) == b""  # closed at once
+            until(lambda: refuses(url))
+            answers = [each.result() for each in asked]
+        ended(server)
+    assert [each.status_code for each in answers] == [200, 200]
+    assert answers[0].json()["choices"][0]["message"]["content"] == "Here it is."
+    assert answers[1].text.endswith("data: [DONE]\n\n")
+
+
+def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
+    slow = {"stage": "chat", "reply": "Never.", "delay_s": 600, "repeat": True}
+    ask = {"messages": [{"role": "user", "content": "hi"}], "agent_type": "chat"}
+    variables = {"PYTHON_CODER_DRAIN": "600", "PYTHON_CODER_STREAM_KEEP_ALIVE": "0.1"}
+    with (
+        started(tmp_path, slow, **variables) as (server, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+        ThreadPoolExecutor() as pool,
+        client.stream("POST", "/v1/chat/completions", json=ask | {"stream": True}) as stream,
+    ):
+        waiting = pool.submit(client.post, "/v1/chat/completions", json=ask)
+        lines = (line for line in stream.iter_lines() if line.startswith("data:"))
+        next(lines)
+        until(lambda: in_talk(client) == 2)
+        server.send_signal(signal.SIGTERM)
+        until(lambda: refuses(url))
+        server.send_signal(signal.SIGTERM)  # a second one does not wait
+        answer = waiting.result()
+        *_, error, end = list(lines)
+        ended(server)
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "The server was stopped" in answer.json()["error"]["message"]
+    assert "The server was stopped" in json.loads(error[6:])["error"]["message"]
+    assert end == "data: [DONE]"
+
+
+@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+def test_two_servers_work_side_by_side_on_one_store(
+    tmp_path: Path, request: pytest.FixtureRequest, store: str
+) -> None:
+    variables = {"PYTHON_CODER_DATA_DIR": str(tmp_path / "data")}
+    if store == "postgresql":
+        variables["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(started(tmp_path / name, **variables)) for name in ("one", "two")
+        ]
+        clients = [
+            stack.enter_context(httpx.Client(base_url=url, timeout=60)) for _, url in servers
+        ]
+        pool = stack.enter_context(ThreadPoolExecutor(8))
+
+        def converse(number: int) -> None:
+            """A conversation whose every turn is answered by the other server."""
+            session = f"both-{number}"
+            for turn in range(4):
+                answer = clients[turn % 2].post(
+                    "/v1/chat/completions",
+                    json={
+                        "agent_type": "chat",
+                        "messages": [{"role": "user", "content": f"turn {turn}"}],
+                    },
+                    headers={"X-Session-Id": session},
+                )
+                assert answer.status_code == 200, answer.text
+            for client in clients:
+                kept = client.get(f"/v1/sessions/{session}/messages").json()["data"]
+                said = [each["content"] for each in kept if each["role"] == "user"]
+                assert said == [f"turn {turn}" for turn in range(4)]
+
+        list(pool.map(converse, range(8)))
+        files = {"file": ("table.csv", b"a,b\n1,2\n", "text/csv")}
+        sent = clients[0].post("/v1/files", files=files, data={"purpose": "user_data"}).json()
+        assert clients[1].get(f"/v1/files/{sent['id']}/content").content == b"a,b\n1,2\n"
+        for server, _ in servers:
+            server.send_signal(signal.SIGTERM)
+        for server, _ in servers:
+            ended(server)

@@ -118,13 +118,13 @@ async def test_whoever_gives_up_leaves_the_queue_and_no_place_is_lost() -> None:
 def test_a_stream_that_waits_says_so_and_who_does_not_fit_in_is_refused(serve: Serve) -> None:
     client = serve(
         {"stage": "chat", "reply": "ok", "repeat": True},
-        act("finish", "It is 4.", repeat=True),
-        answer("It is 4.", repeat=True),
+        act("finish", "How nice.", repeat=True),
+        answer("How nice.", repeat=True),
         max_requests=1,
         max_queue=1,
         stream_keep_alive_s=0.05,
     )
-    ask = {"messages": [{"role": "user", "content": "How much is 2 + 2?"}], "agent_type": "react"}
+    ask = {"messages": [{"role": "user", "content": "Say something kind."}], "agent_type": "react"}
     endless = json.dumps({"code": "while True: pass", "timeout_s": 300}).encode()
     address = (client.base_url.host, client.base_url.port or 80)
     with ExitStack() as stack:
@@ -155,4 +155,4 @@ def test_a_stream_that_waits_says_so_and_who_does_not_fit_in_is_refused(serve: S
         connection.close()
         rest = list(lines)
     assert rest[-1] == "data: [DONE]"
-    assert "It is 4." in "".join(rest)
+    assert "How nice." in "".join(rest)
