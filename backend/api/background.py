@@ -142,7 +142,7 @@ class Background:
 
     async def _take(self) -> None:
         while not self._is_stopping and len(self._tasks) < self._most:
-            if time.monotonic() < self._not_before:
+            if self._server.turns.is_closed or time.monotonic() < self._not_before:
                 return
             run = await self._runs.queued.take(
                 busy=Counter(self._owners.values()), last=self._served, most=self._most

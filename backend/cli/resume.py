@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _INSTEAD = {
+    "queued": "A server begins it: `python-coder serve`.",
     "running": "Wait for it.",
     "waiting": "Approve or reject its program: `runs approve`, `runs reject`.",
 }

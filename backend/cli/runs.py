@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _ID_CHARS = 12
 """Of an id in a list: enough to tell it from others, and to be given back."""
-_STATUSES = ["running", "waiting", "completed", "failed", "cancelled", "interrupted"]
+_STATUSES = ["queued", "running", "waiting", "completed", "failed", "cancelled", "interrupted"]
 
 
 @click.group("runs")

@@ -26,7 +26,9 @@ _IRRELEVANT = frozenset(
         *("public_base_url", "stream_keep_alive_s", "pool_size", "preimport", "max_sessions"),
         *("session_idle_s", "max_parallel_runs", "keep_alive", "connect_timeout_s"),
         *("model_timeout_s", "ollama_host", "openai_api_key", "max_question_chars"),
-        *("max_file_size_mb", "model", "cache", "approve"),
+        *("max_file_size_mb", "model", "cache", "approve", "cors_origins", "rate_limit"),
+        *("max_parallel_requests", "max_requests", "max_queue", "queue_timeout_s", "drain_s"),
+        *("max_connections", "send_timeout_s", "log_format", "audit", "audit_days"),
     }
 )
 """Settings that do not change what comes of a request. All others do, those to come as well: a

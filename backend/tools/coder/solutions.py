@@ -240,6 +240,7 @@ def require_program(run: Run) -> None:
 
 
 _ENDED = {
+    "queued": "has not begun yet",
     "running": "is still running",
     "completed": "was answered without one",
     "failed": "failed before there was one",
