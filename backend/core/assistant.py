@@ -34,6 +34,7 @@ from backend.tools.approval import (
     require_approver,
 )
 from backend.tools.at_hand import tools_at_hand
+from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.prepare import unreadable_files
 from backend.tools.coder.recall import columns_of
@@ -56,6 +57,14 @@ from backend.types import (
     Event,
     ignore_event,
 )
+
+
+class _Graphs:
+    """The graphs of a request, compiled once."""
+
+    def __init__(self, checkpointer: Checkpointer | None) -> None:
+        self.coder = build_graph(checkpointer)
+        self.agents = AgentGraphs(checkpointer)
 
 
 class Assistant:
@@ -83,8 +92,9 @@ class Assistant:
         self._observe = observe
         self._classifier = Classifier(settings, models)
         checkpointer = recorder.checkpointer if recorder else None
-        self._coder = build_graph(checkpointer)
-        self._agents = AgentGraphs(checkpointer)
+        self._recorded = _Graphs(checkpointer)
+        # What is not to be recorded leaves no steps either.
+        self._unrecorded = _Graphs(None) if recorder else self._recorded
 
     async def run(
         self, ask: Ask, emit: Emit = ignore_event, approver: Approver | None = None
@@ -254,6 +264,7 @@ class Assistant:
             raise RequestError(unreadable, param="file_ids")
         if facts:
             emit(Event(kind="files", text="Looked into " + ", ".join(ask.files)))
+        graphs = self._unrecorded if job is None else self._recorded
         coder = CoderContext(
             settings=self.settings,
             model=model,
@@ -270,7 +281,7 @@ class Assistant:
         own_tools = await asyncio.to_thread(tools_at_hand, ask.files, self.settings, self.engine)
         context = AgentContext(
             coder=coder,
-            coder_graph=self._coder,
+            coder_graph=graphs.coder,
             needs_code=chosen.needs_code,
             tools=(*own_tools, *self.tools),
             files=ask.files,
@@ -279,7 +290,7 @@ class Assistant:
             run_id=job.run_id if job else None,
             observe=self._observe,
         )
-        return await self._agents.run(agent, ask.question, context)
+        return await graphs.agents.run(agent, ask.question, context)
 
 
 @asynccontextmanager
