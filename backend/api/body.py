@@ -29,8 +29,16 @@ def max_json_bytes(settings: Settings) -> int:
     return settings.max_file_bytes * 4 // 3 + 8 * _MIB
 
 
-async def read_json(request: Request, model: type[Model], *, max_bytes: int) -> Model:
+async def read_json(
+    request: Request, model: type[Model], *, max_bytes: int, may_be_empty: bool = False
+) -> Model:
     """The body as a model.
+
+    Args:
+        request: whose body it is.
+        model: what it should be.
+        max_bytes: what it may have.
+        may_be_empty: no body at all stands for one without fields.
 
     Raises:
         RequestError: it is not JSON, or a field is wrong.
@@ -41,7 +49,12 @@ async def read_json(request: Request, model: type[Model], *, max_bytes: int) -> 
         raise RequestError(
             f"The body is {kind[:80]!r}.", "Send JSON with Content-Type: application/json."
         )
-    body = await _read(request, max_bytes)
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in {"", "identity"}:
+        raise RequestError(
+            f"The body is packed with {packed[:80]!r}.", "Send it without Content-Encoding."
+        )
+    body = await _read(request, max_bytes) or (b"{}" if may_be_empty else b"")
     if len(body) < _LARGE:
         return _parse(body, model)
     return await asyncio.to_thread(_parse, body, model)
@@ -68,7 +81,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     received.clear()
     await drain(request)
     raise TooLarge(
-        f"The body has more than the {max_bytes // _MIB} MiB that are allowed.",
+        f"The body has more than the {max_bytes / _MIB:.3g} MiB that are allowed.",
         "Upload files with POST /v1/files and name their ids.",
     )
 

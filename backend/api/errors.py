@@ -53,6 +53,12 @@ class Forbidden(RequestError):
     http_status = 403
 
 
+class NotThatPart(RequestError):
+    """The part that is asked for lies behind the end."""
+
+    http_status = 416
+
+
 class Unauthenticated(RequestError):
     """The request came without a key that opens anything."""
 

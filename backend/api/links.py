@@ -27,9 +27,10 @@ class SignedLinks:
         self._secret = secret
         self._lifetime_s = lifetime_s
 
-    def url(self, base_url: str, file_id: str, *, owner: str) -> str:
-        """An absolute link to a file's content, valid from now on for the lifetime."""
-        expires = int(time.time()) + self._lifetime_s
+    def url(self, base_url: str, file_id: str, *, owner: str, expires: int | None = None) -> str:
+        """An absolute link to a file's content, good until ``expires`` or for the usual time."""
+        if expires is None:
+            expires = int(time.time()) + self._lifetime_s
         by = {} if owner == LOCAL_OWNER else {"by": owner}
         signature = self._sign(file_id, owner, expires)
         query = urlencode({"expires": expires} | by | {"signature": signature})

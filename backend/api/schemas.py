@@ -307,3 +307,10 @@ class ExecuteRequest(Edge):
                 param=unknown[0],
             )
         return data
+
+
+class LinkRequest(Edge):
+    """``POST /v1/files/{id}/link``; the body may be left out."""
+
+    lifetime_s: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800
+    """Seconds that the link opens the file."""

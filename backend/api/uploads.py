@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from backend.api.body import drain
+from backend.api.errors import validation_error
 from backend.errors import RequestError, TooLarge
-from backend.sandbox.file_types import require_supported
+from backend.sandbox.file_types import require_supported, shown_type
 from backend.store.blobs import Incoming
 from backend.store.files import safe_name
 
@@ -25,17 +26,32 @@ if TYPE_CHECKING:
 FIELD_BYTES = 10_000
 """What a field beside the file may have."""
 MOST_FIELDS = 100
+BESIDE_BYTES = 2 * 1024 * 1024
+"""Of a body, what is not the file's: fields, headers, and what stands before and behind the parts."""
+MOST_SECONDS = 10 * 365 * 24 * 3600
+_HEAD = 512
+_WHAT = "Send the fields 'file' and 'purpose'."
 
 
-class UploadForm(BaseModel):
-    """The fields of ``POST /v1/files``."""
+class UploadFields(BaseModel):
+    """The fields beside the file."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
-    file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
-    """The file, with its name. Its ending says what it is; see the types that are taken."""
     purpose: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] = "assistants"
     """What it is for; kept as it is, and the list can be asked for one purpose only."""
+    anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
+    """From when `expires_after[seconds]` counts."""
+    seconds: int | None = Field(None, alias="expires_after[seconds]", ge=1, le=MOST_SECONDS)
+    """Seconds after which the file is gone; without it, it stays until it is deleted."""
+
+
+class UploadForm(UploadFields):
+    """The form of an upload."""
+
+    file: Annotated[bytes, Field(json_schema_extra={"format": "binary"})]
+    """The file, with its name; the ending says what it is. An unknown ending is refused with a list
+    of those that are taken."""
 
 
 @dataclass(kw_only=True)
@@ -45,6 +61,26 @@ class Form:
     filename: str | None = None
     media_type: str = ""
     fields: dict[str, str] = field(default_factory=dict)
+
+    def read_fields(self) -> UploadFields:
+        """The fields beside the file.
+
+        Raises:
+            RequestError: one has a value that it cannot have.
+        """
+        try:
+            fields = UploadFields.model_validate(
+                {name: value for name, value in self.fields.items() if value}
+            )
+        except ValidationError as error:
+            raise validation_error(error) from None
+        if fields.anchor is not None and fields.seconds is None:
+            raise RequestError(
+                "'expires_after[anchor]' says from when, but not for how long.",
+                "Send 'expires_after[seconds]', too.",
+                param="expires_after[seconds]",
+            )
+        return fields
 
 
 async def receive_form(request: Request, incoming: Incoming) -> Form:
@@ -56,38 +92,43 @@ async def receive_form(request: Request, incoming: Incoming) -> Form:
     """
     try:
         return await _receive(request, incoming)
-    except TooLarge:
+    except RequestError:
         await drain(request)
         raise
 
 
 async def _receive(request: Request, incoming: Incoming) -> Form:
     form, reader = Form(), _Reader(request.headers.get("content-type", ""))
-    into_file, name, value = False, "", b""
+    into_file, name, value, head, received = False, "", b"", b"", 0
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
+            received += len(chunk)
             for kind, data in reader.read(chunk):
                 if kind == "begin":
                     name, value, into_file = data["name"], b"", data["filename"] is not None
                     if into_file:
                         _note_file(form, data)
                 elif kind == "data" and into_file:
+                    head = head or bytes(data[:_HEAD])
                     await incoming.write(data)
                 elif kind == "data":
                     value = _bounded(value + data, name)
                 elif not into_file:
                     _refuse_more_fields(form)
                     form.fields[name] = value.decode("utf-8", errors="replace")
+            if received - incoming.size > BESIDE_BYTES:
+                raise TooLarge("The form has more beside the file than can be of use.", _WHAT)
     reader.finish()
     if form.filename is None:
         raise RequestError("The form has no file.", "Send it as the field 'file'.", param="file")
     require_supported(form.filename, incoming.size)
+    form.media_type = shown_type(form.media_type, head)
     return form
 
 
 def _note_file(form: Form, part: dict[str, Any]) -> None:
     if part["name"] != "file" or form.filename is not None:
-        raise RequestError("One file a request, as the field 'file'.", param=part["name"])
+        raise RequestError("One file a request, as the field 'file'.", param=part["name"][:80])
     form.filename = safe_name(part["filename"])
     # What is of no use is refused before it has all come.
     form.media_type = require_supported(form.filename, 1)
@@ -95,14 +136,16 @@ def _note_file(form: Form, part: dict[str, Any]) -> None:
 
 def _refuse_more_fields(form: Form) -> None:
     if len(form.fields) >= MOST_FIELDS:
-        raise RequestError(
-            f"The form has more than {MOST_FIELDS} fields.", "Send 'file' and 'purpose'."
-        )
+        raise RequestError(f"The form has more than {MOST_FIELDS} fields.", _WHAT)
 
 
 def _bounded(value: bytes, name: str) -> bytes:
     if len(value) > FIELD_BYTES:
-        raise RequestError(f"{name[:80]!r} is too long.", param=name[:80])
+        raise RequestError(
+            f"The field {name[:80]!r} is too long.",
+            f"Send at most {FIELD_BYTES} bytes.",
+            param=name[:80],
+        )
     return value
 
 
@@ -113,9 +156,7 @@ class _Reader:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise RequestError(
-                "The body is not multipart/form-data.", "Send the fields 'file' and 'purpose'."
-            )
+            raise RequestError("The body is not multipart/form-data.", _WHAT)
         self._events: list[tuple[str, Any]] = []
         self._header = (bytearray(), bytearray())
         self._disposition = b""

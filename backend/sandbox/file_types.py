@@ -67,6 +67,7 @@ _SIGNATURES = (
     (b"\x1f\x8b", "application/gzip"),
     (b"PK\x03\x04", "application/zip"),
 )
+_SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "application/pdf"})
 
 
 def require_supported(filename: str, size: int) -> str:
@@ -85,6 +86,20 @@ def require_supported(filename: str, size: int) -> str:
             f"{shown} is empty (0 bytes).", "Give a file with data in it.", param="file"
         )
     return SUPPORTED_FILE_TYPES[extension]
+
+
+def shown_type(declared: str, head: bytes) -> str:
+    """What a file is, by how it begins, where that is a type that browsers show; else as declared.
+
+    A picture called ``a.csv`` is a picture. Office files and archives begin alike, so those stay
+    what their names say.
+    """
+    for signature, kind in _SIGNATURES:
+        if kind in _SHOWN and head.startswith(signature):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return declared
 
 
 def media_type(name: str, content: bytes) -> str:

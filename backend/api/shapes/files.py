@@ -39,3 +39,16 @@ class FileDeleted(Deleted):
 
     object: Literal["file"]
     """Always `file`."""
+
+
+class FileLink(Shape):
+    """A link to a file's bytes."""
+
+    id: str
+    """The file's."""
+    object: Literal["file.link"]
+    """Always `file.link`."""
+    url: str
+    """What a browser opens, without a key."""
+    expires_at: int
+    """Unix time in seconds from which on it opens nothing."""
