@@ -23,6 +23,7 @@ from backend.api.schemas import ExecuteRequest
 from backend.api.shapes.programs import ExecutionShape
 from backend.api.state import Server, ServerDep, base_url
 from backend.errors import RequestError
+from backend.request_context import in_request
 from backend.store.files import working_names
 from backend.store.sessions import check_session_id
 from backend.tools.python_executor_engine import PythonExecutor, open_engine, require_enabled
@@ -109,7 +110,9 @@ async def _run(
             if not server.turns.is_closed:
                 raise
             return stopped_response(after_run=True)
-    artifacts = [await _artifact(each, server, owner, links) for each in result.artifacts]
+    artifacts = [
+        await _artifact(each, server, owner, links, body.session_id) for each in result.artifacts
+    ]
     return plain_response(_result(result, artifacts, body.session_id))
 
 
@@ -117,9 +120,10 @@ async def _execute(
     asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str
 ) -> ExecutionResult:
     if body.session_id is not None:
-        return await server.live_sessions.execute(
-            asked, body.session_id, owner=owner, check=body.check
-        )
+        with in_request(session_id=body.session_id):
+            return await server.live_sessions.execute(
+                asked, body.session_id, owner=owner, check=body.check
+            )
     async with _engine(body.executor, server) as engine:
         return await engine.execute(asked, check=body.check)
 
@@ -130,13 +134,15 @@ async def _engine(name: str | None, server: Server) -> AsyncIterator[PythonExecu
     if name in {None, server.settings.executor}:
         yield server.assistant.engine
         return
-    async with open_engine(server.settings, name) as engine:
+    async with open_engine(server.settings, name, observe=server.observe) as engine:
         yield engine
 
 
-async def _artifact(artifact: Artifact, server: Server, owner: str, links: str) -> dict[str, Any]:
+async def _artifact(
+    artifact: Artifact, server: Server, owner: str, links: str, session_id: str | None
+) -> dict[str, Any]:
     reference = await server.assistant.blobs.put_artifact(artifact)
-    described = await keep_artifact(reference, server, owner, links)
+    described = await keep_artifact(reference, server, owner, links, session_id=session_id)
     small = artifact.size <= INLINE_BYTES
     described["content"] = base64.b64encode(artifact.content).decode() if small else None
     return described

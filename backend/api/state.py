@@ -53,6 +53,8 @@ class Server:
     meters: Meters
     standing: Standing
     spans: Spans | NoSpans
+    observe: Observe
+    """Tells both of what is done."""
     probes: Probes
     started_at: int
     """Unix time in seconds; the date of everything that has none of its own."""
@@ -67,10 +69,20 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
         SettingsError: the database or the model's name cannot be used.
     """
     meters = Meters(models_of(settings))
+    async with open_spans() as spans, _open_with(settings, meters, spans) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _open_with(
+    settings: Settings, meters: Meters, spans: Spans | NoSpans
+) -> AsyncIterator[Server]:
+    observe = (
+        meters.observe if isinstance(spans, NoSpans) else together(meters.observe, spans.observe)
+    )
     async with (
-        open_spans() as spans,
         open_database(settings) as database,
-        open_assistant(settings, database, observe=_observer(meters, spans)) as assistant,
+        open_assistant(settings, database, observe=observe) as assistant,
         open_keys(database, settings.data_dir) as keys,
         Probes(assistant, database) as probes,
     ):
@@ -98,13 +110,10 @@ async def open_server(settings: Settings) -> AsyncIterator[Server]:
             meters=meters,
             standing=standing,
             spans=spans,
+            observe=observe,
             probes=probes,
             started_at=int(time.time()),
         )
-
-
-def _observer(meters: Meters, spans: Spans | NoSpans) -> Observe:
-    return meters.observe if isinstance(spans, NoSpans) else together(meters.observe, spans.observe)
 
 
 async def get_server(request: Request) -> Server:
