@@ -42,7 +42,7 @@ SWEEP_S = 5.0
 """Seconds between looks for what other processes left behind."""
 PATIENCE_S = 4.0
 """Seconds that a cancel waits for another process to end the run."""
-_SETTLED_S = 10.0
+SETTLED_S = 10.0
 """Seconds after which this process's own run counts as left behind, if nobody works on it."""
 _AGAIN_S = 2.0
 """Seconds to take nothing after there was no turn to be had."""
@@ -260,7 +260,7 @@ class Background:
     async def _sweep(self) -> None:
         """See to what other processes left, and to what got lost here."""
         here = self._recorder.under_way | self._tasks.keys()
-        await self._runs.queued.interrupt_abandoned(here, quiet_s=_SETTLED_S)
+        await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S)
         for run in await self._runs.queued.unanswered():
             if run.id not in here and _is_left(run) and await self._runs.queued.adopt(run):
                 await self.answer(run)
@@ -269,7 +269,7 @@ class Background:
 def _is_left(run: Run) -> bool:
     """Nobody is about to send its answer off."""
     if run.process == this_process():
-        return run.status == "cancelled" or time.time() - run.updated_at > _SETTLED_S
+        return run.status == "cancelled" or time.time() - run.updated_at > SETTLED_S
     return is_abandoned(run.process, run.updated_at, silence_s=LOST_S)
 
 

@@ -79,7 +79,9 @@ def _error(run: Run) -> dict[str, str] | None:
     if state != "failed":
         return None
     uses = result.get("python_coder_results") or [{}]
-    kind = result.get("error_kind") or uses[-1].get("error_kind")
+    decided = (run.spec.get("decided") or {}).values()
+    is_refused = any(each["decision"] == "reject" for each in decided)
+    kind = "policy" if is_refused else result.get("error_kind") or uses[-1].get("error_kind")
     if "error" in result and not kind:  # a fault of ours: its words are for the log
         message = "Something went wrong inside the server. Its log says what."
         return {"kind": "internal", "message": message}
