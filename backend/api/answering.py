@@ -141,7 +141,9 @@ async def complete(
     artifacts: list[dict[str, Any]] = []
     notes: list[str] = []
     try:
-        artifacts = await keep_artifacts(answer.artifacts, server, job.owner, base_url, kept)
+        artifacts = await keep_artifacts(
+            answer.artifacts, server, job.owner, base_url, kept, session_id=job.ask.session_id
+        )
     except StoreUnavailable as error:
         notes.append(f"The files that were written could not be kept. {error}")
     metadata: dict[str, Any] = plain(_metadata(answer, artifacts) | {"notes": notes})

@@ -15,10 +15,18 @@ _ESCAPED = str.maketrans({character: f"\\{character}" for character in "[]\\`*_<
 
 
 async def keep_artifact(
-    reference: ArtifactRef, server: Server, owner: str, base_url: str
+    reference: ArtifactRef,
+    server: Server,
+    owner: str,
+    base_url: str,
+    *,
+    session_id: str | None = None,
 ) -> dict[str, Any]:
-    """Make a file of an artifact and describe it, with a link that a browser can open."""
-    file = await server.files.add_artifact(reference, owner=owner)
+    """Make a file of an artifact and describe it, with a link that a browser can open.
+
+    It goes with the conversation ``session_id`` when that is deleted.
+    """
+    file = await server.files.add_artifact(reference, owner=owner, session_id=session_id)
     return {
         "id": file.id,
         "name": reference["name"],
@@ -34,13 +42,15 @@ async def keep_artifacts(
     owner: str,
     base_url: str,
     kept: Kept | None = None,
+    *,
+    session_id: str | None = None,
 ) -> list[dict[str, Any]]:
     """The same for all of an answer; of a name that was written again, the last one."""
     newest = {reference["name"]: reference for reference in references}
     known = kept or {}
     return [
         known.get((each["name"], each["sha256"]))
-        or await keep_artifact(each, server, owner, base_url)
+        or await keep_artifact(each, server, owner, base_url, session_id=session_id)
         for each in newest.values()
     ]
 

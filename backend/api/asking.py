@@ -113,13 +113,17 @@ async def prepare_chat(
         return await decided_job(waiting, word, server, owner=owner, said=conversation.question)
     model = await find_model(server.assistant.models, name)
     carried = () if is_side else conversation.attachments
-    files = [*named, *await attach(carried, server, owner)]
+    session_id = session.id if session else None
+    # Else the files that a client sends with every turn would be others each time.
+    goes_with = session.id if session and session.source != "new" else None
+    files = [*named, *await attach(carried, server, owner, goes_with)]
     earlier: list[StoredFile] = []
     may_run_code = _may_run_code(agent, conversation.question)
     if may_run_code:
         earlier = await kept_files([*kept_ids, *at_hand], server, owner)
         if session is not None and session.source != "named":
-            earlier += await attach(conversation.earlier_attachments, server, owner)
+            before_that = conversation.earlier_attachments
+            earlier += await attach(before_that, server, owner, goes_with)
     if waiting is not None and (recorder := server.assistant.recorder) is not None:
         await recorder.leave(waiting.id, refused_text("Something else was asked."), owner=owner)
     return ChatJob(
@@ -136,7 +140,7 @@ async def prepare_chat(
                 "max_tokens": body.output_tokens,
             },
             owner=owner,
-            session_id=session.id if session else None,
+            session_id=session_id,
             form=form,
             stop=() if form else body.stop_sequences,
             approve=body.approve or server.settings.approve,

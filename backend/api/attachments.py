@@ -41,9 +41,12 @@ async def check_attachments(conversation: Conversation, server: Server, owner: s
 
 
 async def attach(
-    attachments: tuple[Attachment, ...], server: Server, owner: str
+    attachments: tuple[Attachment, ...], server: Server, owner: str, session_id: str | None
 ) -> list[StoredFile]:
-    """The files of messages: looked up, or kept; those deleted since an earlier turn are left out."""
+    """The files of messages: looked up, or kept; those deleted since an earlier turn are left out.
+
+    Those that are kept go with the conversation ``session_id`` when that is deleted.
+    """
     files: list[StoredFile] = []
     for attachment in attachments:
         if attachment.file_id is None:
@@ -54,6 +57,7 @@ async def attach(
                     filename=attachment.filename,
                     purpose=INLINE_PURPOSE,
                     media_type=require_supported(attachment.filename, len(attachment.content)),
+                    session_id=session_id,
                 )
             )
             continue

@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from backend.api.auth import OwnerDep as OwnerDep
+from backend.api.janitor import open_janitor
 from backend.api.links import SignedLinks, link_secret
 from backend.api.meters import Meters, models_of
 from backend.api.probes import Probes
@@ -85,6 +86,7 @@ async def _open_with(
         open_assistant(settings, database, observe=observe) as assistant,
         open_keys(database, settings.data_dir) as keys,
         Probes(assistant, database) as probes,
+        open_janitor(settings, database, assistant),
     ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)

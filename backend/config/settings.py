@@ -172,7 +172,12 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("./data"), alias="PYTHON_CODER_DATA_DIR")
     """Files, plots and the embedded database."""
     database_url: str | None = Field(None, alias="DATABASE_URL", repr=False)
-    """SQLAlchemy URL; without it SQLite in the data folder."""
+    """``postgresql://user:password@host/name`` (needs the extra ``postgres``) or ``sqlite:///file``;
+    without it SQLite in the data folder."""
+    max_storage_mb: int = Field(10_240, alias="PYTHON_CODER_MAX_STORAGE", ge=0, le=2**30)
+    """MiB that all files of one owner may have together before uploads are refused; 0: no limit."""
+    keep_runs_days: int = Field(30, alias="PYTHON_CODER_KEEP_RUNS", ge=0, le=36_500)
+    """Days that a server keeps runs that are over and were not saved; 0: for ever."""
     host: str = Field("127.0.0.1", alias="PYTHON_CODER_HOST")
     """Address the server binds."""
     port: int = Field(8000, alias="PYTHON_CODER_PORT", ge=0, le=65_535)
@@ -224,6 +229,11 @@ class Settings(BaseSettings):
     def max_file_bytes(self) -> int:
         """``max_file_size_mb`` in bytes."""
         return self.max_file_size_mb * 2**20
+
+    @property
+    def max_storage_bytes(self) -> int:
+        """``max_storage_mb`` in bytes; 0: no limit."""
+        return self.max_storage_mb * 2**20
 
     @property
     def cors_allowed(self) -> tuple[str, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -70,6 +71,11 @@ class BlobStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self._folder
 
     def path(self, sha256: str) -> Path:
         """Where the bytes of a digest lie.
@@ -133,6 +139,43 @@ class BlobStore:
         if _DIGEST.fullmatch(sha256):
             await asyncio.to_thread(self._place(sha256).unlink, True)
 
+    async def sweep(self, *, before: float, used: Callable[[set[str]], Awaitable[set[str]]]) -> int:
+        """Remove what nothing refers to, and what was left unfinished; returns how much it was.
+
+        Args:
+            before: Unix time; nothing younger is touched: its record may not be written yet.
+            used: given digests, which of them are referred to.
+        """
+        old = await asyncio.to_thread(self._older_than, before)
+        count = await asyncio.to_thread(self._discard_unfinished, before)
+        for unused in {*old} - await used({*old}):
+            count += await asyncio.to_thread(self._discard_old, unused, before)
+        return count
+
+    def _older_than(self, before: float) -> list[str]:
+        places = self._folder.glob("??/" + "?" * 64)
+        return [place.name for place in places if _time_of(place) < before]
+
+    def _discard_unfinished(self, before: float) -> int:
+        left = [each for each in self._folder.glob("incoming/*") if _time_of(each) < before]
+        for each in left:
+            each.unlink(missing_ok=True)
+        return len(left)
+
+    def _discard_old(self, sha256: str, before: float) -> int:
+        place, aside = self._place(sha256), self._folder / "incoming" / f"{sha256}.unused"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # Looked at once nobody finds it any more: until then it may be wanted again.
+            os.rename(place, aside)
+        except FileNotFoundError:
+            return 0
+        if _time_of(aside) >= before:
+            os.rename(aside, place)
+            return 0
+        aside.unlink(missing_ok=True)
+        return 1
+
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
@@ -150,9 +193,12 @@ class BlobStore:
     def _put(self, content: bytes) -> str:
         sha256 = hashlib.sha256(content).hexdigest()
         place = self._place(sha256)
-        # A file that lost its end, as to a full disk, is written anew.
-        if place.exists() and place.stat().st_size == len(content):
-            return sha256
+        with suppress(FileNotFoundError):
+            # Wanted again: not to be swept away before a record says so.
+            os.utime(place)
+            # A file that lost its end, as to a full disk, is written anew.
+            if place.stat().st_size == len(content):
+                return sha256
         unfinished = self._open_unfinished()
         try:
             with unfinished:
@@ -162,6 +208,14 @@ class BlobStore:
             Path(unfinished.name).unlink(missing_ok=True)
             raise
         return sha256
+
+
+def _time_of(place: Path) -> float:
+    """When it was written; what is gone is young."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _discard(unfinished: IO[bytes]) -> None:

@@ -104,6 +104,7 @@ class ContainerFiles:
             owned_by(FileRow, owner),
             FileRow.session_id == session_id,
             FileRow.filename.in_([file.filename for file in wanted]),
+            FileRow.purpose == INPUT_PURPOSE,
         )
         async with self._database.transaction() as session:
             known = {(name, sha): id for name, sha, id in (await session.execute(inside)).all()}

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
+from backend.store.change_lock import ChangeLock
 from backend.store.database import Database, Order, new_id, owned_by, page
 from backend.store.ownership import of_any_owner
 from backend.store.tables import FileRow
@@ -28,6 +29,8 @@ SHARED = "bytes are shared, though nobody can see that they are"
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 """Control characters, what some systems cannot write, and marks that turn text around."""
+_AT_A_TIME = 500
+"""Rows that are forgotten in one transaction."""
 _MAX_NAME_BYTES = 200
 """Of 255 that a file system takes: room for what is put before or behind it."""
 
@@ -45,6 +48,10 @@ class StoredFile:
     sha256: str
     created_at: float
     """Unix time in seconds."""
+    expires_at: float | None = None
+    """The same; from then on nobody finds it. None: it stays until it is deleted."""
+    session_id: str | None = None
+    """The conversation that it came about in; None for one that was uploaded by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +68,7 @@ class FileStore:
     def __init__(self, database: Database, blobs: BlobStore) -> None:
         self._database = database
         self._blobs = blobs
-        # Bytes are shared by content: without it, a delete could take away the bytes of a row
-        # that is just being added.
-        self._changing = asyncio.Lock()
+        self._changing = ChangeLock(blobs.folder / "lock")
 
     @asynccontextmanager
     async def receive(self, *, max_bytes: int) -> AsyncIterator[Incoming]:
@@ -72,10 +77,18 @@ class FileStore:
             yield incoming
 
     async def keep(
-        self, incoming: Incoming, *, owner: str, filename: str, purpose: str, media_type: str
+        self,
+        incoming: Incoming,
+        *,
+        owner: str,
+        filename: str,
+        purpose: str,
+        media_type: str,
+        session_id: str | None = None,
+        expires_at: float | None = None,
     ) -> StoredFile:
-        """Make a file of what was received."""
-        async with self._changing:
+        """Make a file of what was received; from ``expires_at`` (Unix time) on nobody finds it."""
+        async with self._changing.adding():
             sha256 = await self._blobs.keep(incoming)
             return await self._insert(
                 owner=owner,
@@ -84,19 +97,34 @@ class FileStore:
                 media_type=media_type,
                 size=incoming.size,
                 sha256=sha256,
+                session_id=session_id,
+                expires_at=expires_at,
             )
 
     async def add(
-        self, content: bytes, *, owner: str, filename: str, purpose: str, media_type: str
+        self,
+        content: bytes,
+        *,
+        owner: str,
+        filename: str,
+        purpose: str,
+        media_type: str,
+        session_id: str | None = None,
     ) -> StoredFile:
-        """Make a file of bytes; the same bytes under the same name and purpose are one file.
+        """Make a file of bytes; the same ones under the same name in a conversation are one file.
 
         Chat clients send a conversation's files again with every turn; they must not pile up.
         """
-        async with self._changing:
+        async with self._changing.adding():
             sha256 = await self._blobs.put(content)
-            known = await self._find(owner, filename=safe_name(filename), sha256=sha256)
-            if known is not None and known.purpose == purpose:
+            known = await self._find(
+                FileRow.filename == safe_name(filename),
+                FileRow.sha256 == sha256,
+                FileRow.purpose == purpose,
+                FileRow.session_id == session_id,
+                owner=owner,
+            )
+            if known is not None:
                 return known
             return await self._insert(
                 owner=owner,
@@ -105,15 +133,18 @@ class FileStore:
                 media_type=media_type,
                 size=len(content),
                 sha256=sha256,
+                session_id=session_id,
             )
 
-    async def add_artifact(self, artifact: ArtifactRef, *, owner: str) -> StoredFile:
+    async def add_artifact(
+        self, artifact: ArtifactRef, *, owner: str, session_id: str | None = None
+    ) -> StoredFile:
         """Make a file of what a program wrote; its bytes lie in the blob store already.
 
         Raises:
             NotFound: they do not.
         """
-        async with self._changing:
+        async with self._changing.adding():
             await asyncio.to_thread(self._blobs.path, artifact["sha256"])
             return await self._insert(
                 owner=owner,
@@ -122,6 +153,7 @@ class FileStore:
                 media_type=artifact["media_type"],
                 size=artifact["size"],
                 sha256=artifact["sha256"],
+                session_id=session_id,
             )
 
     async def get(self, file_id: str, *, owner: str, param: str = "file_id") -> StoredFile:
@@ -132,11 +164,17 @@ class FileStore:
         """
         async with self._database.transaction() as session:
             row = await session.scalar(
-                select(FileRow).where(owned_by(FileRow, owner), FileRow.id == file_id)
+                select(FileRow).where(owned_by(FileRow, owner), FileRow.id == file_id, _is_there())
             )
         if row is None:
             raise _unknown(file_id, param)
         return _stored(row)
+
+    async def used_bytes(self, *, owner: str) -> int:
+        """What all of an owner's files have together, each counted though bytes are kept once."""
+        query = select(func.sum(FileRow.size)).where(owned_by(FileRow, owner), _is_there())
+        async with self._database.transaction() as session:
+            return int(await session.scalar(query) or 0)
 
     async def list(
         self,
@@ -152,7 +190,7 @@ class FileStore:
         Raises:
             NotFound: the owner has no file ``after``.
         """
-        query = select(FileRow).where(owned_by(FileRow, owner))
+        query = select(FileRow).where(owned_by(FileRow, owner), _is_there())
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
         place: int | None = None
@@ -173,27 +211,37 @@ class FileStore:
         Raises:
             NotFound: the owner has no such file.
         """
-        async with self._changing:
+        async with self._database.transaction() as session:
+            sha256 = await session.scalar(
+                delete(FileRow)
+                .where(owned_by(FileRow, owner), FileRow.id == file_id, _is_there())
+                .returning(FileRow.sha256)
+            )
+        if sha256 is None:
+            raise _unknown(file_id)
+        await self.forget_bytes([sha256])
+
+    async def forget_expired(self) -> int:
+        """Forget the files of all owners that nobody finds any more; how many there were."""
+        over = select(FileRow.position).where(FileRow.expires_at <= time.time()).limit(_AT_A_TIME)
+        forget = delete(FileRow).where(FileRow.position.in_(over)).returning(FileRow.sha256)
+        count = 0
+        while True:
             async with self._database.transaction() as session:
-                sha256 = await session.scalar(
-                    delete(FileRow)
-                    .where(owned_by(FileRow, owner), FileRow.id == file_id)
-                    .returning(FileRow.sha256)
-                )
-                if sha256 is None:
-                    raise _unknown(file_id)
-                same = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
-                shared = await session.scalar(of_any_owner(same, SHARED))
-            if shared is None:
-                await self._blobs.delete(sha256)
+                reason = "what has expired is over for everybody"
+                digests = (await session.scalars(of_any_owner(forget, reason))).all()
+            await self.forget_bytes({*digests})
+            count += len(digests)
+            if len(digests) < _AT_A_TIME:
+                return count
 
     async def forget_bytes(self, digests: Iterable[str]) -> None:
         """Remove bytes that nothing refers to, but for those that a file has by now."""
-        async with self._changing:
+        async with self._changing.removing():
             for sha256 in digests:
-                of_any = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
+                same = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
                 async with self._database.transaction() as session:
-                    shared = await session.scalar(of_any_owner(of_any, "bytes are shared"))
+                    shared = await session.scalar(of_any_owner(same, SHARED))
                 if shared is None:
                     await self._blobs.delete(sha256)
 
@@ -205,15 +253,10 @@ class FileStore:
         """
         return self._blobs.path(file.sha256)
 
-    async def _find(self, owner: str, *, filename: str, sha256: str) -> StoredFile | None:
+    async def _find(self, *which: ColumnElement[bool], owner: str) -> StoredFile | None:
+        query = select(FileRow).where(owned_by(FileRow, owner), _is_there(), *which).limit(1)
         async with self._database.transaction() as session:
-            row = await session.scalar(
-                select(FileRow).where(
-                    owned_by(FileRow, owner),
-                    FileRow.sha256 == sha256,
-                    FileRow.filename == filename,
-                )
-            )
+            row = await session.scalar(query)
         return None if row is None else _stored(row)
 
     async def _insert(
@@ -225,6 +268,8 @@ class FileStore:
         media_type: str,
         size: int,
         sha256: str,
+        session_id: str | None = None,
+        expires_at: float | None = None,
     ) -> StoredFile:
         row = FileRow(
             id=new_id("file"),
@@ -235,10 +280,16 @@ class FileStore:
             media_type=media_type,
             size=size,
             sha256=sha256,
+            session_id=session_id,
+            expires_at=expires_at,
         )
         async with self._database.transaction() as session:
             session.add(row)
         return _stored(row)
+
+
+def _is_there() -> ColumnElement[bool]:
+    return or_(FileRow.expires_at.is_(None), FileRow.expires_at > time.time())
 
 
 def safe_name(filename: str) -> str:
@@ -300,4 +351,6 @@ def _stored(row: FileRow) -> StoredFile:
         size=row.size,
         sha256=row.sha256,
         created_at=row.created_at,
+        expires_at=row.expires_at,
+        session_id=row.session_id,
     )

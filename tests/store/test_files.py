@@ -7,6 +7,7 @@ import pytest
 
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore
+from backend.store.database import Database
 from backend.store.files import FileStore, StoredFile, safe_name, working_names
 
 
@@ -54,12 +55,15 @@ async def test_deleting_removes_bytes_that_no_other_file_has(files: FileStore) -
 
 
 async def test_parallel_adding_and_deleting_of_the_same_bytes_loses_none(
-    files: FileStore,
+    files: FileStore, database: Database, blobs: BlobStore
 ) -> None:
+    stores = [files, FileStore(database, BlobStore(blobs.folder))]  # as of two processes
+
     async def add_and_drop(number: int) -> StoredFile:
-        dropped = await add(files, f"{number}.csv")
-        await files.delete(dropped.id, owner="local")
-        return await add(files, f"{number}-kept.csv")
+        store = stores[number % 2]
+        dropped = await add(store, f"{number}.csv")
+        await stores[number % 3 % 2].delete(dropped.id, owner="local")
+        return await add(store, f"{number}-kept.csv")
 
     kept = await asyncio.gather(*(add_and_drop(number) for number in range(12)))
     assert all(files.path(file).is_file() for file in kept)
@@ -75,6 +79,16 @@ async def test_the_same_file_sent_again_is_the_same_file(files: FileStore) -> No
     assert await again(b"1") == first
     assert (await again(b"2")).id != first.id
     assert (await again(b"1", "other.csv")).id != first.id
+
+
+async def test_a_file_goes_with_its_conversation_only(files: FileStore) -> None:
+    async def send(session_id: str | None) -> StoredFile:
+        given = {"filename": "in.csv", "purpose": "user_data", "media_type": "text/csv"}
+        return await files.add(b"1", owner="local", session_id=session_id, **given)
+
+    sent = [await send(session_id) for session_id in ("a", "b", None, "a")]
+    assert [file.session_id for file in sent] == ["a", "b", None, "a"]
+    assert (sent[3], len({file.id for file in sent})) == (sent[0], 3)
 
 
 async def test_what_a_program_wrote_becomes_a_file(files: FileStore, blobs: BlobStore) -> None:

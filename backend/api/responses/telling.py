@@ -165,7 +165,11 @@ class Telling:
         )
         with suppress(StoreUnavailable):  # the answer's notes tell of it
             described = await keep_artifact(
-                reference, self._server, self._job.chat.owner, self._base_url
+                reference,
+                self._server,
+                self._job.chat.owner,
+                self._base_url,
+                session_id=self._job.chat.ask.session_id,
             )
             self._kept[reference["name"], reference["sha256"]] = described
             call.images.append(described["url"])

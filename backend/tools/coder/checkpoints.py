@@ -144,6 +144,21 @@ class _CheckpointFile(SqliteSaver):
     async def adelete_thread(self, thread_id: str) -> None:
         await self._there(self.delete_thread, thread_id)
 
+    async def athreads(self) -> list[str]:
+        """The names of all threads that have steps here."""
+        return await self._there(self._threads)
+
+    def _threads(self) -> list[str]:
+        with self.cursor() as cursor:
+            cursor.execute("SELECT DISTINCT thread_id FROM checkpoints")
+            return [name for (name,) in cursor.fetchall()]
+
+
+async def kept_threads(checkpointer: Checkpointer) -> list[str]:
+    """The names of all threads whose steps are kept; none where that is not for us to know."""
+    threads: Callable[[], Awaitable[list[str]]] | None = getattr(checkpointer, "athreads", None)
+    return [] if threads is None else await threads()
+
 
 def _open(path: Path) -> _CheckpointFile:
     try:

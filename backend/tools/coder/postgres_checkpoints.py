@@ -86,6 +86,12 @@ class _CheckpointTables(AsyncPostgresSaver):
             for table in _TABLES:
                 await cursor.execute(f"DELETE FROM {table} WHERE {which}", values)
 
+    async def athreads(self) -> list[str]:
+        """The names of all threads that have steps here."""
+        async with self._cursor() as cursor:
+            await cursor.execute("SELECT DISTINCT thread_id FROM checkpoints")
+            return [row["thread_id"] for row in await cursor.fetchall()]
+
 
 @asynccontextmanager
 async def open_checkpoint_tables(
