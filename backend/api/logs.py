@@ -102,6 +102,12 @@ def logging_to_stderr(settings: Settings) -> Iterator[None]:
             logger.propagate = propagated
 
 
+def announce_in_log(text: str) -> None:
+    """Say something whatever the level: where the server listens, and for whom."""
+    record = logging.LogRecord("backend.serve", logging.INFO, __file__, 0, text, None, None)
+    logging.getLogger("backend.serve").handle(record)
+
+
 def _time(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 

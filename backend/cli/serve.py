@@ -20,7 +20,10 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
     """
     settings = read_settings(host=host, port=port)
 
+    from backend.api.logs import announce_in_log
     from backend.api.server import serve
+
+    say = announce_in_log if settings.log_format == "json" else print_line
 
     def announce(url: str, wants_keys: bool) -> None:
         if as_json:
@@ -31,8 +34,8 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
             if wants_keys
             else "this machine only, because there are no API keys"
         )
-        print_line(f"python-coder listens on {url}/v1 ({who})")
-        print_line(f"Model: {settings.model}. Ctrl-C ends it.")
+        say(f"python-coder listens on {url}/v1 ({who})")
+        say(f"Model: {settings.model}. Ctrl-C ends it.")
 
     serve(settings, announce=announce)
     return 0
