@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import base64
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import nbformat
 import pytest
 
-from tests.api.conftest import Serve
+from backend.config.settings import load_settings
+from tests.api.conftest import Serve, connect, running
 from tests.api.test_chat import chat, text_of
-from tests.scripts import APPROVE, act, answer, generate, plan
+from tests.api.test_presence import until
+from tests.scripts import APPROVE, act, answer, generate, plan, write_script
 
 
 def messages(client: httpx.Client, session_id: str) -> list[dict[str, Any]]:
@@ -169,3 +176,145 @@ def test_a_deleted_conversation_is_gone(client: httpx.Client) -> None:
     assert client.get(f"/v1/sessions/{session_id}/messages").status_code == 404
     assert chat(client, "hello", session_id=session_id).status_code == 404
     assert client.get("/v1/sessions").json()["data"] == []
+
+
+PLOT = (
+    "import pathlib, struct, zlib\n"
+    "rows = zlib.compress(b'\\0\\xff')\n"
+    "def part(kind, data):\n"
+    "    crc = struct.pack('>I', zlib.crc32(kind + data))\n"
+    "    return struct.pack('>I', len(data)) + kind + data + crc\n"
+    "head = struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0)\n"
+    "image = part(b'IHDR', head) + part(b'IDAT', rows) + part(b'IEND', b'')\n"
+    "pathlib.Path('plot.png').write_bytes(b'\\x89PNG\\r\\n\\x1a\\n' + image)\n"
+    "pathlib.Path('table.csv').write_text('a\\n1\\n')\n"
+    "print('drawn')"
+)
+LINES: tuple[dict[str, Any], ...] = (
+    {"stage": "chat", "when": "never", "reply": "", "delay_s": 600},
+    {"stage": "chat", "reply": "ok"},
+    act("finish", "There it is.", when="Observation: drawn"),
+    act("python_coder", "draw"),
+    {**generate("while True:\n    pass"), "when": "forever"},
+    generate(PLOT),
+    APPROVE,
+)
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server whose agent draws a picture and writes a table, and whose talk can take for ever."""
+    folder = tmp_path_factory.mktemp("drawing")
+    script = write_script(folder / "script.jsonl", *({**line, "repeat": True} for line in LINES))
+    settings = load_settings(
+        model=f"scripted:{script}",
+        data_dir=folder / "data",
+        execution_dir=folder / "data" / "code_execution",
+        preimport="none",
+        pool_size=1,
+        timeout_s=300,
+    )
+    with running(settings) as url, connect(url) as client:
+        yield client
+
+
+def drawn(client: httpx.Client, **more: Any) -> dict[str, Any]:
+    """A conversation with a picture and a table, about a file that came inside its message."""
+    inside = {"filename": "inside.csv", "file_data": base64.b64encode(b"x\n1\n").decode()}
+    text = {"type": "text", "text": "Compute and draw"}
+    content = [text, {"type": "file", "file": inside}]
+    body = {"messages": [{"role": "user", "content": content}], "agent_type": "react"} | more
+    headers = {"X-Session-Id": f"drawing-{secrets.token_hex(4)}"}
+    reply = client.post("/v1/chat/completions", json=body, headers=headers)
+    assert reply.status_code == 200, reply.text
+    completion: dict[str, Any] = reply.json()
+    return completion
+
+
+def test_a_session_is_described_renamed_and_its_files_are_listed(drawing: httpx.Client) -> None:
+    uploaded = drawing.post("/v1/files", files={"file": ("data.csv", b"y\n2\n")}).json()["id"]
+    session_id = drawn(drawing, file_ids=[uploaded])["x_session_id"]
+    path = f"/v1/sessions/{session_id}"
+    described = drawing.get(path).json()
+    assert (described["title"], described["message_count"]) == ("Compute and draw", 2)
+    renamed = drawing.patch(path, json={"title": " My \n plot "})
+    assert (renamed.status_code, renamed.json()["title"]) == (200, "My plot")
+    assert drawing.get(path).json() == renamed.json()
+    assert drawing.patch(path, json={"title": " "}).status_code == 400
+    files = drawing.get(f"{path}/files").json()["data"]
+    names = {file["filename"] for file in files}
+    assert names == {"data.csv", "inside.csv", "plot.png", "table.csv"}
+    assert [file["created_at"] for file in files] == sorted(file["created_at"] for file in files)
+    for missing in ("", "/files", "/notebook"):
+        assert drawing.get(f"/v1/sessions/nobody{missing}").status_code == 404
+    assert drawing.patch("/v1/sessions/nobody", json={"title": "x"}).status_code == 404
+
+
+def test_a_conversation_is_downloaded_as_a_notebook(drawing: httpx.Client) -> None:
+    session_id = drawn(drawing)["x_session_id"]
+    chat(drawing, "thanks", session_id=session_id, agent_type="chat")
+    reply = drawing.get(f"/v1/sessions/{session_id}/notebook")
+    assert reply.headers["content-type"] == "application/x-ipynb+json"
+    assert f"{session_id}.ipynb" in reply.headers["content-disposition"]
+    notebook = nbformat.reads(reply.text, as_version=4)
+    nbformat.validate(notebook)
+    kinds = [cell.cell_type for cell in notebook.cells]
+    assert kinds == ["markdown", "markdown", "code", "markdown", "markdown", "markdown", "markdown"]
+    (program,) = (cell for cell in notebook.cells if cell.cell_type == "code")
+    assert program.source == PLOT
+    assert program.outputs[0].text == "drawn\n"
+    picture = next(each for each in program.outputs if each.output_type == "display_data")
+    (file_id,) = [
+        file["id"]
+        for file in drawing.get(f"/v1/sessions/{session_id}/files").json()["data"]
+        if file["filename"] == "plot.png"
+    ]
+    assert (
+        base64.b64decode(picture.data["image/png"])
+        == drawing.get(f"/v1/files/{file_id}/content").content
+    )
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert "Compute and draw" in texts[1]
+    assert "`table.csv`" in texts[2]
+    assert texts[3:] == ["There it is.", "## Question\n\n    thanks", "ok"]
+
+
+def test_deleting_a_conversation_deletes_what_it_brought(drawing: httpx.Client) -> None:
+    uploaded = drawing.post("/v1/files", files={"file": ("data.csv", b"y\n3\n")}).json()["id"]
+    done = drawn(drawing, file_ids=[uploaded])
+    session_id, run_id = done["x_session_id"], done["x_agent_metadata"]["run_id"]
+    links = [artifact["url"] for artifact in done["x_agent_metadata"]["artifacts"]]
+    files = [file["id"] for file in drawing.get(f"/v1/sessions/{session_id}/files").json()["data"]]
+    assert len(files) == 4
+    assert drawing.delete(f"/v1/sessions/{session_id}").json()["deleted"] is True
+    assert drawing.get(f"/v1/runs/{run_id}").status_code == 404
+    assert [drawing.get(link).status_code for link in links] == [404, 404]
+    there = [each for each in files if drawing.get(f"/v1/files/{each}").status_code == 200]
+    assert there == [uploaded], "what was uploaded by itself stays"
+    assert drawing.delete(f"/v1/sessions/{session_id}").status_code == 404
+
+
+@pytest.mark.parametrize("how", ["background", "attended", "queued"])
+def test_what_is_under_way_in_a_deleted_conversation_ends_and_nothing_comes_back(
+    drawing: httpx.Client, how: str
+) -> None:
+    session_id = drawing.post("/v1/sessions").json()["id"]
+    body = {
+        "messages": [{"role": "user", "content": "Compute forever"}],
+        "agent_type": "react",
+        "session_id": session_id,
+    }
+    with ThreadPoolExecutor(1) as thread:
+        if how == "attended":
+            asked = thread.submit(drawing.post, "/v1/chat/completions", json=body)
+        else:
+            drawing.post("/v1/runs", json=body)
+        if how == "queued":  # it waits for its turn in the session
+            drawing.post("/v1/runs", json=body)
+        query = {"session_id": session_id}
+        until(lambda: drawing.get("/v1/runs", params=query).json()["data"])
+        assert drawing.delete(f"/v1/sessions/{session_id}").json()["deleted"] is True
+        if how == "attended":
+            assert asked.result(30).status_code in {404, 499}
+    assert drawing.get("/v1/runs", params=query).json()["data"] == []
+    assert drawing.get(f"/v1/sessions/{session_id}/messages").status_code == 404
