@@ -1,0 +1,178 @@
+"""The queue of runs in the background: taken by one, fairly, given back, ended, answered once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from backend.errors import NotFound
+from backend.store.database import Database, owned_by
+from backend.store.processes import this_process
+from backend.store.run_records import Run
+from backend.store.run_rows import LOST_S
+from backend.store.runs import RunStore
+from backend.store.tables import RunRow
+
+DEAD = this_process().rpartition(" ")[0].rpartition(" ")[0] + " 4194304 1"
+ELSEWHERE = "another-machine boot 1 1 1"
+
+
+@pytest.fixture
+def runs(database: Database) -> RunStore:
+    return RunStore(database)
+
+
+async def add(runs: RunStore, run_id: str, owner: str = "me") -> Run:
+    run, is_new = await runs.queued.add(
+        run_id, owner=owner, request="Do it", model="m", spec={"job": {}}, session_id="s"
+    )
+    assert is_new
+    return run
+
+
+async def take(runs: RunStore, most: int = 9, **busy: int) -> Run | None:
+    return await runs.queued.take(busy=busy, last={}, most=most)
+
+
+async def change(database: Database, run_id: str, **values: Any) -> None:
+    async with database.transaction() as session:
+        this = (owned_by(RunRow, "me"), RunRow.id == run_id)
+        await session.execute(update(RunRow).where(*this).values(**values))
+
+
+async def kinds(runs: RunStore, run_id: str) -> list[str]:
+    return [event.kind for event in await runs.events.read(run_id, owner="me")]
+
+
+async def test_the_same_id_is_the_same_run_and_nobody_elses(runs: RunStore) -> None:
+    first = await add(runs, "run-1")
+    assert (first.status, first.background, first.key) == ("queued", True, "")
+    again, is_new = await runs.queued.add(
+        "run-1", owner="me", request="Other", model="m", spec={}, session_id=None
+    )
+    assert (again.request, is_new) == ("Do it", False)
+    with pytest.raises(NotFound):
+        await runs.queued.add(
+            "run-1", owner="you", request="Mine", model="m", spec={}, session_id=None
+        )
+    assert await kinds(runs, "run-1") == ["run.queued"]
+
+
+async def test_owners_are_served_in_turn_and_an_owners_runs_in_their_order(runs: RunStore) -> None:
+    for run_id, owner in (("run-1", "ann"), ("run-2", "ann"), ("run-3", "ben"), ("run-4", "cid")):
+        await add(runs, run_id, owner)
+    taken = [await take(runs), await take(runs, ann=1), await take(runs, ann=1, ben=1)]
+    assert [run.id for run in taken if run] == ["run-1", "run-3", "run-4"]
+    assert await take(runs, most=1, ann=1) is None, "as many as one owner may have"
+    last = await take(runs, ann=1)
+    assert last is not None
+    assert (last.id, last.status, last.process) == ("run-2", "running", this_process())
+    assert await take(runs) is None
+
+
+async def test_who_was_served_longest_ago_comes_first(runs: RunStore) -> None:
+    await add(runs, "run-1", "ann")
+    await add(runs, "run-2", "ben")
+    run = await runs.queued.take(busy={}, last={"ann": 2.0, "ben": 1.0}, most=9)
+    assert run is not None
+    assert run.id == "run-2"
+
+
+async def test_of_many_that_take_at_once_each_gets_another_one(runs: RunStore) -> None:
+    for number in range(4):
+        await add(runs, f"run-{number}")
+    found = await asyncio.gather(*(take(runs) for _ in range(12)))
+    ids = [run.id for run in found if run]
+    assert len(ids) == len(set(ids))
+    while (run := await take(runs)) is not None:
+        ids.append(run.id)
+    assert sorted(ids) == [f"run-{number}" for number in range(4)]
+
+
+@pytest.mark.parametrize(("key", "status"), [("", "queued"), ("k", "interrupted")])
+async def test_what_is_handed_back_is_taken_again(runs: RunStore, key: str, status: str) -> None:
+    await add(runs, "run-1")
+    run = await take(runs)
+    assert run is not None
+    if key:
+        await runs.queued.begin(run, owner="me", key=key, model="m", spec={"options": {}})
+    await runs.queued.hand_back("run-1", owner="me")
+    left = await runs.get("run-1", owner="me")
+    assert (left.status, "job" in left.spec, left.key) == (status, True, key)
+    assert await take(runs) is not None
+    await runs.finish("run-1", {"success": True}, owner="me")
+    await runs.queued.hand_back("run-1", owner="me")
+    assert (await runs.get("run-1", owner="me")).status == "completed", "it is over"
+
+
+@pytest.mark.parametrize(
+    ("process", "quiet_s", "here", "expected"),
+    [
+        (DEAD, 0.0, [], "interrupted"),
+        (this_process(), 60.0, [], "interrupted"),
+        (this_process(), 60.0, ["run-1"], "running"),
+        (this_process(), 0.0, [], "running"),
+        (ELSEWHERE, LOST_S - 60, [], "running"),
+        (ELSEWHERE, LOST_S + 60, [], "interrupted"),
+    ],
+    ids=["dead", "lost here", "under way here", "begun just now", "gave a sign", "gave none"],
+)
+async def test_what_nobody_works_on_is_taken_again(
+    runs: RunStore, database: Database, process: str, quiet_s: float, here: Any, expected: str
+) -> None:
+    await add(runs, "run-1")
+    await take(runs)
+    await change(database, "run-1", process=process, updated_at=RunRow.updated_at - quiet_s)
+    await runs.queued.interrupt_abandoned(here, quiet_s=10)
+    assert (await runs.get("run-1", owner="me")).status == expected
+    if process == ELSEWHERE and expected == "running":
+        await change(database, "run-1", updated_at=RunRow.updated_at - LOST_S)
+        await runs.queued.show(["run-1"])
+        assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
+
+
+async def test_an_answer_goes_out_once(runs: RunStore, database: Database) -> None:
+    await add(runs, "run-1")
+    await take(runs)
+    assert await runs.queued.respond("run-1", {"choices": []}, owner="me") is False
+    assert not await runs.queued.is_over("run-1", owner="me")
+    await runs.finish("run-1", {"success": True}, owner="me")
+    (due,) = await runs.queued.unanswered()
+    await change(database, "run-1", process=DEAD)
+    due = await runs.get("run-1", owner="me")
+    adopted = await asyncio.gather(*(runs.queued.adopt(due) for _ in range(3)))
+    assert sorted(adopted) == [False, False, True]
+    responses = [runs.queued.respond("run-1", {"n": n}, owner="me") for n in range(3)]
+    assert sorted(await asyncio.gather(*responses)) == [False, False, True]
+    assert await runs.queued.unanswered() == []
+    assert await runs.queued.is_over("run-1", owner="me")
+    assert await kinds(runs, "run-1") == ["run.queued", "run.completed"]
+
+
+async def test_a_cancel_reaches_whoever_works_on_it(runs: RunStore) -> None:
+    await add(runs, "run-1")
+    await add(runs, "run-2")
+    assert await runs.queued.ask_to_cancel("run-1", owner="me") is False
+    assert await runs.queued.cancel("run-1", owner="me", why="Because.")
+    assert await kinds(runs, "run-1") == ["run.queued", "run.cancelled"]
+    assert not await runs.queued.cancel("run-1", owner="me", why="Again.")
+    await take(runs)
+    assert not await runs.queued.cancel("run-2", owner="me", why="Because.")
+    assert await runs.queued.ask_to_cancel("run-2", owner="you") is False
+    assert await runs.queued.ask_to_cancel("run-2", owner="me")
+    assert await runs.queued.to_cancel(["run-1", "run-2", "run-3"]) == ["run-2"]
+    assert (await runs.get("run-2", owner="me")).cancel_requested
+
+
+async def test_events_are_one_owners_and_go_with_their_run(runs: RunStore) -> None:
+    await add(runs, "run-1")
+    await runs.events.add("run-1", [("text", {"text": "a"}), ("step", {})], owner="me", number=2)
+    found = await runs.events.read("run-1", owner="me", after=1)
+    assert [(event.sequence, event.kind) for event in found] == [(2, "text"), (3, "step")]
+    assert await runs.events.last("run-1", owner="me") == 3
+    assert await runs.events.read("run-1", owner="you") == []
+    await runs.delete("run-1", owner="me")
+    assert await runs.events.read("run-1", owner="me") == []
