@@ -80,7 +80,7 @@ async def create_run(
     if job.ask.run_id is not None:  # a word about a program: the run that waits goes on
         run = await runs.queued.adopt_attended(job.ask.run_id, spec, owner=owner)
     else:
-        spec = await _with_session(job, spec, server)
+        spec = await with_session(job, spec, server)
         run, is_new = await runs.queued.add(
             run_id,
             owner=owner,
@@ -285,7 +285,7 @@ async def _go_on(
     return await while_connected(request.receive, answer_job(job, server, links))
 
 
-async def _with_session(job: ChatJob, spec: dict[str, Any], server: Server) -> dict[str, Any]:
+async def with_session(job: ChatJob, spec: dict[str, Any], server: Server) -> dict[str, Any]:
     """Open the conversation now, so that it can be seen and deleted before there is an answer."""
     session = job.session
     if session is None or session.is_kept:

@@ -1,27 +1,17 @@
-"""A response as it goes out: what the request said, told again, and what has come of it so far."""
+"""A response of which nothing is known yet but its request, told again."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from backend.api.answering import Completion
-from backend.api.errors import error_body
+from backend.api.responses.outcome import Status
 from backend.api.responses.preparing import ResponseJob
 from backend.api.responses.schemas import AutoContainer, ResponsesRequest
 from backend.config.settings import Settings
 
-Status = Literal["queued", "in_progress", "completed", "failed", "incomplete", "cancelled"]
-
-_ERROR_CODES = {
-    "invalid_request_error": "invalid_prompt",
-    "rate_limit_error": "rate_limit_exceeded",
-}
-
 
 def response_body(job: ResponseJob, settings: Settings, status: Status) -> dict[str, Any]:
-    """A response of which nothing is known yet but its request."""
+    """The response to begin with."""
     request, chat = job.request, job.chat
     session_id = chat.session.id if chat.session else None
     return {
@@ -54,49 +44,9 @@ def response_body(job: ResponseJob, settings: Settings, status: Status) -> dict[
         "usage": None,
         "user": request.user,
         "x_session_id": session_id,
+        "x_run_id": None,
         "x_container_id": job.container.id if job.container else None,
         "x_agent_metadata": None,
-    }
-
-
-def with_completion(
-    body: Mapping[str, Any], done: Completion, output: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The response once there is an answer."""
-    is_cut = done.finish_reason == "length"
-    return {
-        **body,
-        "status": "incomplete" if is_cut else "completed",
-        "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
-        "completed_at": None if is_cut else int(time.time()),
-        "output": list(output),
-        "usage": usage_of(done.usage),
-        "x_agent_metadata": done.metadata,
-    }
-
-
-def with_error(
-    body: Mapping[str, Any], error: Exception, output: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The response when our machinery or the model failed."""
-    told = error_body(error)["error"]
-    code = _ERROR_CODES.get(told["type"], "server_error")
-    return {
-        **body,
-        "status": "failed",
-        "error": {"code": code, "message": told["message"]},
-        "output": list(output),
-    }
-
-
-def usage_of(usage: Mapping[str, int]) -> dict[str, Any]:
-    """Usage by this API's names. Model servers do not tell what was cached or thought."""
-    return {
-        "input_tokens": usage["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-        "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": usage["total_tokens"],
     }
 
 

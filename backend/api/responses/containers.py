@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
 from backend.api.body import read_json
-from backend.api.errors import UnsupportedParameter
 from backend.api.downloads import download
+from backend.api.errors import UnsupportedParameter
 from backend.api.operations import answers, takes
 from backend.api.responses.preparing import memory_mb_of
 from backend.api.responses.schemas import ContainerFileRequest, ContainerRequest, refuse_network

@@ -18,8 +18,10 @@ from starlette.datastructures import Headers
 from backend.api.asking import ChatJob, prepare_chat
 from backend.api.errors import validation_error
 from backend.api.models import read_agent, split_model
+from backend.api.responses.outcome import UNFINISHED
 from backend.api.responses.reading import kept_items, messages_of, turns_of
 from backend.api.responses.schemas import AutoContainer, ResponsesRequest
+from backend.api.responses.settling import settled
 from backend.api.schemas import ChatRequest
 from backend.api.state import Server
 from backend.errors import NotFound, RequestError
@@ -33,7 +35,6 @@ _CHAT_FIELDS: Final = {
     "max_completion_tokens": "max_output_tokens",
 }
 _SESSION_HEADERS: Final = {"x-session-id", "x-openwebui-chat-id", "x-conversation-id"}
-_UNFINISHED: Final = frozenset({"queued", "in_progress"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +97,10 @@ async def _previous(body: ResponsesRequest, server: Server, owner: str) -> Store
     previous = await server.responses.get(
         body.previous_response_id, owner=owner, param="previous_response_id"
     )
-    if previous.body.get("status") in _UNFINISHED:
+    status = (await settled(previous, server, owner=owner))["status"]
+    if status in UNFINISHED:
         raise RequestError(
-            f"The response {previous.id} is still {previous.body['status']}.",
+            f"The response {previous.id} is still {status}.",
             "Wait until it is completed, or cancel it.",
             param="previous_response_id",
         )

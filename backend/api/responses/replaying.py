@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from typing import Any
 
+from backend.api.background import Background
 from backend.api.responses.answering import lines_of
 from backend.api.responses.message import AnswerMessage
+from backend.api.responses.outcome import UNFINISHED
 from backend.api.responses.programs import Draft, ProgramCall
-from backend.api.responses.telling import OutEvent
+from backend.api.responses.settling import settled
+from backend.api.responses.telling import OutEvent, shown
 from backend.api.responses.thinking import Thoughts
-from backend.api.streaming import EventStream
+from backend.api.state import Server
+from backend.api.streaming import KEEP_ALIVE, EventStream
+from backend.store.responses import StoredResponse
 
+POLL_S = 1.0
+"""Seconds between looks at a response that another server may work on."""
 _LAST = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -20,16 +29,43 @@ _LAST = {
 
 
 class ReplayedStream(EventStream):
-    """The events of a stored response, those behind a number that was heard already."""
+    """The events of a stored response, those behind a number that was heard already.
 
-    def __init__(self, body: dict[str, Any], *, after: int | None) -> None:
+    One that is not over yet is waited for.
+    """
+
+    def __init__(
+        self,
+        stored: StoredResponse,
+        server: Server,
+        background: Background,
+        *,
+        owner: str,
+        after: int | None,
+        with_outputs: bool,
+    ) -> None:
         super().__init__()
-        self._body = body
+        self._stored = stored
+        self._server = server
+        self._background = background
+        self._owner = owner
         self._after = -1 if after is None else after
+        self._with_outputs = with_outputs
 
     async def _lines(self) -> AsyncGenerator[str, None]:
-        events = [each for each in replay(self._body) if each["sequence_number"] > self._after]
-        yield lines_of(events)
+        silence_s = min(self._server.settings.stream_keep_alive_s, POLL_S)
+        with self._background.news.listen(str(self._stored.body["x_run_id"])) as fresh:
+            while True:
+                fresh.clear()
+                body = await settled(self._stored, self._server, owner=self._owner)
+                if body["status"] not in UNFINISHED:
+                    break
+                yield KEEP_ALIVE
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(silence_s):
+                        await fresh.wait()
+        events = replay(shown(body, with_outputs=self._with_outputs))
+        yield lines_of([each for each in events if each["sequence_number"] > self._after])
 
 
 def replay(body: dict[str, Any]) -> list[OutEvent]:

@@ -7,14 +7,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from backend.api.background import BackgroundDep
 from backend.api.body import max_json_bytes, read_json
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.responses.answering import ResponseStream, answer_whole
+from backend.api.responses.background import end_response, queue_response
 from backend.api.responses.preparing import prepare_response
 from backend.api.responses.replaying import ReplayedStream
 from backend.api.responses.schemas import WITH_OUTPUTS, ResponsesRequest
+from backend.api.responses.settling import settled
 from backend.api.responses.telling import shown
 from backend.api.shapes.responses import (
     InputItemList,
@@ -37,12 +40,16 @@ _Include = Annotated[list[str], Query(alias="include[]", default_factory=list, m
     response_model=None,
     openapi_extra=takes(ResponsesRequest),
 )
-async def create_response(request: Request, server: ServerDep, owner: OwnerDep) -> Response:
-    """Check the request, then answer it in one piece or as a stream."""
+async def create_response(
+    request: Request, server: ServerDep, owner: OwnerDep, background: BackgroundDep
+) -> Response:
+    """Check the request, then answer it in one piece, as a stream or in the background."""
     limit = max_json_bytes(server.settings)
     body = await read_json(request, ResponsesRequest, max_bytes=limit)
     job = await prepare_response(body, request.headers, server, owner=owner)
     links = base_url(request, server.settings)
+    if body.background:
+        return plain_response(await queue_response(job, server, background, links))
     if body.stream:
         return ResponseStream(job, server, base_url=links)
     return await while_connected(request.receive, answer_whole(job, server, links))
@@ -59,17 +66,26 @@ async def read_response(
     request: Request,
     server: ServerDep,
     owner: OwnerDep,
+    background: BackgroundDep,
     include: _Include,
     stream: bool = False,
     starting_after: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
-    """A response that was stored; ``stream=true`` gives its events again."""
+    """A response that was stored; ``stream=true`` gives its events again, when it is over."""
     stored = await server.responses.get(response_id, owner=owner)
     asked = {*include, *request.query_params.getlist("include")}
-    body = shown(stored.body, with_outputs=WITH_OUTPUTS in asked)
+    with_outputs = WITH_OUTPUTS in asked
+    body = await settled(stored, server, owner=owner)
     if stream:
-        return ReplayedStream(body, after=starting_after)
-    return plain_response(body)
+        return ReplayedStream(
+            stored,
+            server,
+            background,
+            owner=owner,
+            after=starting_after,
+            with_outputs=with_outputs,
+        )
+    return plain_response(shown(body, with_outputs=with_outputs))
 
 
 @router.delete(
@@ -78,8 +94,15 @@ async def read_response(
     responses=answers(ResponseDeleted, 404),
     response_model=None,
 )
-async def delete_response(response_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
-    """Forget a response and what it was asked; its container and session stay."""
+async def delete_response(
+    response_id: str, server: ServerDep, owner: OwnerDep, background: BackgroundDep
+) -> dict[str, Any]:
+    """Forget a response and what it was asked; its container and session stay.
+
+    One in the background that is not over is ended.
+    """
+    stored = await server.responses.get(response_id, owner=owner)
+    await end_response(stored, server, background, owner=owner)
     await server.responses.delete(response_id, owner=owner)
     return {"id": response_id, "object": "response", "deleted": True}
 
@@ -90,7 +113,9 @@ async def delete_response(response_id: str, server: ServerDep, owner: OwnerDep) 
     responses=answers(ResponseObject, 400, 404),
     response_model=None,
 )
-async def cancel_response(response_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
+async def cancel_response(
+    response_id: str, server: ServerDep, owner: OwnerDep, background: BackgroundDep
+) -> dict[str, Any]:
     """End the work on it. Of others, who ends the request ends the work. No body is read."""
     stored = await server.responses.get(response_id, owner=owner)
     if not stored.body["background"]:
@@ -99,7 +124,8 @@ async def cancel_response(response_id: str, server: ServerDep, owner: OwnerDep) 
             "Only one made with background=true can be cancelled.",
             param="response_id",
         )
-    return shown(stored.body, with_outputs=False)
+    body = await end_response(stored, server, background, owner=owner)
+    return shown(body, with_outputs=False)
 
 
 @router.get(

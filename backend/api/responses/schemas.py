@@ -188,6 +188,7 @@ class ResponsesRequest(Edge):
             raise UnsupportedParameter(
                 "There are no stored prompts here.", "Send the text as 'input'.", param="prompt"
             )
+        self._check_background()
         named = [
             name
             for name, value in (
@@ -202,6 +203,20 @@ class ResponsesRequest(Edge):
                 f"{named[0]!r} and {named[1]!r} both name a conversation.",
                 "Send one of them.",
                 param=named[1],
+            )
+
+    def _check_background(self) -> None:
+        if self.background and self.store is False:
+            raise RequestError(
+                "A response in the background that is not stored could not be read.",
+                "Leave out 'store', or 'background'.",
+                param="store",
+            )
+        if self.background and self.stream:
+            raise UnsupportedParameter(
+                "A response in the background cannot be streamed from its beginning.",
+                "Leave out 'stream', and follow it with GET /v1/responses/{id}?stream=true.",
+                param="stream",
             )
 
     def _check_choice(self) -> None:

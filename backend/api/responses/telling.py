@@ -18,8 +18,9 @@ from backend.api.answering import (
     complete,
 )
 from backend.api.artifacts import keep_artifact
-from backend.api.responses.body import response_body, with_completion, with_error
+from backend.api.responses.body import response_body
 from backend.api.responses.message import AnswerMessage, citations
+from backend.api.responses.outcome import failed_with, finished_body
 from backend.api.responses.preparing import ResponseJob
 from backend.api.responses.programs import Draft, ProgramCall
 from backend.api.responses.thinking import Thoughts
@@ -81,7 +82,13 @@ class Telling:
         )
         await self._adopt(done)
         drafts += self._say(done)
-        self.body = with_completion(self.body, done, self._output(with_outputs=True))
+        self.body = finished_body(
+            self.body,
+            output=self._output(with_outputs=True),
+            usage=done.usage,
+            metadata=done.metadata,
+            is_cut=finish == "length",
+        )
         kind = "response.incomplete" if finish == "length" else "response.completed"
         return self._numbered([*drafts, (kind, {"response": self.shown()})])
 
@@ -95,7 +102,7 @@ class Telling:
         if self._message is not None:
             self._message.is_cut = True
             drafts += self._message.end()
-        self.body = with_error(self.body, error, self._output(with_outputs=True))
+        self.body = failed_with(self.body, error, self._output(with_outputs=True))
         return self._numbered([*drafts, ("response.failed", {"response": self.shown()})])
 
     def shown(self) -> OutEvent:

@@ -241,6 +241,8 @@ class ResponseObject(Shape):
     """As asked for."""
     x_session_id: str | None
     """The session behind it; null where it is not stored."""
+    x_run_id: str | None
+    """The run in `/v1/runs`; null where no program could run, or nothing is stored."""
     x_container_id: str | None
     """The container where its programs ran."""
     x_agent_metadata: dict[str, Any] | None

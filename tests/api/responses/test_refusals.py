@@ -92,6 +92,13 @@ def auto(**more: Any) -> dict[str, Any]:
             "conversation",
             None,
         ),
+        ({"input": "x", "background": True, "store": False}, 400, "store", None),
+        (
+            {"input": "x", "background": True, "stream": True},
+            400,
+            "stream",
+            "unsupported_parameter",
+        ),
         ({"input": "x", "model": "gpt-9"}, 404, "model", "model_not_found"),
         ({"input": "x", "agent_type": "fly"}, 400, "agent_type", None),
         ({"input": "x", "temperature": 3}, 400, "temperature", None),
