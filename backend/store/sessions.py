@@ -253,15 +253,20 @@ class SessionStore:
         """A conversation's messages, those that follow ``after``.
 
         Raises:
-            NotFound: the owner has no such conversation.
+            NotFound: the owner has no such conversation, or it no message ``after``.
             RequestError: ``after`` is not the id of a message.
         """
         await self.check(session_id, owner=owner)
-        query = select(MessageRow).where(
-            owned_by(MessageRow, owner), MessageRow.session_id == session_id
+        is_meant = (owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+        place = _position(after)
+        query = page(
+            select(MessageRow).where(*is_meant), MessageRow, after=place, order=order, limit=limit
         )
-        query = page(query, MessageRow, after=_position(after), order=order, limit=limit)
         async with self._database.transaction() as session:
+            if place is not None and not await session.scalar(
+                select(MessageRow.position).where(*is_meant, MessageRow.position == place)
+            ):
+                raise NotFound(f"There is no message {after!r} in this session.", param="after")
             rows = (await session.scalars(query)).all()
         return MessagePage(
             messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
