@@ -134,6 +134,8 @@ class Background:
             return
         try:
             response = await response_of(run, self._server)
+        except StoreUnavailable:
+            raise  # it is looked for again
         except Exception as error:  # it could not be kept; whoever asks is to know that
             log_unexpected(error)
             response = error_body(error)

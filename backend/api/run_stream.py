@@ -6,25 +6,20 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import Any
 
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
 from backend.api.background import Background
-from backend.api.presence import while_connected
+from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.errors import NotFound
 from backend.store.run_events import RunEvent
 from backend.store.runs import RunStore
 
 POLL_S = 0.5
 """Seconds between looks into the table, where another process works on the run."""
-KEEP_ALIVE = ": keep-alive\n\n"
 
 
-class RunEventStream(Response):
+class RunEventStream(EventStream):
     """The response that follows a run; leaving it changes nothing about the run."""
 
     def __init__(
@@ -37,11 +32,7 @@ class RunEventStream(Response):
         background: Background,
         keep_alive_s: float,
     ) -> None:
-        super().__init__(
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-        )
-        del self.headers["content-length"]
+        super().__init__()
         self._run_id = run_id
         self._owner = owner
         self._after = after
@@ -49,21 +40,8 @@ class RunEventStream(Response):
         self._background = background
         self._keep_alive_s = keep_alive_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send what happens."""
-        with suppress(ClientDisconnect):
-            await while_connected(receive, self._send(send))
-
-    async def _send(self, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        async with aclosing(self._lines()) as lines:
-            async for line in lines:
-                body = {"type": "http.response.body", "body": line.encode(), "more_body": True}
-                await send(body)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
     async def _lines(self) -> AsyncGenerator[str, None]:
+        yield KEEP_ALIVE  # the status goes out at once, whatever is there to tell
         after, told_at = self._after, time.monotonic()
         with self._background.news.listen(self._run_id) as fresh, suppress(NotFound):
             while True:
