@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -153,7 +156,7 @@ class Connection(HttpToolsProtocol):
             self._unsent_since = now
         self._unsent = unsent
         if unsent and now - self._unsent_since > self._limits.send_s:
-            self.transport.abort()
+            self._cut()
         elif self._running is not None and self._head_since is not None:
             self._head_since = now  # the next request has time until this one is answered
         elif self._is_late(self._head_since, self._limits.head_s, now):
@@ -183,6 +186,13 @@ class Connection(HttpToolsProtocol):
         if full and self._is_over and cycle.scope["path"] not in _ALWAYS:
             app = _too_many
         super()._start_asgi_task(cycle, app)
+
+    def _cut(self) -> None:
+        """Close so that the kernel forgets as well what was not taken."""
+        connection = self.transport.get_extra_info("socket")
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _begin_head(self) -> None:
         self._head_since, self._head_bytes = time.monotonic(), 0

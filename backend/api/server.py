@@ -25,19 +25,24 @@ from backend.store.keys import open_keys
 
 KEEP_ALIVE_S = 65
 """Seconds an idle connection is kept: longer than proxies keep theirs, which send into it else."""
+SEND_BUFFER = 256 * 1024
+"""Bytes the kernel keeps for a client that does not read; by itself it would keep megabytes."""
 _OTHER_FILES = 512
 """Descriptors for sandboxes, the database and files."""
 _HALF_OPEN_S = 60
 """Seconds of silence after which the kernel asks whether a client is there still."""
 
 
-def serve(settings: Settings, *, announce: Callable[[str, bool], None]) -> None:
+def serve(
+    settings: Settings, *, announce: Callable[[str, bool], None], limits: Limits | None = None
+) -> None:
     """Serve the API until the process is told to stop.
 
     Args:
         settings: ``host`` and ``port`` say where; port 0 lets the system choose.
         announce: gets the address, ``http://127.0.0.1:8000``, once requests are taken, and
             whether they need a key.
+        limits: of connections, where they are not to be those of the settings.
 
     Raises:
         SettingsError: the address is taken, or one that others reach and there is no key.
@@ -50,7 +55,7 @@ def serve(settings: Settings, *, announce: Callable[[str, bool], None]) -> None:
         listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(settings, listener, announce))
+        runner.run(_serve(settings, listener, announce, limits or _limits(settings)))
 
 
 async def require_keys_beyond_loopback(settings: Settings) -> None:
@@ -72,10 +77,12 @@ async def require_keys_beyond_loopback(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, listener: socket.socket, announce: Callable[[str, bool], None]
+    settings: Settings,
+    listener: socket.socket,
+    announce: Callable[[str, bool], None],
+    limits: Limits,
 ) -> None:
     app = create_app(settings)
-    limits = Limits(connections=_room_for(settings.max_connections), send_s=settings.send_timeout_s)
     config = uvicorn.Config(
         Farewell(app),
         http=connection_type(limits),
@@ -105,6 +112,10 @@ def _stop_on_signals(server: DrainingServer) -> None:
         loop.add_signal_handler(number, server.stop, number)
 
 
+def _limits(settings: Settings) -> Limits:
+    return Limits(connections=_room_for(settings.max_connections), send_s=settings.send_timeout_s)
+
+
 def _room_for(connections: int) -> int:
     """As many of these as there can be descriptors for, beside those that everything else needs."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -123,6 +134,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         _notice_the_gone(listener, settings.send_timeout_s)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         listener.bind((bare, port))
         listener.listen(2048)
     except OSError as error:

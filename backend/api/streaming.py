@@ -11,12 +11,10 @@ fails before has an HTTP status of its own. What fails later is a line with ``er
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -34,6 +32,8 @@ from backend.api.answering import (
 )
 from backend.api.asking import ChatJob
 from backend.api.errors import error_body, log_unexpected
+from backend.api.feed import Feed as Feed
+from backend.api.feed import follow as follow
 from backend.api.presence import while_connected
 from backend.api.state import Server
 from backend.api.steps import status_of, step_of
@@ -46,10 +46,8 @@ DONE = "data: [DONE]\n\n"
 KEEP_ALIVE = ": keep-alive\n\n"
 PIECE_CHARS = 400
 """Characters in a chunk of an answer that was there all at once."""
-_BEFORE_WORK = frozenset({"route", "files"})
+_BEFORE_WORK = frozenset({"begin", "route", "files"})
 """Events that come before the model is asked; a model that is gone still gets its status."""
-
-T = TypeVar("T")
 
 
 class EventStream(Response):
@@ -135,7 +133,7 @@ class ChatStream(EventStream):
             held: list[Event | Answer | None] = []
             if not is_begun:
                 held = await self._before_work(feed)
-                yield self._chunk({"role": "assistant", "content": ""})
+                yield self._chunk({"role": "assistant", "content": ""}, **self._run_of(held))
             try:
                 async with aclosing(self._rest(held, feed)) as rest:
                     async for line in rest:
@@ -144,6 +142,14 @@ class ChatStream(EventStream):
                 log_unexpected(error)
                 yield _data(error_body(error))
         yield DONE
+
+    def _run_of(self, held: list[Event | Answer | None]) -> dict[str, str]:
+        """The id of the request's record, by which it can be cancelled: in a header, too."""
+        begun = [each for each in held if isinstance(each, Event) and each.kind == "begin"]
+        for event in begun:
+            held.remove(event)
+            self.headers["X-Run-Id"] = event.data["run_id"]
+        return {"x_run_id": self.headers["X-Run-Id"]} if begun else {}
 
     async def _before_work(self, feed: Feed[Event | Answer]) -> list[Event | Answer | None]:
         held: list[Event | Answer | None] = []
@@ -186,6 +192,8 @@ class ChatStream(EventStream):
         return await feed.next(self._server.settings.stream_keep_alive_s)
 
     def _event(self, event: Event, words: Words) -> list[str]:
+        if event.kind == "begin":
+            return [self._chunk({}, x_run_id=event.data["run_id"])]
         if event.kind == "text":
             piece = words.take(event.text)
             return [self._chunk({"content": piece})] if piece else []
@@ -247,59 +255,6 @@ class Words:
         return [
             missing[start : start + PIECE_CHARS] for start in range(0, len(missing), PIECE_CHARS)
         ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ended:
-    error: BaseException | None
-
-
-class Feed(Generic[T]):
-    """What a source gives, to be waited for with a limit; see ``follow``."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
-
-    async def next(self, timeout_s: float) -> T | None:
-        """The next item, or None after so many seconds of silence.
-
-        Raises:
-            Exception: what the source raised.
-        """
-        try:
-            async with asyncio.timeout(timeout_s):
-                item = await self._queue.get()
-        except TimeoutError:
-            return None
-        if isinstance(item, _Ended):
-            raise item.error or RuntimeError("It ended without an answer.")
-        return item
-
-    async def pump(self, source: AsyncIterator[T]) -> None:
-        """Take in everything the source gives."""
-        error: BaseException | None = None
-        try:
-            async for item in source:
-                self._queue.put_nowait(item)
-        except Exception as raised:
-            error = raised
-        finally:
-            close = getattr(source, "aclose", None)
-            if close is not None:
-                await close()
-        self._queue.put_nowait(_Ended(error=error))
-
-
-@asynccontextmanager
-async def follow(source: AsyncIterator[T]) -> AsyncIterator[Feed[T]]:
-    """Let a source work on its own; on leaving it is stopped, and has stopped."""
-    feed: Feed[T] = Feed()
-    task = asyncio.create_task(feed.pump(source))
-    try:
-        yield feed
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
 
 
 def _data(value: dict[str, Any]) -> str:

@@ -54,7 +54,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 
 @contextmanager
 def started(
-    folder: Path, *lines: dict[str, Any], **variables: str
+    folder: Path, *lines: dict[str, Any], command: str = START, **variables: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server in a process of its own, and its address."""
     folder.mkdir(exist_ok=True)
@@ -64,8 +64,8 @@ def started(
         "PYTHON_CODER_PORT": "0",
         **variables,
     }
-    command = [sys.executable, "-c", START]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as server:
+    arguments = [sys.executable, "-c", command]
+    with subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         try:
             yield server, server.stderr.readline().strip()
