@@ -46,6 +46,7 @@ class Meters:
         self.registry = registry = CollectorRegistry()
         self._models = set(models)
         self._tools: set[str] = set()
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
         def counter(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"python_coder_{name}", what, labels, registry=registry)
@@ -96,8 +97,14 @@ class Meters:
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request."""
-        self._requests.labels(route, method, status).inc()
-        self._request_s.labels(route, method).observe(seconds)
+        key = route, method, status
+        known = self._children.get(key)
+        if known is None:  # looking them up takes longer than counting
+            known = self._requests.labels(*key), self._request_s.labels(route, method)
+            self._children[key] = known
+        counter, histogram = known
+        counter.inc()
+        histogram.observe(seconds)
 
     def turn(self, lane: str, seconds: float) -> None:
         """Count a turn that came after so many seconds."""
