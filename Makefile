@@ -7,7 +7,7 @@ CORPORA ?= $(wildcard ../shared/corpora)
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check format bench matrix docs soak serve lock clean
+.PHONY: help setup system demo test check format bench conformance matrix docs soak serve lock clean
 
 help: ## list what can be typed here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ format: setup ## let ruff format and fix
 bench: setup ## measure, with the method printed; some of it: .venv/bin/python -m bench --help
 	$(BIN)/python -m bench
 
+conformance: setup ## clients that people use against a live server, as a table; writes docs/clients.md
+	@$(BIN)/python -m tests.conformance
+
 matrix: setup ## play every misbehaviour of models and their servers; writes docs/misbehaviours.md
 	$(BIN)/python -m bench misbehaviours
 
@@ -56,13 +59,18 @@ soak: setup ## thousands of ill-mannered programs; fails when anything is left b
 serve: setup ## the API on http://127.0.0.1:8000
 	$(BIN)/python-coder serve
 
-lock: ## resolve requirements.lock and bench/peers.lock again (needs uv)
+lock: ## resolve requirements.lock and the locks of bench and conformance again (needs uv)
 	uv pip compile pyproject.toml --group dev --extra postgres --extra otel --universal --python-version 3.11 --generate-hashes \
 	  --no-strip-extras \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 	awk -f tools/name-plainly.awk requirements.lock > requirements.lock.new && mv requirements.lock.new requirements.lock
 	uv pip compile bench/peers.in -c requirements.lock --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o bench/peers.lock
+	for name in openai1 openai2 llm; do \
+	  uv pip compile tests/conformance/$$name.in --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
+	    -o tests/conformance/$$name.lock || exit 1; \
+	done
 
 clean: ## remove what the commands above made
-	rm -rf $(VENV) .venv-peers demo_output data .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-peers .venv-conformance demo_output data .mypy_cache .ruff_cache .pytest_cache
