@@ -33,9 +33,12 @@ Look = Callable[[], Awaitable[State]]
 class Probe:
     """Looks at one part."""
 
-    def __init__(self, look: Look, too_slow: State) -> None:
+    def __init__(
+        self, look: Look, too_slow: State, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Say how to look, and what is the matter where that takes too long."""
         self._look = look
+        self._clock = clock
         self._too_slow = too_slow
         self._found: State | None = None
         self._found_at = 0.0
@@ -43,14 +46,14 @@ class Probe:
 
     async def state(self) -> State:
         """What was found, at once where it is known."""
-        age = time.monotonic() - self._found_at
+        age = self._clock() - self._found_at
         if self._found is not None and age < FRESH_S:
             return self._found
         if self._looking is None:
             self._looking = asyncio.create_task(self._renew())
         if self._found is None or age > OLD_S:
             await asyncio.wait({self._looking}, timeout=PATIENCE_S)
-        is_known = self._found is not None and time.monotonic() - self._found_at <= OLD_S
+        is_known = self._found is not None and self._clock() - self._found_at <= OLD_S
         return self._found if is_known and self._found is not None else self._too_slow
 
     async def aclose(self) -> None:
@@ -62,7 +65,7 @@ class Probe:
     async def _renew(self) -> None:
         try:
             self._found = await self._look()
-            self._found_at = time.monotonic()
+            self._found_at = self._clock()
         finally:
             self._looking = None
 

@@ -1,7 +1,17 @@
 from __future__ import annotations
 
-import httpx
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
+import httpx
+import pytest
+
+from backend.api.probes import FRESH_S, OLD_S, Probe
+from backend.tools.python_executor_engine import PythonExecutor
+from backend.types import ExecutionRequest, ExecutionResult
 from tests.api.conftest import Serve
 
 
@@ -39,3 +49,89 @@ def test_a_model_that_is_gone_is_told_and_the_rest_is_well(serve: Serve) -> None
 def test_switched_off_is_not_ready(serve: Serve) -> None:
     client = serve({"stage": "chat", "reply": "ok"}, enabled=False)
     assert client.get("/ready").json()["sandbox"]["state"] == "disabled"
+
+
+class Hanging:
+    """A model server that takes every connection and never answers."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    @property
+    def connections(self) -> int:
+        """How many have come since the last time."""
+        self._socket.setblocking(False)
+        count = 0
+        with suppress(BlockingIOError):
+            while True:
+                self._socket.accept()[0].close()
+                count += 1
+        return count
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_model_server_that_hangs_is_asked_once_however_many_want_to_know(serve: Serve) -> None:
+    hanging = Hanging()
+    client = serve(model="ollama:some:1b", ollama_host=hanging.address)
+    with ThreadPoolExecutor(16) as pool:
+        replies = list(pool.map(lambda _: client.get("/health"), range(32)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert {reply.json()["model"]["state"] for reply in replies} == {"failed"}
+    assert "did not answer within 1 s" in replies[0].json()["model"]["error"]
+    assert hanging.connections == 1
+    hanging.close()
+
+
+def test_who_asks_for_readiness_again_and_again_has_no_program_run_each_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = []
+    execute = PythonExecutor.execute
+
+    async def counted(
+        engine: PythonExecutor, request: ExecutionRequest, **more: Any
+    ) -> ExecutionResult:
+        codes.append(request.code)
+        return await execute(engine, request, **more)
+
+    monkeypatch.setattr(PythonExecutor, "execute", counted)
+    client = serve({"stage": "chat", "reply": "ok"})
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: client.get("/ready"), range(64)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert len(codes) == 1
+    assert "python_coder_programs_total{" not in client.get("/metrics").text, "it is no user's"
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_what_was_found_is_told_at_once_while_another_look_hangs() -> None:
+    looks: list[asyncio.Event] = []
+
+    async def look() -> dict[str, Any]:
+        looks.append(asyncio.Event())
+        await looks[-1].wait()
+        return {"state": "ok", "look": len(looks)}
+
+    now = 0.0
+    probe = Probe(look, {"state": "too slow"}, clock=lambda: now)
+    first = asyncio.gather(*(probe.state() for _ in range(5)))
+    await settled()
+    looks[0].set()
+    assert [each["look"] for each in await first] == [1] * 5
+    now = FRESH_S + 1
+    assert (await probe.state())["look"] == 1, "and another look has begun"
+    await settled()
+    assert len(looks) == 2
+    looks[1].set()
+    await settled()
+    assert (await probe.state())["look"] == 2
+    now += OLD_S + 1
+    assert await probe.state() == {"state": "too slow"}, "what is old is told to nobody"
+    await probe.aclose()
