@@ -166,15 +166,6 @@ class ResponseStore:
         if gone is None:
             raise unknown_response(response_id)
 
-    async def forget_session(self, session_id: str, *, owner: str) -> None:
-        """Forget all responses of a conversation that is deleted."""
-        async with self._database.transaction() as session:
-            await session.execute(
-                delete(ResponseRow).where(
-                    owned_by(ResponseRow, owner), ResponseRow.session_id == session_id
-                )
-            )
-
 
 def unknown_response(response_id: str, param: str = "response_id") -> NotFound:
     """There is none, or it is another owner's, or it was not stored."""

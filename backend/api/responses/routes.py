@@ -14,6 +14,7 @@ from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.responses.answering import ResponseStream, answer_whole
 from backend.api.responses.background import end_response, queue_response
+from backend.api.responses.linking import with_fresh_links
 from backend.api.responses.preparing import prepare_response
 from backend.api.responses.replaying import ReplayedStream
 from backend.api.responses.schemas import WITH_OUTPUTS, ResponsesRequest
@@ -85,6 +86,8 @@ async def read_response(
             after=starting_after,
             with_outputs=with_outputs,
         )
+    links = base_url(request, server.settings)
+    body = with_fresh_links(body, server, owner=owner, base_url=links)
     return plain_response(shown(body, with_outputs=with_outputs))
 
 

@@ -177,7 +177,7 @@ class ResponsesRequest(Edge):
         for place, tool in enumerate(self.tools or ()):
             if tool.type != CODE_INTERPRETER:
                 raise UnsupportedParameter(
-                    f"There is no tool {tool.type!r} here.",
+                    f"There is no tool {tool.type[:80]!r} here.",
                     "Use {'type': 'code_interpreter', 'container': {'type': 'auto'}}, or none.",
                     param=f"tools.{place}.type",
                 )

@@ -13,7 +13,7 @@ from openai.types import responses as sdk_types
 
 from backend.config.settings import load_settings
 from tests.api.conftest import connect, running
-from tests.scripts import APPROVE, act, generate, repair, write_script
+from tests.scripts import APPROVE, act, answer, generate, plan, repair, write_script
 
 AUTO: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
 OUTPUTS: Any = ["code_interpreter_call.outputs"]
@@ -42,6 +42,10 @@ LINES = [
         when="tau",
         repeat=True,
     ),
+    plan(("python_coder", "find castor"), ("python_coder", "find pollux"), repeat=True),
+    generate("print('twin', 'castor')", when="find castor", repeat=True),
+    generate("print('twin', 'pollux')", when="find pollux", repeat=True),
+    answer("Both.", when="twin castor", repeat=True),
     act("python_coder", "wait for omega", when="omega", repeat=True),
     generate("while True:\n    pass", when="omega", repeat=True),
     APPROVE,

@@ -60,7 +60,7 @@ def test_outputs_are_told_only_where_they_are_wanted(http: httpx.Client) -> None
     [call] = items(body, "code_interpreter_call")
     assert call["outputs"] is None
     stored = http.get(f"/v1/responses/{body['id']}").json()
-    assert stored == body
+    assert items(stored, "code_interpreter_call") == [call]
     wanted = http.get(f"/v1/responses/{body['id']}", params={"include[]": OUTPUTS}).json()
     [call] = items(wanted, "code_interpreter_call")
     assert call["outputs"] == [{"type": "logs", "logs": "saved kappa\n"}]
@@ -166,6 +166,24 @@ def test_steps_are_told_where_a_summary_is_wanted(http: httpx.Client) -> None:
     assert told == "".join(item["summary"][0]["text"] for item in done if "summary" in item)
 
 
+def test_programs_side_by_side_keep_their_events_apart(http: httpx.Client) -> None:
+    events = events_of(
+        http, "Compare the twins", tools=[AUTO], agent_type="plan_execute", include=OUTPUTS
+    )
+    final = events[-1]["response"]
+    told = {
+        call["code"]: call["outputs"][0]["logs"] for call in items(final, "code_interpreter_call")
+    }
+    assert told == {
+        "print('twin', 'castor')": "twin castor\n",
+        "print('twin', 'pollux')": "twin pollux\n",
+    }
+    for call in items(final, "code_interpreter_call"):
+        own = [event for event in events if event.get("item_id") == call["id"]]
+        assert "".join(event.get("delta", "") for event in own) == call["code"]
+    assert text_of(final) == "Both."
+
+
 def test_the_sdk_gathers_a_stream(api: openai.OpenAI) -> None:
     with api.responses.stream(
         model="scripted", input="Divide for mu", tools=[AUTO], tool_choice="required"
@@ -185,7 +203,7 @@ def test_the_async_sdk_asks_and_streams(url: str) -> None:
             stream = await api.responses.create(
                 model="scripted", input="hello", tools=[AUTO], stream=True
             )
-            kinds = [event.type async for event in stream]
+            kinds = [str(event.type) async for event in stream]
             return reply.output_text, kinds
 
     text, kinds = asyncio.run(both())
@@ -211,9 +229,9 @@ def test_langchain_binds_the_code_interpreter(url: str) -> None:
         if isinstance(block, dict) and block["type"] == "code_interpreter_call"
     )
     assert call["outputs"][0] == {"type": "logs", "logs": "saved kappa\n"}
-    whole = None
+    whole: Any = None
     for part in model.stream("Plot kappa with Python code"):
-        whole = part if whole is None else whole + part  # type: ignore[operator]
+        whole = part if whole is None else whole + part
     assert whole is not None
     assert "Here is kappa." in whole.text
 

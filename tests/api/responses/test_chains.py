@@ -109,6 +109,15 @@ def test_items_of_a_former_response_can_be_sent_back(api: openai.OpenAI) -> None
     assert second.output_text == "You said blue."
 
 
+def test_a_session_that_is_deleted_takes_its_responses_along(http: httpx.Client) -> None:
+    body = ask(http, "Plot kappa", tools=[AUTO], tool_choice="required")
+    assert http.delete(f"/v1/sessions/{body['x_session_id']}").status_code == 200
+    assert http.get(f"/v1/responses/{body['id']}").status_code == 404
+    assert http.get(f"/v1/containers/{body['x_container_id']}").status_code == 404
+    [annotation] = items(body, "message")[0]["content"][0]["annotations"]
+    assert http.get(f"/v1/files/{annotation['file_id']}").status_code == 404
+
+
 def test_input_items_are_listed(api: openai.OpenAI, http: httpx.Client) -> None:
     sent = [
         {"role": "user", "content": "first"},
