@@ -41,6 +41,7 @@ from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
+_NO_NAMES = frozenset({"new", "null", "undefined", "none"})
 _TASK_PREFIX = "### Task:"
 
 
@@ -216,6 +217,18 @@ def _looks_like_task(body: ChatRequest) -> bool:
     return isinstance(first, TextPart) and first.text.startswith(_TASK_PREFIX)
 
 
+def _named_by_header(headers: Headers) -> str | None:
+    """The conversation that a front end names; what stands for one that has no name yet is none."""
+    for name in _SESSION_HEADERS:
+        value = headers.get(name, "").strip()
+        if name == "x-openwebui-chat-id":
+            # The id of a conversation that is not kept there ends as it happens, with any sign.
+            value = value.strip("-_")
+        if value and value.lower() not in _NO_NAMES and not value.startswith("{{"):
+            return value
+    return None
+
+
 async def _find_session(
     body: ChatRequest, headers: Headers, server: Server, owner: str
 ) -> SessionUse:
@@ -223,7 +236,7 @@ async def _find_session(
     if named:
         await server.sessions.check(check_session_id(named), owner=owner)
         return SessionUse(id=named, source="named", is_kept=True)
-    by_header = next((headers[name] for name in _SESSION_HEADERS if headers.get(name)), None)
+    by_header = _named_by_header(headers)
     if by_header:
         kept = await server.sessions.exists(check_session_id(by_header), owner=owner)
         return SessionUse(id=by_header, source="header", is_kept=kept)
