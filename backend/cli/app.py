@@ -29,6 +29,8 @@ _COMMANDS = {
     "route": "Show which agent a question would go to, and why.",
     "doctor": "Look for what is missing on this machine, with the command that mends it.",
     "serve": "Answer over HTTP, as OpenAI's API does.",
+    "backup": "Write everything a server keeps into one file, while it runs.",
+    "restore": "Put a backup back into an empty place.",
     "audit": "Show which programs ran here, for whom, and what became of them.",
     "keys": "Make, list and revoke API keys of the server.",
     "demo": "See the main job end to end on real data, with a local model or without one.",

@@ -13,7 +13,7 @@ import pytest
 from tests.commands import run
 from tests.ollama_server import OllamaServer
 
-COMMANDS = ["ask", "code", "run", "runs", "check", "route", "doctor", "serve", "demo"]
+COMMANDS = "ask code run runs check route doctor serve backup restore demo".split()
 
 
 def test_help_lists_every_command_and_imports_none_of_them() -> None:
@@ -106,6 +106,8 @@ EVERY_COMMAND = {
     "route": ["route", "hi"],
     "doctor": ["doctor", "--no-run"],
     "serve": ["serve", "--port", "0"],
+    "backup": ["backup", "x.tar"],
+    "restore": ["restore", "x.tar"],
     "demo": ["demo"],
 }
 

@@ -1,0 +1,39 @@
+"""``restore``: a backup, put back into an empty place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from backend.cli.backup import report
+from backend.cli.options import json_option, read_settings
+from backend.cli.signals import run_async
+
+if TYPE_CHECKING:
+    from backend.store.backup import Summary
+
+
+@click.command("restore")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@json_option
+def command(source: Path, as_json: bool) -> int:
+    """Put a backup back into the data folder and the database, both of which must be empty.
+
+    Nothing is overwritten. What was kept in SQLite may go on in PostgreSQL (DATABASE_URL), and the
+    other way round; runs that were interrupted then begin anew.
+    """
+    import asyncio
+
+    from backend.store.backup import read_backup
+    from backend.store.database import open_database
+
+    settings = read_settings()
+
+    async def work() -> Summary:
+        async with open_database(settings):  # which creates its tables
+            return await asyncio.to_thread(read_backup, settings, source)
+
+    report(run_async(work()), f"Restored: {source}", as_json)
+    return 0
