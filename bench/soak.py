@@ -1,7 +1,7 @@
 """``make soak``: does anything stay behind, or grow, when programs behave as badly as they can?
 
 Thousands of programs of every sort, some at a time, in one executor; cells of a session killed in
-every way; servers killed under load. Before and after, this process's descendants, descriptors and
+every way; servers killed under load; the whole service under mixed load for an hour. Before and after, this process's descendants, descriptors and
 mounts, its control groups and the files of the sandbox are counted, once while the executor is open
 and idle, and once when it is closed. The exit status is 1 when anything is left, grows or ends
 otherwise than it must.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from backend.config.settings import load_settings
 from backend.sandbox import open_executor
-from bench import soak_runs, soak_servers, soak_sessions
+from bench import soak_runs, soak_servers, soak_service, soak_sessions
 from bench.leftovers import take_inventory
 from bench.machine import describe
 from bench.processes import adopt_orphans, bury_orphans
@@ -36,6 +36,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, default=8, help="at a time; %(default)s")
     parser.add_argument("--session-kills", type=int, default=200, help="%(default)s")
     parser.add_argument("--server-kills", type=int, default=20, help="%(default)s")
+    parser.add_argument(
+        "--minutes", type=float, default=60, help="of load on the whole service; %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of all chance; %(default)s")
     return parser.parse_args()
 
@@ -86,6 +89,12 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
             folder / "servers", arguments.server_kills, arguments.seed
         )
         tell(soak_servers.report(gone))
+    if arguments.minutes:
+        (folder / "service").mkdir()
+        minutes, seed = arguments.minutes, arguments.seed
+        tell(
+            soak_service.report(await soak_service.soak_service(folder / "service", minutes, seed))
+        )
     return faults
 
 
