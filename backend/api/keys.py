@@ -25,13 +25,17 @@ class KeyRequest(Edge):
     """A key that is wanted."""
 
     name: str
+    """What it is called in lists; of keys that are not revoked, one has it."""
     role: Role = "user"
+    """An admin manages keys and reads `/metrics`; nobody sees another owner's data."""
     owner: str | None = None
-    """Whose data it opens; left out: a new owner."""
+    """Whose data it opens, such as another key's owner; left out: a new owner."""
     expires_at: Annotated[int, Field(gt=0, lt=2**40)] | None = None
-    """Unix time in seconds."""
+    """Unix time in seconds from which on it opens nothing; left out: it stays good."""
     requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """Its limit; 0: none; left out: what the server's settings say."""
     max_parallel: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    """Requests at a time; 0: no limit; left out: what the server's settings say."""
 
 
 @router.post(

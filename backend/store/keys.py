@@ -99,7 +99,7 @@ class KeyStore:
         self._database = database
         self._mark = data_dir / _MARK
         self._known: _Known | None = None
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[_Known] | None = None
         self._used: dict[str, float] = {}
         self._unwritten: dict[str, float] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -236,7 +236,9 @@ class KeyStore:
         return key
 
     async def aclose(self) -> None:
-        """Keep what is known of the keys' use."""
+        """Keep what is known of the keys' use, and end what is still being read."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
         if self._writer is not None:
             await self._writer
 
@@ -244,11 +246,14 @@ class KeyStore:
         known = self._known
         if known is not None and self._is_fresh(known):
             return known
-        async with self._reading:
-            known = self._known
-            if known is None or not self._is_fresh(known):
-                known = self._known = await self._read(known)
-            return known
+        while True:
+            # All who wait wait for one reading, and all hear of it when it fails.
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read(self._known))
+                self._reading.add_done_callback(_heard)
+            known = await asyncio.shield(self._reading)
+            if known.changes == self._changes():  # else it began before the last change
+                return known
 
     def _is_fresh(self, known: _Known) -> bool:
         return known.changes == self._changes() and time.monotonic() - known.read_at < FRESH_S
@@ -266,7 +271,8 @@ class KeyStore:
             else:
                 rows = (await session.scalars(_any(select(KeyRow)))).all()
                 keys = {row.id: (_key(row), row.digest) for row in rows}
-        return _Known(keys=keys, version=version, changes=changes, read_at=read_at)
+        self._known = _Known(keys=keys, version=version, changes=changes, read_at=read_at)
+        return self._known
 
     def _changes(self) -> int:
         """How often keys were changed on this machine: the mark grows by a byte each time.
@@ -330,6 +336,12 @@ def _check_name(name: str) -> None:
         )
     if re.fullmatch(r"key-[0-9a-f]{16}", name):
         raise RequestError(f"{name!r} looks like a key's id.", "Choose another.", param="name")
+
+
+def _heard(reading: asyncio.Task[_Known]) -> None:
+    """A reading that failed has been told to whoever waited, if anybody still did."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _digest(secret: str) -> str:

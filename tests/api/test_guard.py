@@ -1,8 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 
+from backend.api.auth import LOCAL, Principal, PrincipalDep
+from backend.api.guard import Gate
+from backend.config.settings import load_settings
+from backend.request_context import RequestContext, current_request
+from backend.store.database import open_database
+from backend.store.keys import open_keys
 from tests.api.conftest import Serve
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
@@ -61,3 +73,49 @@ def test_the_public_address_is_one_of_its_names(serve: Serve) -> None:
 def test_a_body_that_pages_may_send_unasked_is_no_json(steady: httpx.Client, kind: str) -> None:
     reply = steady.post("/v1/execute", content=b'{"code": "1"}', headers={"Content-Type": kind})
     assert reply.status_code == 400
+
+
+@pytest.mark.parametrize("with_keys", [False, True], ids=["without keys", "with keys"])
+async def test_who_asks_is_known_while_a_request_is_worked_on(
+    tmp_path: Path, with_keys: bool
+) -> None:
+    seen: list[tuple[Principal, RequestContext]] = []
+    app = FastAPI()
+
+    @app.get("/v1/look")
+    async def look(principal: PrincipalDep) -> StreamingResponse:
+        async def stream() -> AsyncIterator[str]:
+            seen.append((principal, current_request()))
+            yield "seen"
+
+        return StreamingResponse(stream())
+
+    settings = load_settings()
+    app.add_middleware(Gate, settings=settings)
+    async with open_database(settings) as database, open_keys(database, tmp_path) as keys:
+        app.state.server = SimpleNamespace(keys=keys)
+        expected, headers = LOCAL, {}
+        if with_keys:
+            key, text = await keys.create(name="a")
+            expected = Principal(owner=key.owner, role="user", key_id=key.id)
+            headers = {"X-API-Key": text}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            assert (await client.get("/v1/look", headers=headers)).text == "seen"
+    [(principal, context)] = seen
+    assert principal == expected
+    assert (context.owner, context.key_id) == (expected.owner, expected.key_id)
+    assert current_request().owner == ""
+
+
+def test_pages_that_are_invited_are_taken_without_keys_too(serve: Serve) -> None:
+    front_end = "https://chat.example.org"
+    client = serve({"stage": "chat", "reply": "ok", "repeat": True}, cors_origins=front_end)
+    reply = client.post("/v1/chat/completions", json=BODY, headers={"Origin": front_end})
+    assert reply.status_code == 200
+    assert reply.headers["access-control-allow-origin"] == front_end
+    other = client.post(
+        "/v1/chat/completions", json=BODY, headers={"Origin": "https://evil.example"}
+    )
+    assert other.status_code == 403
+    assert "access-control-allow-origin" not in other.headers

@@ -3,17 +3,28 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 import backend.store.keys
-from backend.errors import NotFound, RequestError
-from backend.store.database import Database
+from backend.config.settings import load_settings
+from backend.errors import NotFound, RequestError, StoreUnavailable
+from backend.store.database import Database, open_database
 from backend.store.keys import Key, KeyStore, open_keys
 from backend.store.ownership import of_any_owner
 from backend.store.tables import KeyRow
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    url = None
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    async with open_database(load_settings(database_url=url)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -104,11 +115,13 @@ async def test_two_who_want_a_name_at_once_do_not_both_get_it(keys: KeyStore) ->
     ],
     ids=str,
 )
-async def test_what_cannot_be_a_key_is_refused(keys: KeyStore, wrong: dict[str, object]) -> None:
-    with pytest.raises(RequestError):
-        await keys.create(**wrong)  # type: ignore[arg-type]
-    assert await keys.list() == []
-    assert not await keys.are_wanted()
+async def test_what_cannot_be_a_key_is_refused(wrong: dict[str, object], tmp_path: Path) -> None:
+    async with open_database(load_settings()) as database:
+        keys = KeyStore(database, tmp_path / "data")
+        with pytest.raises(RequestError):
+            await keys.create(**wrong)  # type: ignore[arg-type]
+        assert await keys.list() == []
+        assert not await keys.are_wanted()
 
 
 async def test_keys_are_wanted_from_the_first_one_on(keys: KeyStore) -> None:
@@ -168,6 +181,37 @@ async def test_many_requests_at_once_ask_the_database_once(
     assert all(isinstance(each, Key) for each in found)
     await asyncio.gather(*(keys.check(altered(text)) for _ in range(100)))
     assert asked == 1
+
+
+async def test_all_who_wait_hear_that_keys_cannot_be_read(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeyStore(database, tmp_path / "data")
+    key, text = await keys.create(name="a")
+    asked = 0
+
+    def broken() -> object:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("The database is away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "transaction", broken)
+        failed = await asyncio.gather(*(keys.check(text) for _ in range(9)), return_exceptions=True)
+    assert {type(each) for each in failed} == {StoreUnavailable}
+    assert asked == 1
+    assert await keys.check(text) == key
+
+
+async def test_one_who_leaves_does_not_take_the_others_answer_along(
+    database: Database, tmp_path: Path
+) -> None:
+    keys = KeyStore(database, tmp_path / "data")
+    key, text = await keys.create(name="a")
+    first, second = (asyncio.create_task(keys.check(text)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == key
 
 
 async def test_the_last_use_is_kept_once_a_minute(database: Database, tmp_path: Path) -> None:
