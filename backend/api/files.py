@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import re
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
 from backend.api.auth import get_principal
+from backend.api.body import read_json
+from backend.api.downloads import download
 from backend.api.errors import Forbidden
 from backend.api.operations import answers, takes
-from backend.api.shapes.files import FileDeleted, FileList, FileObject
-from backend.api.state import OwnerDep, Server, ServerDep
+from backend.api.schemas import LinkRequest
+from backend.api.shapes.files import FileDeleted, FileLink, FileList, FileObject
+from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.api.uploads import UploadForm, receive_form
-from backend.errors import RequestError
+from backend.errors import TooLarge
 from backend.store.database import LOCAL_OWNER, Order
 from backend.store.files import StoredFile
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
 MAX_PAGE = 10_000
-DEFAULT_PURPOSE = "assistants"
-_PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-_SHOWN_INLINE = ("image/", "text/plain", "text/html", "application/pdf")
-_SANDBOXED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
-"""For pages and drawings a program wrote: no scripts, and nothing of this server's origin."""
+_MAX_BODY = 64 * 1024
 
 _BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _PART: dict[int | str, dict[str, Any]] = {
@@ -42,16 +40,20 @@ _PART: dict[int | str, dict[str, Any]] = {
     openapi_extra=takes(UploadForm, media_type="multipart/form-data"),
 )
 async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
-    """Keep a file: the form fields are ``file`` and ``purpose``."""
+    """Keep a file. All files of an owner together may have ``PYTHON_CODER_MAX_STORAGE`` MiB."""
+    await _require_room(server, owner, 1)
     async with server.files.receive(max_bytes=server.settings.max_file_bytes) as incoming:
         form = await receive_form(request, incoming)
+        fields = form.read_fields()
+        await _require_room(server, owner, incoming.size)
         assert form.filename is not None
         file = await server.files.keep(
             incoming,
             owner=owner,
             filename=form.filename,
-            purpose=_purpose(form.fields.get("purpose")),
+            purpose=fields.purpose,
             media_type=form.media_type,
+            expires_at=None if fields.seconds is None else time.time() + fields.seconds,
         )
     return file_object(file)
 
@@ -89,6 +91,7 @@ async def retrieve(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str
     return file_object(await server.files.get(file_id, owner=owner))
 
 
+@router.head("/{file_id}/content", include_in_schema=False)
 @router.get(
     "/{file_id}/content",
     summary="Download a file",
@@ -111,20 +114,23 @@ async def content(
     return await download(await server.files.get(file_id, owner=owner), server)
 
 
-async def download(file: StoredFile, server: Server) -> FileResponse:
-    """A file's bytes as they are sent: shown by a browser where that is safe, else saved."""
-    path = await asyncio.to_thread(server.files.path, file)
-    inline = file.media_type.startswith(_SHOWN_INLINE)
-    headers = (
-        {} if file.media_type == "application/pdf" else {"Content-Security-Policy": _SANDBOXED}
-    )
-    return FileResponse(
-        path,
-        media_type=file.media_type,
-        filename=file.filename,
-        content_disposition_type="inline" if inline else "attachment",
-        headers=headers | {"Cache-Control": "private, max-age=3600"},
-    )
+@router.post(
+    "/{file_id}/link",
+    summary="Make a link to a file",
+    responses=answers(FileLink, 400, 404, 413),
+    response_model=None,
+    openapi_extra=takes(LinkRequest, required=False),
+)
+async def make_link(
+    file_id: str, request: Request, server: ServerDep, owner: OwnerDep
+) -> dict[str, Any]:
+    """A link that opens the file without a key until its time is over or the file is deleted."""
+    asked = await read_json(request, LinkRequest, max_bytes=_MAX_BODY, may_be_empty=True)
+    file = await server.files.get(file_id, owner=owner)
+    links = base_url(request, server.settings)
+    expires = int(time.time()) + asked.lifetime_s
+    url = server.links.url(links, file.id, owner=owner, expires=expires)
+    return {"id": file.id, "object": "file.link", "url": url, "expires_at": expires}
 
 
 @router.delete(
@@ -139,6 +145,21 @@ async def delete(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, 
     return {"id": file_id, "object": "file", "deleted": True}
 
 
+async def _require_room(server: Server, owner: str, size: int) -> None:
+    """Refuse what would be more than an owner may keep.
+
+    Raises:
+        TooLarge: it would be.
+    """
+    limit = server.settings.max_storage_bytes
+    if limit and await server.files.used_bytes(owner=owner) + size > limit:
+        raise TooLarge(
+            f"Your files would have more than the {limit // 2**20} MiB that you may keep.",
+            "Delete some: GET /v1/files lists them; or ask for more, PYTHON_CODER_MAX_STORAGE.",
+            param="file",
+        )
+
+
 def file_object(file: StoredFile) -> dict[str, Any]:
     """A file as OpenAI's clients know it."""
     return {
@@ -146,21 +167,12 @@ def file_object(file: StoredFile) -> dict[str, Any]:
         "object": "file",
         "bytes": file.size,
         "created_at": int(file.created_at),
-        "expires_at": None,
+        "expires_at": None if file.expires_at is None else int(file.expires_at),
         "filename": file.filename,
         "purpose": file.purpose,
         "status": "processed",
         "media_type": file.media_type,
     }
-
-
-def _purpose(value: str | None) -> str:
-    purpose = value or DEFAULT_PURPOSE
-    if not _PURPOSE.fullmatch(purpose):
-        raise RequestError(
-            f"{purpose[:80]!r} is not a purpose.", "Use 'assistants'.", param="purpose"
-        )
-    return purpose
 
 
 def _signer(
@@ -171,5 +183,8 @@ def _signer(
     if expires is None or not server.links.allows(
         file_id, owner=owner, expires=expires, signature=signature
     ):
-        raise Forbidden("The link is not valid, or not any more.", "Ask for a new one.")
+        raise Forbidden(
+            "The link is not valid, or not any more.",
+            f"Its owner makes another one with POST /v1/files/{file_id[:80]}/link.",
+        )
     return owner

@@ -338,7 +338,7 @@ def _is_free(name: str, placed: Mapping[str, StoredFile]) -> bool:
 
 def _unknown(file_id: str, param: str = "file_id") -> NotFound:
     return NotFound(
-        f"There is no file {file_id!r}.", "GET /v1/files lists those there are.", param=param
+        f"There is no file {file_id[:80]!r}.", "GET /v1/files lists those there are.", param=param
     )
 
 

@@ -266,7 +266,7 @@ class SessionStore:
             if place is not None and not await session.scalar(
                 select(MessageRow.position).where(*is_meant, MessageRow.position == place)
             ):
-                raise NotFound(f"There is no message {after!r} in this session.", param="after")
+                raise NotFound(f"There is no message {str(after)[:80]!r} in this session.", param="after")
             rows = (await session.scalars(query)).all()
         return MessagePage(
             messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit

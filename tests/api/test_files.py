@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import base64
 import socket
+import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -17,7 +19,11 @@ def upload(client: httpx.Client, name: str, content: bytes, **fields: str) -> ht
 
 
 def blobs(tmp_path: Path) -> list[Path]:
-    return [path for path in (tmp_path / "data" / "blobs").rglob("*") if path.is_file()]
+    return [
+        path
+        for path in (tmp_path / "data" / "blobs").rglob("*")
+        if path.is_file() and path.name != "lock"
+    ]
 
 
 def test_a_file_goes_in_and_comes_out_the_same(client: httpx.Client, tmp_path: Path) -> None:
@@ -154,6 +160,144 @@ def test_the_list_comes_in_pages(client: httpx.Client) -> None:
     rest = client.get("/v1/files", params={"after": first["last_id"]}).json()
     assert [file["id"] for file in rest["data"]] == added[:1]
     assert rest["has_more"] is False
+
+
+def png(name: str = "a.png") -> tuple[str, bytes]:
+    return name, b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+def test_a_file_is_what_its_bytes_are_not_what_its_name_says(steady: httpx.Client) -> None:
+    file = upload(steady, *png("table.csv")).json()
+    assert (file["filename"], file["media_type"]) == ("table.csv", "image/png")
+    reply = steady.get(f"/v1/files/{file['id']}/content")
+    assert reply.headers["content-type"] == "image/png"
+    page = upload(steady, "page.png", b"<html><script>alert(1)</script>").json()
+    reply = steady.get(f"/v1/files/{page['id']}/content")
+    assert reply.headers["content-type"] == "image/png"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["content-security-policy"].startswith("sandbox")
+
+
+def test_a_file_ends_when_its_time_is_over(client: httpx.Client) -> None:
+    lasting = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
+    file = upload(client, "a.csv", b"x", **lasting).json()
+    assert file["expires_at"] == pytest.approx(file["created_at"] + 3600, abs=1)
+    assert client.get(f"/v1/files/{file['id']}").json() == file
+    link = client.post(f"/v1/files/{file['id']}/link").json()["url"]
+    assert client.get(link).status_code == 200
+    brief = upload(client, "b.csv", b"y", **{"expires_after[seconds]": "1"}).json()
+    for _ in range(100):
+        if client.get(f"/v1/files/{brief['id']}").status_code == 404:
+            break
+        threading.Event().wait(0.05)
+    assert client.get(f"/v1/files/{brief['id']}").status_code == 404
+    assert [each["id"] for each in client.get("/v1/files").json()["data"]] == [file["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"expires_after[seconds]": "0"}, "expires_after[seconds]"),
+        ({"expires_after[seconds]": "soon"}, "expires_after[seconds]"),
+        ({"expires_after[seconds]": "9" * 40}, "expires_after[seconds]"),
+        ({"expires_after[anchor]": "birth"}, "expires_after[anchor]"),
+        ({"expires_after[anchor]": "created_at"}, "expires_after[seconds]"),
+        ({"purpose": "No Purpose!"}, "purpose"),
+    ],
+    ids=range(6),
+)
+def test_fields_beside_the_file_are_checked(
+    steady: httpx.Client, fields: dict[str, str], param: str
+) -> None:
+    reply = upload(steady, "a.csv", b"x", **fields)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == param
+
+
+def test_an_owner_keeps_so_much_and_no_more(serve: Serve, tmp_path: Path) -> None:
+    client = serve({"stage": "chat", "reply": "ok"}, max_storage_mb=1)
+    first = upload(client, "a.csv", b"x" * 700_000).json()["id"]
+    kept = blobs(tmp_path)
+    reply = upload(client, "b.csv", b"y" * 700_000)
+    assert reply.status_code == 413
+    assert "Delete some" in reply.json()["error"]["message"]
+    assert blobs(tmp_path) == kept
+    client.delete(f"/v1/files/{first}")
+    assert upload(client, "b.csv", b"y" * 700_000).status_code == 200
+
+
+@pytest.fixture(scope="module")
+def thousand(steady: httpx.Client) -> str:
+    """The path of a file of a thousand bytes."""
+    return f"/v1/files/{upload(steady, 'b.csv', bytes(range(250)) * 4).json()['id']}/content"
+
+
+WHOLE = bytes(range(250)) * 4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status", "content", "told"),
+    [
+        ("bytes=0-9", 206, WHOLE[:10], "bytes 0-9/1000"),
+        ("bytes=990-", 206, WHOLE[990:], "bytes 990-999/1000"),
+        ("bytes=-10", 206, WHOLE[-10:], "bytes 990-999/1000"),
+        ("bytes=0-99999", 206, WHOLE, "bytes 0-999/1000"),
+        ("bytes=-99999", 206, WHOLE, "bytes 0-999/1000"),
+        ("bytes=1000-", 416, None, "bytes */1000"),
+        ("bytes=5000-6000", 416, None, "bytes */1000"),
+        ("bytes=-0", 416, None, "bytes */1000"),
+        ("bytes=9-1", 200, WHOLE, None),
+        ("bytes=0-1,5-6", 200, WHOLE, None),
+        ("bytes=" + ",".join(["0-"] * 1000), 200, WHOLE, None),
+        ("bytes=" + "9" * 400 + "-", 200, WHOLE, None),
+        ("bytes=-", 200, WHOLE, None),
+        ("lines=1-2", 200, WHOLE, None),
+        ("", 200, WHOLE, None),
+        ("bytes=\u0661-".encode(), 200, WHOLE, None),
+    ],
+    ids=range(16),
+)
+def test_a_part_of_a_file(
+    steady: httpx.Client,
+    thousand: str,
+    wanted: str | bytes,
+    status: int,
+    content: bytes | None,
+    told: str | None,
+) -> None:
+    reply = steady.get(thousand, headers=[(b"range", wanted)])  # type: ignore[list-item]
+    assert reply.status_code == status
+    assert reply.headers.get("content-range") == told
+    if content is not None:
+        assert reply.content == content
+    else:
+        assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_what_a_client_has_is_not_sent_again(steady: httpx.Client, thousand: str) -> None:
+    first = steady.get(thousand)
+    tag = first.headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = steady.get(thousand, headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert steady.get(thousand, headers={"If-None-Match": '"other"'}).content == WHOLE
+    part = {"Range": "bytes=0-1"}
+    assert steady.get(thousand, headers=part | {"If-Range": tag}).status_code == 206
+    assert steady.get(thousand, headers=part | {"If-Range": '"other"'}).status_code == 200
+    head = steady.head(thousand)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "1000")
+
+
+def test_an_owner_makes_links_for_as_long_as_they_should_last(
+    steady: httpx.Client, thousand: str
+) -> None:
+    place = thousand.removesuffix("/content") + "/link"
+    link = steady.post(place, json={"lifetime_s": 60}).json()
+    assert steady.get(link["url"]).content == WHOLE
+    assert parse_qs(urlsplit(link["url"]).query)["expires"] == [str(link["expires_at"])]
+    for lifetime in (0, -1, 10**12, "long", None, 1.5):
+        assert steady.post(place, json={"lifetime_s": lifetime}).status_code == 400
+    assert steady.post("/v1/files/file-1/link").status_code == 404
 
 
 def test_pages_and_drawings_are_shown_without_scripts(client: httpx.Client) -> None:
