@@ -53,7 +53,7 @@ matrix: setup ## play every misbehaviour of models and their servers; writes doc
 docs: setup ## write docs/api.md from the server's description
 	$(BIN)/python -m backend.api.manual docs/api.md
 
-soak: setup ## thousands of ill-mannered programs; fails when anything is left behind
+soak: setup ## thousands of ill-mannered programs, an hour of load; fails when anything is left behind
 	$(BIN)/python -m bench.soak
 
 serve: setup ## the API on http://127.0.0.1:8000
