@@ -24,9 +24,13 @@ async def queue_response(
     """Put the work on a response into the queue; the response as it stands."""
     recorder = server.assistant.recorder
     assert recorder is not None, "a server records"
-    chat, run_id = job.chat, new_id("run")
+    chat, runs = job.chat, recorder.runs.queued
+    goes_on_with = chat.ask.run_id
+    run_id = goes_on_with or new_id("run")
     body = response_body(job, server.settings, "queued") | {"x_run_id": run_id}
-    spec = await with_session(chat, spec_of(chat, links=links), server)
+    spec = spec_of(chat, links=links)
+    if goes_on_with is None:
+        spec = await with_session(chat, spec, server)
     await server.responses.add(
         body,
         owner=chat.owner,
@@ -34,14 +38,17 @@ async def queue_response(
         previous=job.request.previous_response_id or None,
         input=job.input,
     )
-    await recorder.runs.queued.add(
-        run_id,
-        owner=chat.owner,
-        request=chat.ask.question,
-        model=chat.model,
-        spec=spec,
-        session_id=chat.ask.session_id,
-    )
+    if goes_on_with is not None:  # a word about a program: the run that waits goes on
+        await runs.adopt_attended(run_id, spec, owner=chat.owner)
+    else:
+        await runs.add(
+            run_id,
+            owner=chat.owner,
+            request=chat.ask.question,
+            model=chat.model,
+            spec=spec,
+            session_id=chat.ask.session_id,
+        )
     background.wake()
     return body
 

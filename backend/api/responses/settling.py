@@ -57,7 +57,7 @@ def _answered(body: Mapping[str, Any], run: Run) -> dict[str, Any]:
         return failed_body(body, code, str(told or "It ended without an answer."))
     container_id = body["x_container_id"] or ""
     metadata = response["x_agent_metadata"]
-    key = run.id.removeprefix("run-")
+    key = str(body["id"]).removeprefix("resp_")
     calls = list(_calls(result, metadata["artifacts"], container_id, key))
     [choice] = response["choices"]
     said = choice["message"]

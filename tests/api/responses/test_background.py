@@ -46,6 +46,18 @@ def test_a_background_response_cites_its_files_and_is_gone_on_from(http: httpx.C
     assert text_of(ask(http, "Use sigma", **asked)) == "It goes on."
 
 
+def test_a_program_of_a_background_response_is_approved(http: httpx.Client) -> None:
+    begun = ask(http, "Plot kappa", approve="always", **FORCED)
+    shown = until(lambda: over(http, begun["id"]))
+    assert "plt.savefig" in text_of(shown)
+    more = ask(http, "yes", tools=[AUTO], background=True, previous_response_id=begun["id"])
+    body = until(lambda: over(http, more["id"]))
+    assert text_of(body).startswith("Here is kappa.")
+    assert body["x_run_id"] == shown["x_run_id"]
+    assert [call["status"] for call in items(body, "code_interpreter_call")] == ["completed"]
+    assert over(http, begun["id"]) == shown
+
+
 def test_a_background_response_is_cancelled(api: openai.OpenAI, http: httpx.Client) -> None:
     begun = api.responses.create(model="scripted", input="Wait for omega", **FORCED)
     run = f"/v1/runs/{begun.model_extra['x_run_id']}" if begun.model_extra else ""
