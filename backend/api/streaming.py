@@ -99,6 +99,8 @@ class ChatStream(EventStream):
         self._no_usage = {"usage": None} if include_usage else {}
         self._shows_status = shows_status
         self._head = new_head(job.model).body("chat.completion.chunk")
+        # What stands around a piece is the same for all of them, and there is one for each token.
+        self._around = self._chunk({"": 0}).split(_dumped({"": 0}))
 
     async def _lines(self) -> AsyncGenerator[str, None]:
         with self._server.turns.ask(self._job.owner, self._job.lane) as turn:
@@ -196,7 +198,7 @@ class ChatStream(EventStream):
             return [self._chunk({}, x_run_id=event.data["run_id"])]
         if event.kind == "text":
             piece = words.take(event.text)
-            return [self._chunk({"content": piece})] if piece else []
+            return [self._piece(piece)] if piece else []
         lines = []
         if step := step_of(event):
             lines.append(self._chunk({"reasoning_content": step}))
@@ -211,6 +213,10 @@ class ChatStream(EventStream):
         if self._include_usage:
             lines.append(_data(self._head | {"choices": [], "usage": done.usage}))
         return lines
+
+    def _piece(self, words: str) -> str:
+        before, after = self._around
+        return f"{before}{_dumped({'content': words})}{after}"
 
     def _chunk(self, delta: dict[str, Any], *, finish: str | None = None, **extra: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -232,22 +238,31 @@ class Words:
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = stop
         self._held_back = max((len(sequence) for sequence in stop), default=1) - 1
-        self._heard = ""
-        self._sent = 0
+        self._pieces: list[str] = []
+        self._tail = ""
+        self._is_over = False
 
     def take(self, piece: str) -> str:
         """What can go out now; as much is held back as could become a stop sequence."""
-        self._heard += piece
-        text = cut_at_stop(self._heard, self._stop)
-        end = len(text) - self._held_back if text == self._heard else len(text)
-        out = text[self._sent : max(end, self._sent)]
-        self._sent += len(out)
+        self._pieces.append(piece)
+        if not self._stop:
+            return piece
+        if self._is_over:
+            return ""
+        tail = self._tail + piece
+        out = cut_at_stop(tail, self._stop)
+        self._is_over = len(out) < len(tail)
+        if self._is_over:
+            self._tail = ""
+        else:
+            out = tail[: max(len(tail) - self._held_back, 0)]
+            self._tail = tail[len(out) :]
         return out
 
     def end(self, answer: str) -> list[str]:
         """What is still missing of the answer, in pieces."""
-        heard = cut_at_stop(self._heard, self._stop)
-        missing = heard[self._sent :]
+        heard = cut_at_stop("".join(self._pieces), self._stop)
+        missing = self._tail
         if not heard.strip():
             missing = answer
         elif not heard.strip().endswith(answer.strip()):
@@ -258,7 +273,11 @@ class Words:
 
 
 def _data(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    return f"data: {_dumped(value)}\n\n"
+
+
+def _dumped(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _body(line: str) -> dict[str, Any]:

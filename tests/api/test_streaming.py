@@ -162,3 +162,11 @@ async def test_a_source_that_is_left_has_stopped() -> None:
         assert await feed.next(5) == 1
         assert await feed.next(0.01) is None
     assert ended == [True]
+
+
+def test_words_in_any_pieces_end_at_the_same_place() -> None:
+    text, stop = "aab abab aabb END b", ("aabb", "END", "bb")
+    for size in range(1, 8):
+        words = Words(stop)
+        pieces = [text[start : start + size] for start in range(0, len(text), size)]
+        assert "".join(map(words.take, pieces)) + "".join(words.end("aab abab ")) == "aab abab "
