@@ -6,15 +6,19 @@ import asyncio
 import json
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
+from backend.api.app import create_app
 from backend.api.turns import Turn, Turns
+from backend.config.settings import load_settings
 from backend.errors import Busy
 from tests.api.conftest import Serve
 from tests.api.test_presence import busy, until
-from tests.scripts import act, answer
+from tests.scripts import act, answer, write_script
 
 
 def turns(**changed: float) -> Turns:
@@ -156,3 +160,21 @@ def test_a_stream_that_waits_says_so_and_who_does_not_fit_in_is_refused(serve: S
         rest = list(lines)
     assert rest[-1] == "data: [DONE]"
     assert "How nice." in "".join(rest)
+
+
+async def test_a_server_that_is_being_stopped_says_so_and_begins_nothing(tmp_path: Path) -> None:
+    script = write_script(tmp_path / "script.jsonl", {"stage": "chat", "reply": "ok"})
+    app = create_app(load_settings(model=f"scripted:{script}"))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        app.state.server.turns.close()
+        ready = await client.get("/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+        ask = {"messages": [{"role": "user", "content": "hi"}], "agent_type": "chat"}
+        for more in ({}, {"stream": True}):
+            refused = await client.post("/v1/chat/completions", json=ask | more)
+            assert refused.status_code == 503
+            assert int(refused.headers["Retry-After"]) >= 1
