@@ -257,6 +257,16 @@ def test_a_request_that_somebody_waits_for_is_found_and_cancelled(client: httpx.
         assert asked.result(30).status_code == 499
 
 
+def test_a_stream_says_early_by_which_id_it_is_cancelled(client: httpx.Client) -> None:
+    body = {"messages": [{"role": "user", "content": "Compute forever"}], "agent_type": "react"}
+    with client.stream("POST", "/v1/chat/completions", json=body | {"stream": True}) as reply:
+        run_id = reply.headers["x-run-id"]
+        lines = (line[6:] for line in reply.iter_lines() if line.startswith("data: {"))
+        assert json.loads(next(lines))["x_run_id"] == run_id
+        assert client.post(f"/v1/runs/{run_id}/cancel").json()["status"] == "cancelled"
+        assert "was cancelled" in json.loads(list(lines)[-1])["error"]["message"]
+
+
 @pytest.mark.parametrize("word", ["approve", "reject"])
 def test_a_decision_lets_it_go_on_in_the_background(client: httpx.Client, word: str) -> None:
     run = begin(client, PRODUCT, approve="always")
