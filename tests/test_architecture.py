@@ -67,6 +67,8 @@ ONLY_IN = {
     "langchain_openai": ("backend.llm",),
     "ollama": ("backend.llm",),
     "openai": ("backend.llm",),
+    "prometheus_client": ("backend.api",),
+    "opentelemetry": ("backend.api.spans",),
     "sqlalchemy": ("backend.store",),
     "alembic": ("backend.store.migrations",),
     "psycopg": ("backend.store", "backend.tools.coder.postgres_checkpoints"),
@@ -79,6 +81,7 @@ ONLY_IN = {
 
 HEAVY = {
     *("langchain_ollama", "langchain_openai", "openai", "ollama", "pandas", "numpy", "bm25s"),
+    "prometheus_client",
     *("mcp", "langchain_mcp_adapters", "alembic", "psycopg", "psycopg_pool"),
 }
 """Not imported where nothing asked for it: ``python-coder --help`` answers at once."""
