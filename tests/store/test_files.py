@@ -10,6 +10,8 @@ from backend.store.blobs import BlobStore
 from backend.store.database import Database
 from backend.store.files import FileStore, StoredFile, safe_name, working_names
 
+ON_BOTH_DATABASES = True
+
 
 async def add(
     files: FileStore,

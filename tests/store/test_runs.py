@@ -19,6 +19,7 @@ from backend.store.processes import presence_of, this_process
 from backend.store.run_rows import STALE_S
 from backend.store.runs import RunStore
 from backend.store.tables import RunRow
+from tests.store.conftest import ON_BOTH
 
 RESULT: dict[str, Any] = {
     "success": True,
@@ -87,6 +88,7 @@ async def begin_elsewhere(end: Callable[[subprocess.Popen[str]], None]) -> str:
     return run_id
 
 
+@ON_BOTH
 async def test_a_run_is_recorded_from_its_beginning_to_its_result(runs: RunStore) -> None:
     spec = {"context": "c", "files": {"a.csv": {"sha256": "0" * 64, "size": 3}}}
     run_id = await begin(runs, spec=spec, session_id="s", request="평균?")
@@ -183,6 +185,7 @@ async def test_runs_are_listed_page_by_page(runs: RunStore) -> None:
     assert [run.id for run in done.runs] == [ids[1]]
 
 
+@ON_BOTH
 async def test_a_run_is_found_by_the_beginning_of_its_id_or_by_its_name(
     runs: RunStore, database: Database
 ) -> None:
@@ -219,6 +222,7 @@ async def test_what_cannot_be_a_name(runs: RunStore, name: str) -> None:
         await runs.save(await begin(runs), name, owner="me")
 
 
+@ON_BOTH
 async def test_pruning_keeps_the_newest_the_saved_and_the_running(runs: RunStore) -> None:
     running = await begin(runs)
     saved, *others = [await begin(runs) for _ in range(5)]
@@ -238,6 +242,7 @@ async def test_a_deleted_run_is_gone(runs: RunStore) -> None:
         await runs.get(run_id, owner="me")
 
 
+@ON_BOTH
 async def test_bytes_are_unused_once_no_run_and_no_file_refers_to_them(
     runs: RunStore, files: FileStore
 ) -> None:
@@ -338,6 +343,7 @@ def test_a_process_that_nobody_has_waited_for_is_gone() -> None:
         assert presence_of(said) == "gone"
 
 
+@ON_BOTH
 async def test_several_write_at_once(runs: RunStore) -> None:
     async def work(number: int) -> None:
         run_id = await begin(runs, key=str(number))

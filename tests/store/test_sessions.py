@@ -13,6 +13,8 @@ from backend.store.sessions import (
 )
 from backend.types import Message
 
+ON_BOTH_DATABASES = True
+
 PAIR = [
     Turn(role="user", content="two plus two?"),
     Turn(role="assistant", content="4", details={"agent": "chat"}),

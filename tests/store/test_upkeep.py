@@ -22,6 +22,8 @@ from backend.store.tables import RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
 
+ON_BOTH_DATABASES = True
+
 LONG_AGO = 2 * ORPHAN_S
 
 

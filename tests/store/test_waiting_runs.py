@@ -11,6 +11,8 @@ from backend.errors import NotFound, RequestError
 from backend.store.database import Database
 from backend.store.runs import RunStore
 
+ON_BOTH_DATABASES = True
+
 PENDING: dict[str, Any] = {"code": "print(1)", "language": "python", "reasons": [], "digest": "d1"}
 SO_FAR = {"success": False, "error_kind": "waiting"}
 YES = {"decision": "approve", "code": "", "note": ""}
@@ -35,7 +37,7 @@ async def test_a_run_that_waits_is_listed_with_its_program(runs: RunStore) -> No
     assert [run.id for run in page.runs] == [run_id]
     run = await runs.get(run_id, owner="me")
     assert (run.code, run.result, run.finished_at) == ("print(1)", SO_FAR, None)
-    assert run.spec == {"files": {}, "pending": PENDING}
+    assert run.spec == {"files": {}, "pending": PENDING, "told_usage": None}
     assert await runs.find_interrupted(owner="me", key="k") is None
     assert not await runs.claim(run_id, owner="me")
 
@@ -44,7 +46,12 @@ async def test_a_decision_lets_it_go_on_and_is_remembered(runs: RunStore) -> Non
     run_id = await waiting(runs)
     run = await runs.waiting.decide(run_id, YES, owner="me")
     assert (run.status, run.result) == ("interrupted", None)
-    assert run.spec == {"files": {}, "pending": None, "decided": {"d1": YES}}
+    assert run.spec == {
+        "files": {},
+        "pending": None,
+        "told_usage": None,
+        "decided": {"d1": YES},
+    }
     assert await runs.claim(run_id, owner="me")
     await runs.waiting.wait(run_id, SO_FAR, owner="me", pending={**PENDING, "digest": "d2"})
     again = await runs.waiting.decide(run_id, {**YES, "decision": "reject"}, owner="me")
