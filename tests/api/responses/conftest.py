@@ -11,7 +11,7 @@ import openai
 import pytest
 from openai.types import responses as sdk_types
 
-from backend.config.settings import load_settings
+from backend.config.settings import Settings, load_settings
 from tests.api.conftest import connect, running
 from tests.scripts import APPROVE, act, answer, generate, plan, repair, write_script
 
@@ -70,15 +70,19 @@ LINES = [
 
 
 @pytest.fixture(scope="package")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("responses")
-    settings = load_settings(
+    return load_settings(
         model=f"scripted:{write_script(folder / 'script.jsonl', *LINES)}",
         data_dir=folder / "data",
         execution_dir=folder / "data" / "code_execution",
         stream_keep_alive_s=0.1,
         max_memory_mb=1024,
     )
+
+
+@pytest.fixture(scope="package")
+def url(settings: Settings) -> Iterator[str]:
     with running(settings) as address:
         yield address
 

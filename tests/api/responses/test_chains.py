@@ -125,8 +125,8 @@ def test_input_items_are_listed(api: openai.OpenAI, http: httpx.Client) -> None:
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "last"}]},
     ]
     body = ask(http, sent)
-    listed = list(api.responses.input_items.list(body["id"], limit=2))
-    texts = [item.content[0].text for item in listed]  # type: ignore[union-attr]
+    listed: list[Any] = list(api.responses.input_items.list(body["id"], limit=2))
+    texts = [item.content[0].text for item in listed]
     assert texts == ["last", "noted", "first"]
     assert [item.type for item in listed] == ["message"] * 3
     rising = http.get(f"/v1/responses/{body['id']}/input_items", params={"order": "asc"}).json()

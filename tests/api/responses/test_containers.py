@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import openai
 import pytest
 from openai.types import ContainerCreateResponse
 from openai.types.containers import FileCreateResponse
 
+from backend.config.settings import Settings
+from backend.store.containers import Container, ContainerStore
+from backend.store.database import LOCAL_OWNER, open_database
 from tests.api.responses.conftest import ask, items, text_of
 
 TAU = b"n\n1\n2\n3\n"
@@ -65,6 +70,23 @@ def test_a_program_reads_what_was_put_into_its_container(
     assert text_of(body) == "The sum is 6."
     [call] = items(body, "code_interpreter_call")
     assert call["container_id"] == container.id
+
+
+def test_a_container_that_has_expired_takes_no_requests(
+    settings: Settings, http: httpx.Client
+) -> None:
+    async def unused() -> Container:
+        async with open_database(settings) as database:
+            return await ContainerStore(database).create(
+                owner=LOCAL_OWNER, name="old", session_id="old", expires_after_min=0
+            )
+
+    old = asyncio.run(unused())
+    assert http.get(f"/v1/containers/{old.id}").json()["status"] == "expired"
+    tool = {"type": "code_interpreter", "container": old.id}
+    reply = http.post("/v1/responses", json={"input": "x", "tools": [tool]})
+    assert reply.status_code == 404
+    assert "has expired" in reply.json()["error"]["message"]
 
 
 def test_a_program_reads_the_files_of_the_tool(api: openai.OpenAI, http: httpx.Client) -> None:
