@@ -29,6 +29,7 @@ _IRRELEVANT = frozenset(
         *("max_file_size_mb", "model", "cache", "approve", "cors_origins", "rate_limit"),
         *("max_parallel_requests", "max_requests", "max_queue", "queue_timeout_s", "drain_s"),
         *("max_connections", "send_timeout_s", "log_format", "audit", "audit_days"),
+        *("max_storage_mb", "keep_runs_days"),
     }
 )
 """Settings that do not change what comes of a request. All others do, those to come as well: a
