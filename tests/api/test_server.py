@@ -111,11 +111,10 @@ def executing(url: str) -> Iterator[socket.socket]:
         yield connection
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
-def test_a_stopped_server_takes_everything_with_it(tmp_path: Path, number: int) -> None:
-    with started(tmp_path, PYTHON_CODER_DRAIN="0") as (server, url), executing(url) as connection:
+def test_a_server_that_is_interrupted_takes_everything_with_it_at_once(tmp_path: Path) -> None:
+    with started(tmp_path, PYTHON_CODER_DRAIN="600") as (server, url), executing(url) as connection:
         running = until(lambda: busy(psutil.Process(server.pid)))
-        server.send_signal(number)
+        server.send_signal(signal.SIGINT)
         told = b"".join(iter(lambda: connection.recv(65536), b""))
         ended(server)
         until(lambda: gone(running))
@@ -160,7 +159,10 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
         httpx.Client(base_url=url, timeout=60) as client,
         ThreadPoolExecutor() as pool,
         client.stream("POST", "/v1/chat/completions", json=ask | {"stream": True}) as stream,
+        ExitStack() as stack,
     ):
+        stack.enter_context(executing(url))
+        running = until(lambda: busy(psutil.Process(server.pid)))
         waiting = pool.submit(client.post, "/v1/chat/completions", json=ask)
         lines = (line for line in stream.iter_lines() if line.startswith("data:"))
         next(lines)
@@ -171,6 +173,7 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
         answer = waiting.result()
         *_, error, end = list(lines)
         ended(server)
+        until(lambda: gone(running))
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) >= 1
     assert "The server was stopped" in answer.json()["error"]["message"]
