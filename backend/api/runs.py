@@ -62,19 +62,15 @@ async def create_run(
     """A chat request that is worked on whether or not anybody waits for it, and over restarts.
 
     ``stream`` means nothing here. With an ``Idempotency-Key``, the same request sent again is the
-    same run. Look at the run until it is over, or follow its events.
+    same run. Look at the run until it is over, or follow its events; it is kept for
+    ``PYTHON_CODER_KEEP_RUNS`` days.
     """
     body = await read_json(request, ChatRequest, max_bytes=max_json_bytes(server.settings))
     runs, digest = _recorder(server).runs, digest_of(body)
     run_id = new_id("run") if idempotency_key is None else _id_of(idempotency_key, owner)
     if idempotency_key is not None and (known := await _find(run_id, server, owner)) is not None:
         return _accepted(_same(known, digest))
-    limit = server.settings.max_queue
-    if await runs.queued.count(owner=owner) >= limit:
-        raise Busy(
-            f"{limit} of your runs wait already.",
-            "Wait until some are done; PYTHON_CODER_MAX_QUEUE allows more.",
-        )
+    await require_queue_room(server, owner)
     job = await prepare_chat(body, request.headers, server, owner=owner)
     spec = spec_of(job, links=base_url(request, server.settings), digest=digest)
     if job.ask.run_id is not None:  # a word about a program: the run that waits goes on
@@ -182,7 +178,7 @@ async def follow_run(
     if not run.background:
         raise RequestError(
             f"The run {run_id} was no run in the background: its events went to whoever asked.",
-            "GET /v1/runs/{run_id} tells how it stands.",
+            f"GET /v1/runs/{run_id} tells how it stands.",
             param="run_id",
         )
     start = _number(last_event_id) if after is None else after
@@ -283,6 +279,20 @@ async def _go_on(
     job = await decided_job(run, decision, server, owner=owner, said=said)
     links = base_url(request, server.settings)
     return await while_connected(request.receive, answer_job(job, server, links))
+
+
+async def require_queue_room(server: Server, owner: str) -> None:
+    """Refuse to queue more than an owner may have waiting.
+
+    Raises:
+        Busy: as many wait already.
+    """
+    limit = server.settings.max_queue
+    if await _recorder(server).runs.queued.count(owner=owner) >= limit:
+        raise Busy(
+            f"{limit} of your runs wait already.",
+            "Wait until some are done; PYTHON_CODER_MAX_QUEUE allows more.",
+        )
 
 
 async def with_session(job: ChatJob, spec: dict[str, Any], server: Server) -> dict[str, Any]:
