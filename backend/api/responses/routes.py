@@ -20,6 +20,7 @@ from backend.api.responses.replaying import ReplayedStream
 from backend.api.responses.schemas import WITH_OUTPUTS, ResponsesRequest
 from backend.api.responses.settling import settled
 from backend.api.responses.telling import shown
+from backend.api.runs import require_queue_room
 from backend.api.shapes.responses import (
     InputItemList,
     ResponseDeleted,
@@ -47,6 +48,8 @@ async def create_response(
     """Check the request, then answer it in one piece, as a stream or in the background."""
     limit = max_json_bytes(server.settings)
     body = await read_json(request, ResponsesRequest, max_bytes=limit)
+    if body.background:
+        await require_queue_room(server, owner)
     job = await prepare_response(body, request.headers, server, owner=owner)
     links = base_url(request, server.settings)
     if body.background:

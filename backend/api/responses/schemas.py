@@ -31,14 +31,23 @@ class AnyPart(Edge):
     """A part of a message, of whatever type; ``reading.py`` says which are understood."""
 
     type: Annotated[str, Field(max_length=64)]
+    """What the part is: `input_text`, `output_text`, `input_image`, `input_file`, `refusal`, ..."""
     text: str | None = None
+    """Words."""
     refusal: str | None = None
+    """An answer that was none, sent back as history."""
     image_url: str | None = None
+    """A `data:` URI; any other address is not fetched."""
     detail: str | None = None
+    """Ignored."""
     file_id: str | None = None
+    """The id of an uploaded file."""
     file_data: str | None = None
+    """A file in base64, bare or as a `data:` URI."""
     file_url: str | None = None
+    """Refused: nothing is fetched."""
     filename: str | None = None
+    """The name of `file_data`."""
 
 
 def _as_parts(value: Any) -> Any:
@@ -51,9 +60,13 @@ class Item(Edge):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: Annotated[str, Field(max_length=64)] = "message"
+    """What the item is: `message`, or the type of an output item."""
     id: Annotated[str, Field(max_length=128)] | None = None
+    """Of an output item."""
     role: Literal["user", "assistant", "system", "developer"] | None = None
+    """Who said it."""
     content: Annotated[list[AnyPart], BeforeValidator(_as_parts)] | None = None
+    """What was said; bare words are one part."""
     code: str | None = None
     """Of a ``code_interpreter_call``: its program."""
     outputs: list[Any] | None = None
@@ -68,23 +81,31 @@ class AutoContainer(Edge):
     """A container of the server's choice: that of the conversation, or a new one."""
 
     type: Literal["auto"]
+    """Always `auto`."""
     file_ids: FileIds | None = None
+    """Uploaded files that lie in it."""
     memory_limit: MemoryLimit | None = None
+    """What its programs may use; at most what the settings allow."""
     network_policy: dict[str, Any] | None = None
+    """Only `{"type": "disabled"}`."""
 
 
 class RequestTool(Edge):
     """A tool that the model may use; only ``code_interpreter`` is offered."""
 
     type: Annotated[str, Field(max_length=64)]
+    """Only `code_interpreter`."""
     container: AutoContainer | Annotated[str, Field(max_length=64)] | None = None
+    """Where its programs run: `{"type": "auto"}`, or the id of a container."""
 
 
 class TextConfig(Edge):
     """The form of the answer."""
 
     format: dict[str, Any] | None = None
+    """As `response_format` of a chat completion, in the form of this API."""
     verbosity: str | None = None
+    """Ignored."""
 
 
 class ReasoningConfig(Edge):
@@ -93,6 +114,7 @@ class ReasoningConfig(Edge):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     summary: str | None = None
+    """Any value: tell the steps as a summary of reasoning."""
     generate_summary: str | None = None
     """The former name of ``summary``."""
 
@@ -101,36 +123,59 @@ class ConversationRef(Edge):
     """A conversation by its id."""
 
     id: str
+    """The session's id."""
 
 
 class ResponsesRequest(Edge):
     """``POST /v1/responses``."""
 
     model: Annotated[str, Field(max_length=256)] | None = None
+    """A model of `/v1/models`, with `@agent` behind it or not; without one, the configured one."""
     input: Annotated[list[Item], Field(min_length=1, max_length=10_000), BeforeValidator(_as_items)]
+    """What is asked: words, or items, earlier ones of the conversation among them."""
     instructions: str | None = None
+    """What holds for the whole request."""
     previous_response_id: Annotated[str, Field(max_length=64)] | None = None
+    """The response that this goes on from."""
     conversation: ConversationRef | str | None = None
     """A session's id: its kept conversation is the history."""
     store: bool | None = True
+    """Keep the response, to be read again and gone on from."""
     stream: bool | None = False
+    """Send the response as it comes about."""
     background: bool | None = False
+    """Answer at once with what is queued; read it with `GET /v1/responses/{response_id}`."""
     include: Annotated[list[str], Field(max_length=20)] | None = None
+    """`code_interpreter_call.outputs` lets items tell what their programs printed and drew."""
     tools: Annotated[list[RequestTool], Field(max_length=128)] | None = None
+    """`code_interpreter`, or none."""
     tool_choice: str | dict[str, Any] | None = None
+    """`none`: no program runs; `required`: one has to."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """Of what the model writes; without it, the server's setting."""
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Likewise."""
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens that one reply of the model may have."""
     metadata: Metadata | None = None
+    """Pairs of the caller's, given back."""
     user: Annotated[str, Field(max_length=512)] | None = None
+    """Who asks, in the caller's words."""
     text: TextConfig | None = None
+    """The form of the answer."""
     reasoning: ReasoningConfig | None = None
+    """Whether to tell the steps."""
     prompt: dict[str, Any] | None = None
+    """Refused: no prompts are stored here."""
 
     agent_type: str | None = None
+    """Which agent answers: `auto`, `react`, `plan_execute` or `chat`."""
     session_id: str | None = None
+    """The conversation that this goes on with; it must exist."""
     file_ids: FileIds | None = None
+    """Uploaded files for the programs, by their ids."""
     approve: ApprovalMode | None = None
+    """About which programs to ask before they run; without it, the server's setting."""
 
     @property
     def tool(self) -> RequestTool | None:
@@ -256,21 +301,30 @@ class LifetimeRequest(Edge):
     """When a container is let go."""
 
     anchor: Literal["last_active_at"] = "last_active_at"
+    """From when the time counts."""
     minutes: Annotated[int, Field(ge=1, le=525_600)]
+    """Minutes without use after which it is let go."""
 
 
 class ContainerRequest(Edge):
     """``POST /v1/containers``."""
 
     name: Annotated[str, Field(min_length=1, max_length=255)]
+    """The caller's name for it."""
     file_ids: FileIds | None = None
+    """Uploaded files that lie in it from the beginning."""
     expires_after: LifetimeRequest | None = None
+    """When it is let go."""
     memory_limit: MemoryLimit | None = None
+    """What its programs may use; at most what the settings allow."""
     network_policy: dict[str, Any] | None = None
+    """Only `{"type": "disabled"}`."""
     skills: list[Any] | None = None
+    """Refused, unless empty."""
 
 
 class ContainerFileRequest(Edge):
     """``POST /v1/containers/{id}/files`` as JSON: a file that is there already, copied into it."""
 
     file_id: Annotated[str, Field(max_length=64)]
+    """The file that is copied."""

@@ -6,6 +6,7 @@ import httpx
 import openai
 from openai.types.responses import Response
 
+from tests.api.conftest import Serve
 from tests.api.responses.conftest import AUTO, OUTPUTS, ask, items, read_events, text_of
 from tests.api.test_presence import until
 
@@ -91,3 +92,14 @@ def test_a_background_response_is_followed(http: httpx.Client) -> None:
         events = read_events(reply)
     assert events[-1]["type"] == "response.completed"
     assert text_of(events[-1]["response"]) == "It is 42."
+
+
+def test_no_more_wait_than_an_owner_may_have_waiting(serve: Serve) -> None:
+    slow = {"stage": "chat", "reply": "late", "delay_s": 30, "repeat": True}
+    client = serve(slow, max_queue=1, max_requests=1)
+    body = {"input": "hello", "background": True}
+    replies = [client.post("/v1/responses", json=body) for _ in range(4)]
+    refused = [reply for reply in replies if reply.status_code == 429]
+    assert refused
+    assert "PYTHON_CODER_MAX_QUEUE" in refused[0].json()["error"]["message"]
+    assert int(refused[0].headers["retry-after"]) > 0
