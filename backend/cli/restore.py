@@ -28,11 +28,15 @@ def command(source: Path, as_json: bool) -> int:
 
     from backend.store.backup import read_backup
     from backend.store.database import open_database
+    from backend.tools.coder.checkpoints import open_checkpointer
 
     settings = read_settings()
 
     async def work() -> Summary:
-        async with open_database(settings):  # which creates its tables
+        if settings.database_url is not None:
+            async with open_checkpointer(settings):  # which creates its tables, as the next does
+                pass
+        async with open_database(settings):
             return await asyncio.to_thread(read_backup, settings, source)
 
     report(run_async(work()), f"Restored: {source}", as_json)

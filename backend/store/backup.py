@@ -29,11 +29,12 @@ from backend.config.settings import Settings
 from backend.errors import RequestError, StoreUnavailable
 from backend.store import archive
 from backend.store.addresses import database_url, engine_options
+from backend.store.backup_steps import count_steps, export_steps, import_steps
 from backend.store.json_text import as_json
 from backend.store.migrations import HEAD
 from backend.store.tables import Table
 
-SECRET, STEPS = "link-secret", "checkpoints.db"
+SECRET, STEPS, STEP_ROWS = "link-secret", "checkpoints.db", "steps.jsonl"
 _AT_A_TIME = 500
 
 
@@ -72,12 +73,16 @@ def write_backup(settings: Settings, target: Path) -> Summary:
                 (each.name, stack.enter_context(_exported(connection, each, summary)))
                 for each in Table.metadata.sorted_tables
             ]
+            steps = stack.enter_context(tempfile.TemporaryFile())
+            export_steps(connection, steps)
         for blob in sorted(held.iterdir()):
             writer.add_file(f"blobs/{blob.name}", blob)
             summary.files += 1
             summary.bytes += blob.stat().st_size
         for name, rows in tables:
             writer.add_open(f"tables/{name}.jsonl", rows)
+        if connection.dialect.name == "postgresql":
+            writer.add_open(f"files/{STEP_ROWS}", steps)
         _add_rest(settings, writer, held)
         writer.add_document(archive.LAST, {"rows": summary.rows, "files": summary.files})
     return summary
@@ -131,6 +136,8 @@ def _put_back(
         summary.bytes += size
     elif kind == "tables":
         _import(connection, rest.removesuffix(".jsonl"), content, summary)
+    elif rest == STEP_ROWS:
+        import_steps(connection, content)
     elif rest == SECRET or (rest == STEPS and settings.database_url is None):
         _write(settings.data_dir / rest, content, written)
 
@@ -167,6 +174,13 @@ def _require_no_rows(connection: Connection) -> None:
                 "Name another one with DATABASE_URL or PYTHON_CODER_DATA_DIR: nothing is "
                 "overwritten.",
             )
+
+    steps = count_steps(connection)
+    if steps:
+        raise RequestError(
+            f"The database is not empty: there are {steps} steps of runs.",
+            "Name another one with DATABASE_URL: nothing is overwritten.",
+        )
 
 
 @contextmanager

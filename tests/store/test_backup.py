@@ -24,6 +24,8 @@ from backend.store.ownership import of_any_owner
 from backend.store.runs import RunStore
 from backend.store.sessions import SessionStore, Turn
 from backend.store.tables import FileRow, MessageRow
+from backend.tools.coder.checkpoints import open_checkpointer
+from tests.postgres import Cluster
 
 Place = Callable[[str, str], Settings]
 WORDS = "평균 \0 \ud800 ü"
@@ -100,6 +102,28 @@ async def test_what_was_kept_is_there_again(
     assert (written.files, written.bytes) == (1, 4)
     async with open_database(after) as database:  # new rows stand behind the old ones
         await SessionStore(database).append("s", [Turn(role="user", content="more")], owner="me")
+
+
+async def test_the_steps_of_unfinished_runs_go_from_one_postgresql_to_another(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    with postgres.database() as first, postgres.database() as second:
+        before = load_settings(data_dir=tmp_path / "before", database_url=first)
+        after = load_settings(data_dir=tmp_path / "after", database_url=second)
+        thread: Any = {"configurable": {"thread_id": "run-1", "checkpoint_ns": ""}}
+        values: Any = {"text": WORDS, "items": ["x", b"bytes"]}
+        steps: Any = {"v": 4, "id": "1", "ts": "", "channel_values": values, "versions_seen": {}}
+        steps["channel_versions"] = dict.fromkeys(values, "1")
+        async with open_database(before), open_checkpointer(before) as checkpointer:
+            await checkpointer.aput(thread, steps, {}, steps["channel_versions"])
+            expected = await checkpointer.aget_tuple(thread)
+        write_backup(before, tmp_path / "b.tar")
+        async with open_database(after), open_checkpointer(after) as checkpointer:
+            read_backup(after, tmp_path / "b.tar")
+            assert await checkpointer.aget_tuple(thread) == expected
+            assert expected is not None
+            with pytest.raises(RequestError, match="steps of runs"):
+                read_backup(after, tmp_path / "b.tar")
 
 
 async def test_nothing_is_overwritten(place: Place, tmp_path: Path) -> None:
