@@ -111,9 +111,12 @@ class WaitingRuns:
     ) -> bool:
         """Change a run and a part of its spec at once; whether it stood as it should."""
         async with self._database.transaction() as session:
-            known = await session.scalar(select(RunRow.spec).where(*is_run(run_id, owner)))
-            if known is None:
+            # Changes nothing, and keeps others from changing it: a reader that turns into a writer
+            # would fail at once (see database.py), and of two the later one would win.
+            mine = update(RunRow).where(*is_run(run_id, owner))
+            if count_of(await session.execute(mine.values(status=RunRow.status))) == 0:
                 raise unknown_run(run_id)
+            known = await session.scalar(select(RunRow.spec).where(*is_run(run_id, owner))) or {}
             done = await session.execute(
                 update(RunRow)
                 .where(*is_run(run_id, owner), *conditions)
