@@ -175,7 +175,7 @@ class ChatRequest(Edge):
     """The newer name of `max_tokens`, which it beats."""
     stop: Annotated[list[str], Field(max_length=4), BeforeValidator(_as_list)] | None = None
     """Sequences at which the answer ends; a bare string is one."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     """For the same replies to the same prompts, as far as the model server keeps its word."""
     metadata: (
         Annotated[
@@ -184,9 +184,9 @@ class ChatRequest(Edge):
         ]
         | None
     ) = None
-    """Pairs of the caller's; `agent_type` and `session_id` in it are read."""
+    """Pairs of the caller's, kept with the question; `agent_type` and `session_id` in it are read."""
     user: Annotated[str, Field(max_length=512)] | None = None
-    """Who asks, in the caller's words."""
+    """Who asks, in the caller's words; kept with the question."""
     response_format: ResponseFormat | None = None
     """In which form the answer is wanted."""
 
