@@ -21,7 +21,7 @@ from backend.config.settings import Settings
 from backend.request_context import current_request
 
 _OURS: Final = "backend"
-_LIBRARIES: Final = ("uvicorn", "asyncio", "sqlalchemy", "alembic")
+_LIBRARIES: Final = ("uvicorn", "asyncio", "sqlalchemy", "alembic", "opentelemetry")
 """Whose words are formatted as ours are; the others say nothing of note below a warning."""
 _MOST_FRAMES: Final = 30
 

@@ -7,6 +7,7 @@ numbers, never what users or models wrote.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_FLUSH_MS: Final = 5000
+_LAST_WORDS_S: Final = 2.0
+"""For what is left to be sent when the server stops; a collector that is gone is not waited for."""
 _UNWATCHED: Final = frozenset({"/health", "/ready", "/metrics"})
 """Asked every few seconds, by machines."""
 _OPERATIONS: Final = {"agent": "invoke_agent", "model": "chat", "tool": "execute_tool"}
@@ -192,21 +194,25 @@ async def open_spans(
     if exporter is None and not are_wanted(environment):
         yield NoSpans()
         return
-    provider = _provider(exporter, environment)
+    provider, exporter = _provider(exporter, environment)
     try:
         yield Spans(provider)
     finally:
-        await see_through(_in_thread(provider))
+        await see_through(_close(provider, exporter))
 
 
-async def _in_thread(provider: TracerProvider) -> None:
-    import asyncio
-
-    await asyncio.to_thread(provider.force_flush, _FLUSH_MS)
+async def _close(provider: TracerProvider, exporter: SpanExporter) -> None:
+    flushing = asyncio.ensure_future(asyncio.to_thread(provider.force_flush))
+    await asyncio.wait({flushing}, timeout=_LAST_WORDS_S)
+    if not flushing.done():
+        await asyncio.to_thread(exporter.shutdown)  # it tries no more
+    await flushing
     await asyncio.to_thread(provider.shutdown)
 
 
-def _provider(exporter: SpanExporter | None, environment: Mapping[str, str]) -> TracerProvider:
+def _provider(
+    exporter: SpanExporter | None, environment: Mapping[str, str]
+) -> tuple[TracerProvider, SpanExporter]:
     protocol = next((environment[name] for name in _PROTOCOLS if environment.get(name)), "")
     if exporter is None and protocol not in ("", "http/protobuf"):
         raise SettingsError(
@@ -227,5 +233,6 @@ def _provider(exporter: SpanExporter | None, environment: Mapping[str, str]) -> 
     if not environment.get("OTEL_SERVICE_NAME"):
         about[SERVICE_NAME] = "python-coder"
     provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
-    return provider
+    exporter = exporter or OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider, exporter
