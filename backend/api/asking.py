@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -43,6 +44,10 @@ from backend.types import AgentType, Message
 _SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
 _NO_NAMES = frozenset({"new", "null", "undefined", "none"})
 _TASK_PREFIX = "### Task:"
+_LARGE = 50_000
+"""Characters of a conversation from which on taking it apart takes milliseconds."""
+_MANY = 200
+"""Messages, likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ async def prepare_chat(
     body.refuse_unsupported()
     form = await _read_form(body)
     name, agent, is_side = _choose(body, headers)
-    conversation = await asyncio.to_thread(read_conversation, body.messages)
+    conversation = await _read(body)
     require_question(conversation.question, server.settings)
     if before is not None:
         conversation = replace(conversation, earlier=(*before, *conversation.earlier))
@@ -127,12 +132,15 @@ async def prepare_chat(
             earlier += await attach(before_that, server, owner, goes_with)
     if waiting is not None and (recorder := server.assistant.recorder) is not None:
         await recorder.leave(waiting.id, refused_text("Something else was asked."), owner=owner)
+    placed: dict[str, Path] = {}
+    if not is_side and (files or earlier):
+        placed = await asyncio.to_thread(place, files, earlier, server)
     return ChatJob(
         ask=Ask(
             question=conversation.question,
             agent_type=agent,
             history=(*conversation.system, *history),
-            files={} if is_side else await asyncio.to_thread(place, files, earlier, server),
+            files=placed,
             model=model,
             sampling={
                 "temperature": body.temperature,
@@ -181,6 +189,15 @@ async def decided_job(run: Run, given: Given, server: Server, *, owner: str, sai
         lane="work",
         said=said,
     )
+
+
+async def _read(body: ChatRequest) -> Conversation:
+    """Take the messages apart; in a thread, where there is so much that it would be noticed."""
+    parts = [part for message in body.messages for part in message.content or ()]
+    chars = sum(len(part.text) if isinstance(part, TextPart) else _LARGE for part in parts)
+    if chars < _LARGE and len(body.messages) < _MANY:
+        return read_conversation(body.messages)
+    return await asyncio.to_thread(read_conversation, body.messages)
 
 
 def _choose(body: ChatRequest, headers: Headers) -> tuple[str | None, AgentType, bool]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from backend.api.answering import Progress, answer_of_cut_chat, complete, completion_body, new_head
 from backend.api.asking import ChatJob, prepare_chat
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.operations import answers, takes
+from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ChatRequest
 from backend.api.shapes.chat import ChatCompletion, ChatCompletionChunk
@@ -66,4 +67,4 @@ async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
         if not (progress.has_run and server.turns.is_closed):
             raise
         return stopped_response(after_run=True)
-    return JSONResponse(completion_body(head, job, done))
+    return plain_response(completion_body(head, job, done))

@@ -11,7 +11,6 @@ fails before has an HTTP status of its own. What fails later is a line with ``er
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -34,6 +33,7 @@ from backend.api.asking import ChatJob
 from backend.api.errors import error_body, log_unexpected
 from backend.api.feed import Feed as Feed
 from backend.api.feed import follow as follow
+from backend.api.plain import as_json
 from backend.api.presence import while_connected
 from backend.api.state import Server
 from backend.api.steps import status_of, step_of
@@ -100,7 +100,7 @@ class ChatStream(EventStream):
         self._shows_status = shows_status
         self._head = new_head(job.model).body("chat.completion.chunk")
         # What stands around a piece is the same for all of them, and there is one for each token.
-        self._around = self._chunk({"": 0}).split(_dumped({"": 0}))
+        self._around = self._chunk({"": 0}).split(as_json({"": 0}))
 
     async def _lines(self) -> AsyncGenerator[str, None]:
         with self._server.turns.ask(self._job.owner, self._job.lane) as turn:
@@ -216,7 +216,7 @@ class ChatStream(EventStream):
 
     def _piece(self, words: str) -> str:
         before, after = self._around
-        return f"{before}{_dumped({'content': words})}{after}"
+        return f"{before}{as_json({'content': words})}{after}"
 
     def _chunk(self, delta: dict[str, Any], *, finish: str | None = None, **extra: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -273,11 +273,7 @@ class Words:
 
 
 def _data(value: dict[str, Any]) -> str:
-    return f"data: {_dumped(value)}\n\n"
-
-
-def _dumped(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return f"data: {as_json(value)}\n\n"
 
 
 def _body(line: str) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class Assistant:
         if ask.form is not None:
             former = Former(ask.form, model=model, engine=self.engine, sampling=ask.sampling)
 
-        async def work(job: Job | None = None) -> dict[str, Any]:
+        async def answer_it(job: Job | None = None) -> Answer:
             if job is not None:
                 emit(Event(kind="begin", text="", data={"run_id": job.run_id}))
             if agent == "chat":
@@ -153,7 +153,10 @@ class Assistant:
             state = {**state, "calls": [*routing, *state["calls"]]}
             answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
             answer.timings["total_s"] = round(time.monotonic() - started, 4)
-            return answer.as_dict() | {"told_usage": job.told_usage if job else None}
+            return replace(answer, told_usage=job.told_usage) if job else answer
+
+        async def work(job: Job) -> dict[str, Any]:
+            return (await answer_it(job)).as_dict()
 
         # Talk leaves no record: there is no program in it. In the background, the record is all.
         has_record = agent != "chat" or ask.run_id is not None
@@ -162,7 +165,7 @@ class Assistant:
             if recorded is None:
                 if agent != "chat":
                     require_approver(ask.approve, approver)
-                answer = answer_of(await work())
+                answer = await answer_it()
             else:
                 entry = _entry(ask, agent, model, self.settings, session)
                 answer = answer_of(await recorded.serve(entry, work))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,7 +135,9 @@ class Answer:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; ``answer_of`` reads them again."""
-        return asdict(self) | {"isolation": self.isolation.as_dict() if self.isolation else None}
+        # Not ``asdict``: it copies whatever all the programs printed, value by value.
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return values | {"isolation": self.isolation.as_dict() if self.isolation else None}
 
 
 def answer_of(document: Mapping[str, Any]) -> Answer:
