@@ -7,10 +7,21 @@ A run that is ``running`` names the process that works on it. When that process 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, Select, and_, delete, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -41,6 +52,14 @@ _PREFIX = "run-"
 _SHOWN_ALTERNATIVES = 5
 
 
+_STATUSES = (
+    select(RunRow.status)
+    .where(owned_by(RunRow, bindparam("of")), RunRow.key == bindparam("what"))
+    .distinct()
+)
+_CHANGE = update(RunRow).where(owned_by(RunRow, bindparam("of")), RunRow.id == bindparam("which"))
+
+
 class RunStore:
     """Runs of all owners; each method sees one owner's only. Any number of processes may use it."""
 
@@ -63,29 +82,39 @@ class RunStore:
         parent: str | None = None,
     ) -> str:
         """Record that this process begins to work on a request. Returns the run's id."""
-        now = time.time()
-        row = RunRow(
-            id=new_id("run"),
-            owner=owner,
-            created_at=now,
-            updated_at=now,
-            kind=kind,
-            key=key,
-            status="running",
-            parent=parent,
-            request=storable(request),
-            spec=dict(spec or {}),
-            model=storable(model)[:255],
-            prompts={},
-            code="",
-            usage={},
-            timings={},
-            session_id=session_id,
-            process=this_process(),
-        )
-        async with self._database.transaction() as session:
-            session.add(row)
-        return row.id
+        row = _new_run(owner, kind, key, request, model, spec, session_id, parent)
+        await self._database.work(lambda connection: connection.execute(insert(RunRow), row))
+        return str(row["id"])
+
+    async def begin_unless(
+        self,
+        known_as: Collection[RunStatus],
+        *,
+        owner: str,
+        kind: RunKind,
+        key: str,
+        request: str,
+        model: str,
+        spec: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+    ) -> tuple[str | None, frozenset[RunStatus]]:
+        """``begin``, unless a run of an identical request stands as one of these.
+
+        Returns:
+            The run's id, or None where there is such a run; and how those of identical requests
+            stand that were there before.
+        """
+        row = _new_run(owner, kind, key, request, model, spec, session_id, None)
+
+        def do(connection: Connection) -> tuple[str | None, frozenset[RunStatus]]:
+            found = connection.scalars(_STATUSES, {"of": owner, "what": key})
+            known = frozenset(cast(RunStatus, status) for status in found)
+            if known.intersection(known_as):
+                return None, known
+            connection.execute(insert(RunRow), row)
+            return str(row["id"]), known
+
+        return await self._database.work(do)
 
     async def finish(
         self,
@@ -124,12 +153,16 @@ class RunStore:
         }
         if prompts:
             values["prompts"] = _lists(prompts)
-        async with self._database.transaction() as session:
-            await _update(session, run_id, owner, values)
+        which = {"of": owner, "which": run_id}
+
+        def do(connection: Connection) -> bool:
             if columns:
-                spec = await session.scalar(select(RunRow.spec).where(*is_run(run_id, owner)))
-                merged = {**(spec or {}), "columns": _lists(columns)}
-                await _update(session, run_id, owner, {"spec": merged})
+                spec = connection.scalar(select(RunRow.spec).where(*is_run(run_id, owner)))
+                values["spec"] = {**(spec or {}), "columns": _lists(columns)}
+            return connection.execute(_CHANGE, {**values, **which}).rowcount == 1
+
+        if not await self._database.work(do):
+            raise unknown_run(run_id)
 
     async def get(self, run_id: str, *, owner: str) -> Run:
         """A run.
@@ -220,12 +253,6 @@ class RunStore:
             query = page(query, RunRow, after=place, order=order, limit=limit)
             rows = (await session.scalars(query)).all()
         return RunPage(runs=[summary_of(row) for row in rows[:limit]], has_more=len(rows) > limit)
-
-    async def statuses(self, *, owner: str, key: str) -> frozenset[RunStatus]:
-        """How runs of identical requests stand; the quick question before the others."""
-        query = select(RunRow.status).where(owned_by(RunRow, owner), RunRow.key == key).distinct()
-        async with self._database.transaction() as session:
-            return frozenset((await session.scalars(query)).all())  # type: ignore[arg-type]
 
     async def find_completed(self, *, owner: str, key: str) -> Run | None:
         """The newest run of an identical request that succeeded, or None."""
@@ -334,6 +361,38 @@ class RunStore:
                 )
             marked += count_of(done)
         return marked
+
+
+def _new_run(
+    owner: str,
+    kind: RunKind,
+    key: str,
+    request: str,
+    model: str,
+    spec: Mapping[str, Any] | None,
+    session_id: str | None,
+    parent: str | None,
+) -> dict[str, Any]:
+    now = time.time()
+    return {
+        "id": new_id("run"),
+        "owner": owner,
+        "created_at": now,
+        "updated_at": now,
+        "kind": kind,
+        "key": key,
+        "status": "running",
+        "parent": parent,
+        "request": storable(request),
+        "spec": dict(spec or {}),
+        "model": storable(model)[:255],
+        "prompts": {},
+        "code": "",
+        "usage": {},
+        "timings": {},
+        "session_id": session_id,
+        "process": this_process(),
+    }
 
 
 async def _update(

@@ -90,6 +90,9 @@ def new_session_id() -> str:
     return new_id("session")
 
 
+_BEGAN = select(SessionRow.created_at).where(
+    owned_by(SessionRow, bindparam("of")), SessionRow.id == bindparam("which")
+)
 _TOUCH = (
     update(SessionRow)
     .where(owned_by(SessionRow, bindparam("of")), SessionRow.id == bindparam("which"))
@@ -105,21 +108,18 @@ class SessionStore:
 
     async def exists(self, session_id: str, *, owner: str) -> bool:
         """Whether the owner has this conversation."""
-        async with self._database.transaction() as session:
-            return (
-                await session.scalar(select(SessionRow.id).where(*_is(session_id, owner)))
-                is not None
-            )
+        return await self._began(session_id, owner) is not None
 
     async def check(self, session_id: str, *, owner: str) -> float:
         """When the conversation began, in Unix seconds; NotFound unless the owner has it."""
-        async with self._database.transaction() as session:
-            began = await session.scalar(
-                select(SessionRow.created_at).where(*_is(session_id, owner))
-            )
+        began = await self._began(session_id, owner)
         if began is None:
             raise _unknown(session_id)
         return began
+
+    async def _began(self, session_id: str, owner: str) -> float | None:
+        which = {"of": owner, "which": session_id}
+        return await self._database.work(lambda connection: connection.scalar(_BEGAN, which))
 
     async def append(
         self,
@@ -207,8 +207,7 @@ class SessionStore:
             )
             .order_by(MessageRow.position)
         )
-        async with self._database.transaction() as session:
-            rows = (await session.scalars(query)).all()
+        rows = await self._database.work(lambda connection: connection.scalars(query).all())
         return [row for row in rows if isinstance(row, list)]
 
     async def answers_of_run(
@@ -237,8 +236,7 @@ class SessionStore:
             .order_by(MessageRow.position.desc())
             .limit(limit)
         )
-        async with self._database.transaction() as session:
-            rows = (await session.execute(query)).all()
+        rows = await self._database.work(lambda connection: connection.execute(query).all())
         return tuple(_words(*row) for row in reversed(rows))
 
     async def messages(

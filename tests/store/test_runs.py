@@ -59,9 +59,11 @@ def runs(database: Database) -> RunStore:
     return RunStore(database)
 
 
+ASKED: dict[str, Any] = {"kind": "task", "key": "k", "request": "Do it", "model": "scripted"}
+
+
 async def begin(runs: RunStore, owner: str = "me", **more: Any) -> str:
-    given = {"kind": "task", "key": "k", "request": "Do it", "model": "scripted"}
-    return await runs.begin(owner=owner, **{**given, **more})
+    return await runs.begin(owner=owner, **{**ASKED, **more})
 
 
 def start(body: str, *args: str) -> subprocess.Popen[str]:
@@ -155,11 +157,22 @@ async def test_one_owner_never_sees_or_changes_what_is_anothers(runs: RunStore) 
         with pytest.raises(NotFound):
             await attempt
     assert await runs.find_completed(owner="bob", key="k") is None
-    assert await runs.statuses(owner="bob", key="k") == frozenset()
-    assert await runs.statuses(owner="alice", key="k") == {"completed"}
     assert (await runs.page(owner="bob")).runs == []
     assert (await runs.prune(0, owner="bob")).count == 0
     assert (await runs.get(run_id, owner="alice")).prompts == {}
+
+
+async def test_a_run_is_begun_unless_an_identical_request_of_its_owner_stands_so(
+    runs: RunStore,
+) -> None:
+    await runs.finish(await begin(runs, owner="alice"), RESULT, owner="alice")
+    begun, known_as = await runs.begin_unless({"completed"}, owner="alice", **ASKED)
+    assert (begun, known_as) == (None, {"completed"})
+    begun, known_as = await runs.begin_unless({"running"}, owner="alice", **ASKED)
+    assert begun is not None and known_as == {"completed"}
+    assert (await runs.get(begun, owner="alice")).status == "running"
+    begun, known_as = await runs.begin_unless({"completed", "running"}, owner="bob", **ASKED)
+    assert begun is not None and known_as == frozenset()
 
 
 async def test_the_newest_success_of_an_identical_request_is_found(runs: RunStore) -> None:

@@ -27,7 +27,7 @@ from backend.llm.models import LanguageModel
 from backend.request_context import in_request
 from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER, Database, open_database
-from backend.store.run_records import Run, RunKind
+from backend.store.run_records import Run, RunKind, RunStatus
 from backend.store.runs import RunStore
 from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
@@ -150,13 +150,20 @@ class Recorder:
         )
         if entry.run_id is not None:
             return await self._record(entry, await self._continue(entry, identity), work)
-        known_as = await self.runs.statuses(owner=entry.owner, key=identity.key)
-        if entry.recall and "completed" in known_as:
+        of_use = frozenset[RunStatus]()
+        if entry.recall:
+            of_use |= {"completed"}
+        if entry.resume:
+            of_use |= {"running", "interrupted"}
+        job, known_as = await self._take_on(entry, identity, unless=of_use)
+        if job is None and "completed" in known_as & of_use:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
             if known is not None and known.result is not None:
                 return _recalled(known.id, known.result, time.monotonic() - started)
-        unfinished = bool(known_as & {"running", "interrupted"})
-        job = await self._take_on(entry, identity, resume=entry.resume and unfinished)
+        if job is None:
+            unfinished = bool(known_as & of_use - {"completed"})
+            job, _ = await self._take_on(entry, identity, resume=unfinished)
+        assert job is not None, "nothing kept it from beginning"
         return await self._record(entry, job, work)
 
     async def cancel(self, run_id: str, *, owner: str) -> None:
@@ -208,21 +215,34 @@ class Recorder:
         await self.runs.waiting.leave(run_id, left, owner=owner)
         await self._forget_steps(run_id)
 
-    async def _take_on(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
+    async def _take_on(
+        self,
+        entry: Entry,
+        identity: Identity,
+        *,
+        unless: frozenset[RunStatus] = frozenset(),
+        resume: bool = False,
+    ) -> tuple[Job | None, frozenset[RunStatus]]:
         """Go on with a request or begin it; a caller cancelled meanwhile leaves it cancelled."""
-        taking = asyncio.ensure_future(self._begin(entry, identity, resume=resume))
+        taking = asyncio.ensure_future(self._begin(entry, identity, unless, resume))
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError as error:
             with suppress(PythonCoderError):
-                await self._fail(entry, await taking, error)
+                job, _ = await taking
+                if job is not None:
+                    await self._fail(entry, job, error)
             raise
 
-    async def _begin(self, entry: Entry, identity: Identity, *, resume: bool) -> Job:
+    async def _begin(
+        self, entry: Entry, identity: Identity, unless: frozenset[RunStatus], resume: bool
+    ) -> tuple[Job | None, frozenset[RunStatus]]:
+        """The job, or None where identical requests stand so; and how those stand."""
         job = await self._resume(entry, identity.key) if resume else None
         if job is not None:
-            return job
-        run_id = await self.runs.begin(
+            return job, frozenset()
+        run_id, known_as = await self.runs.begin_unless(
+            unless,
             owner=entry.owner,
             kind=entry.kind,
             key=identity.key,
@@ -231,7 +251,7 @@ class Recorder:
             spec=_spec_of(entry, identity),
             session_id=entry.session_id,
         )
-        return Job(run_id=run_id, resumed=False)
+        return (Job(run_id=run_id, resumed=False) if run_id else None), known_as
 
     async def _resume(self, entry: Entry, key: str) -> Job | None:
         found = await self.runs.find_interrupted(owner=entry.owner, key=key)
