@@ -85,7 +85,10 @@ async def create_run(
             spec=spec,
             session_id=job.ask.session_id,
         )
-        run = run if is_new else _same(run, digest)
+        if not is_new:  # the same was sent twice at once
+            if job.session is not None and job.session.source == "new":
+                await server.sessions.delete(job.session.id, owner=owner)
+            run = _same(run, digest)
     background.wake()
     return _accepted(run)
 

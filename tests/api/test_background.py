@@ -169,7 +169,14 @@ def test_an_answer_that_was_cut_off_is_one(client: httpx.Client) -> None:
 
 def test_the_same_key_is_the_same_run(client: httpx.Client) -> None:
     header = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
-    first = begin(client, "Hello", header, agent_type="chat")
+    before = client.get("/v1/sessions").json()["data"]
+    with ThreadPoolExecutor(4) as threads:
+        asked = [
+            threads.submit(begin, client, "Hello", header, agent_type="chat") for _ in range(4)
+        ]
+        first, *same = [each.result() for each in asked]
+    assert {run["id"] for run in same} == {first["id"]}
+    assert len(client.get("/v1/sessions").json()["data"]) == len(before) + 1
     follow(client, first["id"])
     again = begin(client, "Hello", header, agent_type="chat")
     assert (again["id"], again["status"]) == (first["id"], "completed")
