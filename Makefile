@@ -7,7 +7,7 @@ CORPORA ?= $(wildcard ../shared/corpora)
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check format bench conformance matrix docs soak serve lock clean
+.PHONY: help setup system demo test check format bench conformance matrix docs fuzz soak serve lock clean
 
 help: ## list what can be typed here
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ matrix: setup ## play every misbehaviour of models and their servers; writes doc
 
 docs: setup ## write docs/api.md from the server's description
 	$(BIN)/python -m backend.api.manual docs/api.md
+
+fuzz: setup ## many requests made up from the API's description; fails on a fault or what is not described
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} FUZZ_START=$${FUZZ_START:-$$$$} $(BIN)/python -m pytest -n 0 tests/api/test_fuzz.py
 
 soak: setup ## thousands of ill-mannered programs, an hour of load; fails when anything is left behind
 	$(BIN)/python -m bench.soak

@@ -6,7 +6,9 @@ import ast
 import itertools
 from pathlib import Path
 
-from backend.config.settings import Settings
+from backend.api.app import create_app
+from backend.api.manual import manual
+from backend.config.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,3 +45,9 @@ def test_the_page_for_developers_lists_every_setting() -> None:
     text = (ROOT / "CLAUDE.md").read_text(encoding="utf-8")
     listed = text.partition("<!-- settings -->\n")[2].partition("\n<!-- /settings -->")[0]
     assert listed == settings_table(), f"put this between the marks:\n{settings_table()}"
+
+
+def test_the_page_of_the_api_is_what_the_server_describes() -> None:
+    written = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    document = create_app(load_settings()).openapi()
+    assert written == manual(document), "`make docs` writes docs/api.md again"

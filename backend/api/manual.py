@@ -50,7 +50,8 @@ def manual(document: Mapping[str, Any]) -> str:
         for _, method, path, operation in mine:
             parts.append("\n\n".join(_endpoint(method, path, operation)))
         names = _objects([operation for *_, operation in mine], document, shown)
-        parts += [_object(name, document["components"]["schemas"][name]) for name in names]
+        schemas = document["components"]["schemas"]
+        parts += [_object(name, schemas) for name in names]
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,7 +152,8 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(each)
 
 
-def _object(name: str, schema: Mapping[str, Any]) -> str:
+def _object(name: str, schemas: Mapping[str, Any]) -> str:
+    schema = schemas[name]
     head = f"#### {name}\n\n{_words(schema.get('description', ''))}".strip()
     if "properties" not in schema:
         return f"{head}\n\n{_type(schema)}"
@@ -160,9 +162,10 @@ def _object(name: str, schema: Mapping[str, Any]) -> str:
     for field, each in schema["properties"].items():
         is_needed = field in needed
         kind = _type(each) if is_needed else _with_default(each)
-        rows.append(
-            (f"`{field}`{'' if is_needed else '?'}", kind, _words(each.get("description", "")))
-        )
+        # A field that means what its object means does not say so twice.
+        target = schemas.get(each.get("$ref", "").removeprefix(_REF), {})
+        meaning = each.get("description") or target.get("description", "")
+        rows.append((f"`{field}`{'' if is_needed else '?'}", kind, _words(meaning)))
     return f"{head}\n\n{_table(('field', 'type', 'meaning'), rows)}"
 
 
