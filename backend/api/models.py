@@ -6,6 +6,8 @@ from typing import Any, get_args
 
 from fastapi import APIRouter
 
+from backend.api.operations import answers
+from backend.api.shapes.models import ModelList, ModelObject
 from backend.api.state import Server, ServerDep
 from backend.errors import ModelNotFound, RequestError
 from backend.llm.models import Models
@@ -23,7 +25,12 @@ _LISTING_S = 5.0
 """Seconds that a list of models is good for: a front end asks for it with every page."""
 
 
-@router.get("", summary="List models, each also with every agent")
+@router.get(
+    "",
+    summary="List models, each also with every agent",
+    responses=answers(ModelList, 502),
+    response_model=None,
+)
 async def list_models(server: ServerDep) -> dict[str, Any]:
     """Each model that the model server has, plain and with ``@agent`` behind it; and a task model.
 
@@ -36,7 +43,12 @@ async def list_models(server: ServerDep) -> dict[str, Any]:
     return {"object": "list", "data": [_model(server, each) for each in (*ids, TASK_MODEL)]}
 
 
-@router.get("/{model_id:path}", summary="Describe a model")
+@router.get(
+    "/{model_id:path}",
+    summary="Describe a model",
+    responses=answers(ModelObject, 404, 502),
+    response_model=None,
+)
 async def retrieve_model(model_id: str, server: ServerDep) -> dict[str, Any]:
     """One model, if it is there."""
     name, _, _ = split_model(model_id)
