@@ -12,7 +12,7 @@ T = TypeVar("T")
 class Shape(BaseModel):
     """Base of everything that goes out; the text under a field is its meaning."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True, defer_build=True)
 
 
 class Page(Shape, Generic[T]):
