@@ -35,10 +35,11 @@ from backend.tools.approval import (
 )
 from backend.tools.at_hand import tools_at_hand
 from backend.tools.coder.checkpoints import Checkpointer
+from backend.tools.coder.entries import Entry, Job
 from backend.tools.coder.graph import build_graph
 from backend.tools.coder.prepare import unreadable_files
 from backend.tools.coder.recall import columns_of
-from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
+from backend.tools.coder.recording import Recorder, open_recorder
 from backend.tools.coder.state import CoderContext
 from backend.tools.extra.opening import open_tools
 from backend.tools.live_sessions import HeldSession, LiveSessions

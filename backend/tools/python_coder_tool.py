@@ -23,9 +23,10 @@ from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER
 from backend.tools.approval import Approvals, Approver, Given, decision_of, require_approver
 from backend.tools.coder.batch import run_batch
+from backend.tools.coder.entries import Entry, Job
 from backend.tools.coder.graph import CoderGraph, build_graph, run_task
 from backend.tools.coder.recall import columns_of
-from backend.tools.coder.recording import Entry, Job, Recorder, open_recorder
+from backend.tools.coder.recording import Recorder, open_recorder
 from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.resuming import model_of, task_of
 from backend.tools.coder.state import CoderContext

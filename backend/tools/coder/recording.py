@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from backend.config.settings import Settings
 from backend.errors import (
@@ -23,93 +20,25 @@ from backend.errors import (
     RunCancelled,
     StoreUnavailable,
 )
-from backend.llm.models import LanguageModel
 from backend.request_context import in_request
 from backend.store.blobs import BlobStore
-from backend.store.database import LOCAL_OWNER, Database, open_database
-from backend.store.run_records import Run, RunKind, RunStatus
+from backend.store.database import Database, open_database
+from backend.store.run_records import Run, RunStatus
 from backend.store.runs import RunStore
 from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
+from backend.tools.coder.entries import (
+    Entry,
+    Job,
+    Result,
+    Work,
+    going_on,
+    prompts_of,
+    recalled,
+    spec_of,
+)
 from backend.tools.coder.recall import Identity, identify, recall
-from backend.types import Message, UsageTotals, total_usage
-
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What is to be recorded of a request, and what makes another one identical to it."""
-
-    kind: RunKind
-    request: str
-    model: LanguageModel
-    settings: Settings
-    background: str = ""
-    history: tuple[Message, ...] = ()
-    files: Mapping[str, Path] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    owner: str = LOCAL_OWNER
-    session_id: str | None = None
-    run_id: str | None = None
-    """Go on with this run, which was interrupted, instead of looking for one."""
-    is_claimed: bool = False
-    """That run is this process's already, and perhaps not begun yet."""
-    hands_back: bool = False
-    """Cancelled, it is left to be gone on with by whoever is there; not if ``cancel`` did it."""
-    recall: bool = True
-    """Answer from what is kept, where an identical request succeeded before."""
-    resume: bool = True
-    """Go on with an identical request that was interrupted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What the work is told of its record."""
-
-    run_id: str
-    """Also the name under which its steps are kept."""
-    resumed: bool
-    decided: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What the user decided about programs: digest -> decision."""
-    told_usage: UsageTotals | None = None
-    """What its caller was told to be used up, when it began to wait."""
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    """Which columns each input file has, once they were looked into: the work puts them here."""
-
-
-Work = Callable[[Job], Awaitable[Result]]
-
-
-class _UnderWay:
-    """Work that can be ended from elsewhere."""
-
-    def __init__(self) -> None:
-        self.over = asyncio.Event()
-        """It has ended, and its record says so."""
-        self._scope: asyncio.Timeout | None = None
-
-    async def do(self, work: Awaitable[Result]) -> Result:
-        """Do it.
-
-        Raises:
-            RunCancelled: ``cancel`` was called meanwhile.
-        """
-        scope = self._scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                return await work
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise RunCancelled("The request was cancelled.") from None
-        finally:
-            self._scope = None
-
-    def cancel(self) -> None:
-        """End it; what is over already stays as it is."""
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(0)
+from backend.tools.coder.under_way import UnderWay
 
 
 class Recorder:
@@ -119,7 +48,7 @@ class Recorder:
         self.runs = runs
         self.checkpointer = checkpointer
         self._blobs = blobs
-        self._under_way: dict[str, _UnderWay] = {}
+        self._under_way: dict[str, UnderWay] = {}
 
     async def serve(self, entry: Entry, work: Work) -> Result:
         """Recall the result of an identical request, go on with one, or begin.
@@ -159,7 +88,7 @@ class Recorder:
         if job is None and "completed" in known_as & of_use:
             known = await recall(self.runs, self._blobs, identity, owner=entry.owner)
             if known is not None and known.result is not None:
-                return _recalled(known.id, known.result, time.monotonic() - started)
+                return recalled(known.id, known.result, time.monotonic() - started)
         if job is None:
             unfinished = bool(known_as & of_use - {"completed"})
             job, _ = await self._take_on(entry, identity, resume=unfinished)
@@ -248,7 +177,7 @@ class Recorder:
             key=identity.key,
             request=entry.request,
             model=entry.model.name,
-            spec=_spec_of(entry, identity),
+            spec=spec_of(entry, identity),
             session_id=entry.session_id,
         )
         return (Job(run_id=run_id, resumed=False) if run_id else None), known_as
@@ -272,7 +201,7 @@ class Recorder:
                 owner=entry.owner,
                 key=identity.key,
                 model=entry.model.name,
-                spec=_spec_of(entry, identity),
+                spec=spec_of(entry, identity),
             )
             return Job(run_id=found.id, resumed=False)
         if found.key != identity.key:
@@ -281,7 +210,7 @@ class Recorder:
                 "python-coder.",
                 "Set them as they were, or ask anew.",
             )
-        job = _going_on(found) if entry.is_claimed else await self._claim(entry, found)
+        job = going_on(found) if entry.is_claimed else await self._claim(entry, found)
         if job is None:
             raise RequestError(
                 f"The run {found.id} cannot be gone on with: it is {found.status}.",
@@ -294,10 +223,10 @@ class Recorder:
     async def _claim(self, entry: Entry, found: Run) -> Job | None:
         if not await self.runs.claim(found.id, owner=entry.owner):
             return None
-        return _going_on(found)
+        return going_on(found)
 
     async def _record(self, entry: Entry, job: Job, work: Work) -> Result:
-        under_way = self._under_way[job.run_id] = _UnderWay()
+        under_way = self._under_way[job.run_id] = UnderWay()
         try:
             with in_request(
                 owner=entry.owner, run_id=job.run_id, session_id=entry.session_id or ""
@@ -307,7 +236,7 @@ class Recorder:
             del self._under_way[job.run_id]
             under_way.over.set()
 
-    async def _recorded(self, entry: Entry, job: Job, work: Work, under_way: _UnderWay) -> Result:
+    async def _recorded(self, entry: Entry, job: Job, work: Work, under_way: UnderWay) -> Result:
         try:
             result = await under_way.do(work(job))
         except BaseException as error:
@@ -339,7 +268,7 @@ class Recorder:
                 result,
                 owner=entry.owner,
                 columns=job.columns,
-                prompts=_prompts_of(result),
+                prompts=prompts_of(result),
             )
             await self._forget_steps(job.run_id)
         except StoreUnavailable as error:
@@ -366,50 +295,9 @@ class Recorder:
             await self.checkpointer.adelete_thread(run_id)
 
 
-def _spec_of(entry: Entry, identity: Identity) -> dict[str, Any]:
-    return {
-        "model": f"{entry.model.provider}:{entry.model.name}",
-        "background": entry.background,
-        "history": [[turn.role, turn.content] for turn in entry.history],
-        "script": identity.script,
-        "files": {name: dict(mark) for name, mark in identity.files.items()},
-        "options": dict(entry.options),
-    }
-
-
-def _going_on(found: Run) -> Job:
-    decided = found.spec.get("decided") or {}
-    told = found.spec.get("told_usage")
-    return Job(run_id=found.id, resumed=True, decided=decided, told_usage=told)
-
-
-def _prompts_of(result: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The digest of every prompt that was sent, by stage, in their order."""
-    found: dict[str, list[str]] = {}
-    uses = result.get("python_coder_results", ())
-    for made in (result, *uses):
-        for call in made.get("calls", ()):
-            found.setdefault(call["stage"], []).append(call["prompt_sha256"])
-    return found
-
-
 def thread_of_use(run_id: str, number: int) -> str:
     """Under which name the steps of an agent's use of the coder are kept: below the run's."""
     return f"{run_id}/{number}"
-
-
-def _recalled(run_id: str, result: Mapping[str, Any], seconds: float) -> Result:
-    timings = {**dict.fromkeys(result.get("timings", {}), 0.0), "total_s": round(seconds, 4)}
-    return {
-        **result,
-        "usage": total_usage(()),
-        "calls": [],
-        "timings": timings,
-        "execution_time": 0.0,
-        "run_id": run_id,
-        "resumed": False,
-        "cached": True,
-    }
 
 
 @asynccontextmanager
