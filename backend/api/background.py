@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -79,11 +80,11 @@ class Background:
 
     async def work(self) -> None:
         """Look for work until it is cancelled."""
-        swept_at = -SWEEP_S
+        swept_at = -math.inf
         while True:
             try:
                 if time.monotonic() - swept_at >= SWEEP_S:
-                    await self._sweep()
+                    await self._sweep(is_first=swept_at < 0)
                     swept_at = time.monotonic()
                 await self._look_after()
                 await self._take()
@@ -259,10 +260,10 @@ class Background:
             await self._runs.queued.show(ids)
             self._shown_at = time.monotonic()
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, *, is_first: bool) -> None:
         """See to what other processes left, and to what got lost here."""
         here = self._recorder.under_way | self._tasks.keys()
-        await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S)
+        await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S, attended=is_first)
         for run in await self._runs.queued.unanswered():
             if run.id not in here and _is_left(run) and await self._runs.queued.adopt(run):
                 await self.answer(run)

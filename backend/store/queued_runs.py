@@ -20,7 +20,7 @@ from backend.store.ownership import of_any_owner
 from backend.store.processes import this_process
 from backend.store.run_events import add_events, last_sequence
 from backend.store.run_records import OVER, Run, run_of, storable
-from backend.store.run_rows import LOST_S, count_of, is_abandoned, is_run, unknown_run
+from backend.store.run_rows import LOST_S, STALE_S, count_of, is_abandoned, is_run, unknown_run
 from backend.store.tables import RunRow
 
 _TO_DO = text("background AND response IS NULL")
@@ -152,23 +152,28 @@ class QueuedRuns:
                 .values(status=status, updated_at=time.time())
             )
 
-    async def interrupt_abandoned(self, here: Collection[str], *, quiet_s: float) -> int:
+    async def interrupt_abandoned(
+        self, here: Collection[str], *, quiet_s: float, attended: bool = False
+    ) -> int:
         """Mark what nobody works on any more, so that it is taken; returns how many there were.
 
         Args:
             here: the ids of those that this process works on.
             quiet_s: after how many seconds one of this process's that is not among them counts.
+            attended: look as well at those that somebody waited for; that reads all runs.
         """
-        columns = (RunRow.id, RunRow.owner, RunRow.process, RunRow.updated_at)
-        query = select(*columns).where(_TO_DO, RunRow.status == "running")
+        columns = (RunRow.id, RunRow.owner, RunRow.process, RunRow.updated_at, RunRow.background)
+        query = select(*columns).where(RunRow.status == "running")
+        query = query if attended else query.where(_TO_DO)
         async with self._database.transaction() as session:
             running = (await session.execute(of_any_owner(query, _WHY))).all()
         marked = 0
-        for run_id, owner, process, updated_at in running:
+        for run_id, owner, process, updated_at, background in running:
             if process == this_process():
                 is_left = run_id not in here and time.time() - updated_at > quiet_s
             else:
-                is_left = is_abandoned(process, updated_at, silence_s=LOST_S)
+                silence_s = LOST_S if background else STALE_S
+                is_left = is_abandoned(process, updated_at, silence_s=silence_s)
             if not is_left:
                 continue
             # Only if it is still the same process's: another one may have taken it meanwhile.

@@ -134,6 +134,17 @@ async def test_what_nobody_works_on_is_taken_again(
         assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
 
 
+async def test_what_somebody_waited_for_is_marked_and_not_taken(
+    runs: RunStore, database: Database
+) -> None:
+    run_id = await runs.begin(owner="me", kind="ask", key="k", request="Do it", model="m")
+    await change(database, run_id, process=DEAD)
+    assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
+    assert await runs.queued.interrupt_abandoned([], quiet_s=10, attended=True) == 1
+    assert (await runs.get(run_id, owner="me")).status == "interrupted"
+    assert await take(runs) is None
+
+
 async def test_an_answer_goes_out_once(runs: RunStore, database: Database) -> None:
     await add(runs, "run-1")
     await take(runs)
