@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from backend.cli.folder import OutputFolder
     from backend.config.settings import Settings
     from backend.store.blobs import BlobStore
+    from backend.store.files import FileStore
     from backend.store.run_records import Forgotten, Run
     from backend.store.runs import RunStore
 
@@ -22,6 +23,7 @@ class Records:
 
     runs: RunStore
     blobs: BlobStore
+    files: FileStore
     owner: str
     settings: Settings
 
@@ -31,8 +33,7 @@ class Records:
         Raises:
             SettingsError: the steps cannot be opened.
         """
-        for digest in forgotten.unused:
-            await self.blobs.delete(digest)
+        await self.files.forget_bytes(forgotten.unused)
         if not forgotten.interrupted:
             return
         from backend.tools.coder.checkpoints import open_checkpointer
@@ -51,13 +52,15 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
     """
     from backend.store.blobs import BlobStore
     from backend.store.database import LOCAL_OWNER, open_database
+    from backend.store.files import FileStore
     from backend.store.runs import RunStore
 
     async with open_database(settings) as database:
         runs = RunStore(database)
         await runs.mark_interrupted(owner=LOCAL_OWNER)
         blobs = BlobStore(settings.data_dir / "blobs")
-        yield Records(runs=runs, blobs=blobs, owner=LOCAL_OWNER, settings=settings)
+        files = FileStore(database, blobs)
+        yield Records(runs=runs, blobs=blobs, files=files, owner=LOCAL_OWNER, settings=settings)
 
 
 async def write_artifacts(

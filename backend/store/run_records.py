@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from backend.errors import Conflict, RequestError
+from backend.store.json_text import storable as storable
 from backend.store.tables import RunRow
 
 RunKind = Literal["task", "ask"]
@@ -155,11 +156,6 @@ def artifacts_of(result: Mapping[str, Any]) -> list[MutableMapping[str, Any]]:
 def digests_of(result: Mapping[str, Any] | None) -> frozenset[str]:
     """The digests of a result's files."""
     return frozenset(entry["sha256"] for entry in artifacts_of(result or {}))
-
-
-def storable(text: str) -> str:
-    """A text as every database takes it: no lone surrogates, no NUL."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def checked_name(name: str) -> str:
