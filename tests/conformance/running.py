@@ -21,7 +21,7 @@ from tests.conformance.environments import HERE, python_of
 from tests.scripts import APPROVE, act, generate, write_script
 
 COLUMNS = ("plain", "streaming", "usage", "files", "errors", "cancel", "responses")
-PATIENCE_S = 90
+PATIENCE_S = 240
 _MEAN = (
     "import pandas as pd, matplotlib.pyplot as plt\n"
     "kg = pd.read_csv('weights.csv')['kg']\nplt.plot(kg)\nplt.savefig('plot.png')\n"
