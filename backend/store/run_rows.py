@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import CursorResult, Text, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.errors import NotFound
-from backend.store.database import owned_by
+from backend.store.database import new_id, owned_by
 from backend.store.ownership import of_any_owner
-from backend.store.processes import presence_of
-from backend.store.run_records import digests_of
+from backend.store.processes import presence_of, this_process
+from backend.store.run_records import RunKind, digests_of, storable
 from backend.store.tables import FileRow, RunRow
 
 STALE_S = 3600.0
@@ -63,3 +64,36 @@ async def used_elsewhere(session: AsyncSession, digests: set[str]) -> set[str]:
     async for result in await session.stream_scalars(of_any_owner(kept, _SHARED)):
         used |= digests & digests_of(result)
     return used
+
+
+def new_run(
+    owner: str,
+    kind: RunKind,
+    key: str,
+    request: str,
+    model: str,
+    spec: Mapping[str, Any] | None,
+    session_id: str | None,
+    parent: str | None,
+) -> dict[str, Any]:
+    """The columns of a run that this process begins to work on now."""
+    now = time.time()
+    return {
+        "id": new_id("run"),
+        "owner": owner,
+        "created_at": now,
+        "updated_at": now,
+        "kind": kind,
+        "key": key,
+        "status": "running",
+        "parent": parent,
+        "request": storable(request),
+        "spec": dict(spec or {}),
+        "model": storable(model)[:255],
+        "prompts": {},
+        "code": "",
+        "usage": {},
+        "timings": {},
+        "session_id": session_id,
+        "process": this_process(),
+    }

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from backend.errors import RequestError
-from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.database import Database, Order, owned_by, page
 from backend.store.processes import this_process
 from backend.store.queued_runs import QueuedRuns
 from backend.store.run_events import RunEvents
@@ -44,7 +44,14 @@ from backend.store.run_records import (
     storable,
     summary_of,
 )
-from backend.store.run_rows import count_of, is_abandoned, is_run, unknown_run, used_elsewhere
+from backend.store.run_rows import (
+    count_of,
+    is_abandoned,
+    is_run,
+    new_run,
+    unknown_run,
+    used_elsewhere,
+)
 from backend.store.tables import RunEventRow, RunRow
 from backend.store.waiting_runs import WaitingRuns
 
@@ -82,7 +89,7 @@ class RunStore:
         parent: str | None = None,
     ) -> str:
         """Record that this process begins to work on a request. Returns the run's id."""
-        row = _new_run(owner, kind, key, request, model, spec, session_id, parent)
+        row = new_run(owner, kind, key, request, model, spec, session_id, parent)
         await self._database.work(lambda connection: connection.execute(insert(RunRow), row))
         return str(row["id"])
 
@@ -104,7 +111,7 @@ class RunStore:
             The run's id, or None where there is such a run; and how those of identical requests
             stand that were there before.
         """
-        row = _new_run(owner, kind, key, request, model, spec, session_id, None)
+        row = new_run(owner, kind, key, request, model, spec, session_id, None)
 
         def do(connection: Connection) -> tuple[str | None, frozenset[RunStatus]]:
             found = connection.scalars(_STATUSES, {"of": owner, "what": key})
@@ -361,38 +368,6 @@ class RunStore:
                 )
             marked += count_of(done)
         return marked
-
-
-def _new_run(
-    owner: str,
-    kind: RunKind,
-    key: str,
-    request: str,
-    model: str,
-    spec: Mapping[str, Any] | None,
-    session_id: str | None,
-    parent: str | None,
-) -> dict[str, Any]:
-    now = time.time()
-    return {
-        "id": new_id("run"),
-        "owner": owner,
-        "created_at": now,
-        "updated_at": now,
-        "kind": kind,
-        "key": key,
-        "status": "running",
-        "parent": parent,
-        "request": storable(request),
-        "spec": dict(spec or {}),
-        "model": storable(model)[:255],
-        "prompts": {},
-        "code": "",
-        "usage": {},
-        "timings": {},
-        "session_id": session_id,
-        "process": this_process(),
-    }
 
 
 async def _update(
