@@ -42,6 +42,10 @@ FAILED_AFTER_RUN = 424
 RETRY_AFTER_S = 5
 """Seconds until a client may ask again for what the machine does not have at the moment."""
 
+_FIELD_CHARS = 200
+"""Of the place of a fault: names of fields may be the caller\'s."""
+_REASON_CHARS = 600
+
 
 class UnsupportedParameter(RequestError):
     """The request asks for something of OpenAI's API that is not offered here."""
@@ -159,10 +163,14 @@ def validation_error(error: ValidationError | RequestValidationError) -> Request
     faults = error.errors()
     fault = faults[0]
     place = [str(part) for part in fault["loc"] if part not in {"body", "query", "path"}]
-    field = ".".join(place) or None
+    field = ".".join(place)[:_FIELD_CHARS] or None
     reason = str(fault["msg"]).removeprefix("Value error, ")
     more = f" ({len(faults) - 1} more like this.)" if len(faults) > 1 else ""
-    return RequestError(f"{field or 'The body'}: {reason}.{more}", param=field)
+    return RequestError(
+        f"{field or 'The body'}: {reason[:_REASON_CHARS]}.{more}",
+        "/openapi.json says what is taken.",
+        param=field,
+    )
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -125,7 +125,11 @@ class _LocalOnly:
         else:
             foreign = origin not in {f"{scheme}://{host}", *self._origins}
         if foreign:
-            raise Forbidden("Requests from other sites' pages are not taken.")
+            raise Forbidden(
+                "Requests from other sites' pages are not taken.",
+                "Allow the site with PYTHON_CODER_CORS_ORIGINS, or set PUBLIC_BASE_URL if it is this "
+                "server's own address.",
+            )
 
 
 def is_loopback(host: str) -> bool:

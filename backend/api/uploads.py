@@ -128,7 +128,11 @@ async def _receive(request: Request, incoming: Incoming) -> Form:
 
 def _note_file(form: Form, part: dict[str, Any]) -> None:
     if part["name"] != "file" or form.filename is not None:
-        raise RequestError("One file a request, as the field 'file'.", param=part["name"][:80])
+        raise RequestError(
+            "There is a file in another field than 'file', or a second one.",
+            "Send one file a request, as the field 'file'.",
+            param=part["name"][:80],
+        )
     form.filename = safe_name(part["filename"])
     # What is of no use is refused before it has all come.
     form.media_type = require_supported(form.filename, 1)

@@ -136,7 +136,9 @@ class KeyStore:
                 param="owner",
             )
         if expires_at is not None and expires_at <= time.time():
-            raise RequestError("The key would have expired already.", param="expires_at")
+            raise RequestError(
+                "The key would have expired already.", "Give a time to come.", param="expires_at"
+            )
         part, secret = secrets.token_hex(8), secrets.token_hex(32)
         row = KeyRow(
             id=f"key-{part}",

@@ -20,6 +20,7 @@ _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
 _TITLE_CHARS = 80
 _MOST_TITLE_CHARS = 200
 _PRINTED_CHARS = 200
+_HOW_TO_PAGE = "Send the 'last_id' of the page before."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +265,11 @@ class SessionStore:
             if place is not None and not await session.scalar(
                 select(MessageRow.position).where(*is_meant, MessageRow.position == place)
             ):
-                raise NotFound(f"There is no message {str(after)[:80]!r} in this session.", param="after")
+                raise NotFound(
+                    f"There is no message {str(after)[:80]!r} in this session.",
+                    _HOW_TO_PAGE,
+                    param="after",
+                )
             rows = (await session.scalars(query)).all()
         return MessagePage(
             messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
@@ -379,7 +384,9 @@ def _position(message_id: str | None) -> int | None:
         return None
     prefix, _, number = message_id.rpartition("-")
     if prefix != "msg" or not number.isascii() or not number.isdigit() or len(number) > 18:
-        raise RequestError(f"{message_id[:80]!r} is not a message's id.", param="after")
+        raise RequestError(
+            f"{message_id[:80]!r} is not a message's id.", _HOW_TO_PAGE, param="after"
+        )
     return int(number)
 
 

@@ -156,7 +156,7 @@ class LiveSessions:
             raise
         if live.is_deleted:
             await state.aclose()
-            raise NotFound("The session was deleted.")
+            raise NotFound("The session was deleted.", "Begin another one: POST /v1/sessions.")
         self._forget_the_oldest()
         return state
 

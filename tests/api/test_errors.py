@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,6 +12,7 @@ import pytest
 from backend import errors
 from backend.api.errors import FAILED_AFTER_RUN, RETRY_AFTER_S, error_response
 
+ROOT = Path(errors.__file__).parent
 RETRIED = {408, 409, 429}
 
 
@@ -81,6 +85,24 @@ def test_every_refusal_has_the_envelope(
     assert error["type"] == "invalid_request_error"
 
 
+def unhelpful() -> Iterator[str]:
+    """Errors of requests that are made without a word on what to do next."""
+    caused = {kind.__name__ for kind in kinds() if issubclass(kind, errors.RequestError)}
+    for room in ("api", "store"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                is_one = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+                if not is_one or node.func.id not in caused:
+                    continue
+                spread = any(isinstance(each, ast.Starred) for each in node.args)
+                if len(node.args) < 2 and not spread:
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def test_every_refusal_says_what_to_do_next() -> None:
+    assert list(unhelpful()) == []
+
+
 USER = {"role": "user", "content": "hi"}
 DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
 
@@ -106,10 +128,10 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
             {"messages": [USER], "tool_choice": "required"}, 400, "tool_choice", id="tool choice"
         ),
         pytest.param(
-            {"messages": [USER], "response_format": {"type": "json_object"}},
+            {"messages": [USER], "response_format": {"type": "xml"}},
             400,
-            "response_format",
-            id="json form",
+            "response_format.type",
+            id="form",
         ),
         pytest.param({"messages": [USER], "temperature": 3}, 400, "temperature", id="temperature"),
         pytest.param({"messages": [USER], "max_tokens": 0}, 400, "max_tokens", id="max_tokens"),

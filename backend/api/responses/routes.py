@@ -154,7 +154,11 @@ async def list_input_items(
     if after is not None:
         places = [place for place, item in enumerate(items) if item["id"] == after]
         if not places:
-            raise NotFound(f"There is no item {after[:80]!r}.", param="after")
+            raise NotFound(
+                f"There is no item {after[:80]!r}.",
+                "Send the 'last_id' of the page before.",
+                param="after",
+            )
         items = items[places[0] + 1 :]
     shown_items = items[:limit]
     return {

@@ -216,7 +216,7 @@ class Recorder:
                 f"The run {found.id} cannot be gone on with: it is {found.status}.",
                 "Approve or reject its program first."
                 if found.status == "waiting"
-                else "`runs show` tells what came of it.",
+                else "`python-coder runs show` and GET /v1/runs/{id} tell what came of it.",
             )
         return job
 
