@@ -249,7 +249,7 @@ def test_fifty_conversations_at_once_stay_apart(ollama_server: OllamaServer) -> 
         *(line for each in conversations for turn in each.turns for line in turn.lines)
     )
     begin = threading.Barrier(MANY)
-    settings = load_settings(max_sessions=MANY)
+    settings = load_settings(max_sessions=MANY, max_requests=MANY)
     with running(settings) as url, ThreadPoolExecutor(MANY) as threads:
         playing = [threads.submit(_converse, url, each, begin) for each in conversations]
         try:
