@@ -33,7 +33,7 @@ def ensure_schema(connection: Connection) -> None:
         connection: in autocommit mode; on return nothing is under way in it.
 
     Raises:
-        SettingsError: they are of a version that this program does not know.
+        SettingsError: they are of a version that this program does not know, or another program's.
     """
     with _unless_missing():
         if _written(connection) == HEAD:
@@ -66,11 +66,23 @@ def locked(connection: Connection) -> Iterator[None]:
 
 
 def version_of(connection: Connection) -> str:
-    """Which version the tables are of; ``none`` without any."""
-    there = set(inspect(connection).get_table_names())
+    """Which version the tables are of; ``none`` without any.
+
+    Raises:
+        SettingsError: one of their names is taken by another program's.
+    """
+    look = inspect(connection)
+    there = set(look.get_table_names())
     if VERSION_TABLE in there:
         return _written(connection) or _UNWRITTEN
-    return _UNWRITTEN if there & {"files", "sessions", "messages", "runs"} else _NONE
+    ours = sorted(there & {"files", "sessions", "messages", "runs"})
+    for name in ours:
+        if "owner" not in {column["name"] for column in look.get_columns(name)}:
+            raise SettingsError(
+                f"The database has a table {name!r} that is another program's.",
+                "Name another database with DATABASE_URL or PYTHON_CODER_DATA_DIR.",
+            )
+    return _UNWRITTEN if ours else _NONE
 
 
 def _versions() -> Relation:
