@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Column, Connection, MetaData, String, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, inspect, literal_column, select, table
 from sqlalchemy import Table as Relation
 from sqlalchemy.exc import DBAPIError
 
 from backend.errors import SettingsError
 from backend.store.migrations import HEAD, VERSION_TABLE
+from backend.store.ownership import of_any_owner
 from backend.store.tables import Table
 
 _LOCK = 0x707963  # "pyc"
@@ -71,17 +72,19 @@ def version_of(connection: Connection) -> str:
     Raises:
         SettingsError: one of their names is taken by another program's.
     """
-    look = inspect(connection)
-    there = set(look.get_table_names())
+    there = set(inspect(connection).get_table_names())
     if VERSION_TABLE in there:
         return _written(connection) or _UNWRITTEN
     ours = sorted(there & {"files", "sessions", "messages", "runs"})
     for name in ours:
-        if "owner" not in {column["name"] for column in look.get_columns(name)}:
+        look = select(literal_column("owner")).select_from(table(name)).limit(0)
+        try:
+            connection.execute(of_any_owner(look, "it reads no row"))
+        except DBAPIError:
             raise SettingsError(
                 f"The database has a table {name!r} that is another program's.",
                 "Name another database with DATABASE_URL or PYTHON_CODER_DATA_DIR.",
-            )
+            ) from None
     return _UNWRITTEN if ours else _NONE
 
 
