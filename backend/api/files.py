@@ -28,7 +28,8 @@ _MAX_BODY = 64 * 1024
 
 _BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _PART: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The bytes that `Range` asked for.", "content": _BYTES}
+    206: {"description": "The bytes that `Range` asked for.", "content": _BYTES},
+    304: {"description": "`If-None-Match` has its `ETag` already."},
 }
 
 

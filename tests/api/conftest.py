@@ -14,6 +14,7 @@ import uvicorn
 
 from backend.api.app import create_app
 from backend.config.settings import Settings, load_settings
+from tests.api.described import check_response
 from tests.scripts import write_script
 
 START_S = 30
@@ -50,6 +51,11 @@ def running(settings: Settings) -> Iterator[str]:
         assert not thread.is_alive()
 
 
+def connect(url: str) -> httpx.Client:
+    """A client that holds every answer against the server's description."""
+    return httpx.Client(base_url=url, timeout=60, event_hooks={"response": [check_response]})
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a server whose model plays these lines; a client for it."""
@@ -60,7 +66,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
                 script = write_script(tmp_path / "script.jsonl", *lines)
                 settings["model"] = f"scripted:{script}"
             url = stack.enter_context(running(load_settings(**settings)))
-            return stack.enter_context(httpx.Client(base_url=url, timeout=60))
+            return stack.enter_context(connect(url))
 
         yield start
 
@@ -81,5 +87,5 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         data_dir=folder / "data",
         execution_dir=folder / "data" / "code_execution",
     )
-    with running(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with running(settings) as url, connect(url) as client:
         yield client

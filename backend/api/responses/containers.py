@@ -180,7 +180,10 @@ async def read_container_file(
     "/{container_id}/files/{file_id}/content",
     summary="Download a file of a container",
     responses=answers(None, 404, 416, content=_BYTES)
-    | {206: {"description": "The bytes that `Range` asked for.", "content": _BYTES}},
+    | {
+        206: {"description": "The bytes that `Range` asked for.", "content": _BYTES},
+        304: {"description": "`If-None-Match` has its `ETag` already."},
+    },
     response_model=None,
 )
 async def read_container_file_content(
