@@ -9,8 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Column, Connection, MetaData, String, inspect, literal_column, select, table
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    Select,
+    String,
+    inspect,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy import Table as Relation
 from sqlalchemy.exc import DBAPIError
 
@@ -77,7 +88,7 @@ def version_of(connection: Connection) -> str:
         return _written(connection) or _UNWRITTEN
     ours = sorted(there & {"files", "sessions", "messages", "runs"})
     for name in ours:
-        look = select(literal_column("owner")).select_from(table(name)).limit(0)
+        look: Select[Any] = select(literal_column("owner")).select_from(table(name)).limit(0)
         try:
             connection.execute(of_any_owner(look, "it reads no row"))
         except DBAPIError:
