@@ -170,9 +170,8 @@ class Background:
             try:
                 if await self._work_on(run):
                     await self.answer(await self._runs.get(run.id, owner=run.owner))
-            except (
-                StoreUnavailable
-            ) as error:  # it is taken again, when there is a store to take it from
+            except StoreUnavailable as error:
+                # It is taken again, when there is a store to take it from.
                 logging.getLogger("backend.api").warning(
                     "The run %s stands still: %s", run.id, error
                 )

@@ -43,7 +43,7 @@ RETRY_AFTER_S = 5
 """Seconds until a client may ask again for what the machine does not have at the moment."""
 
 _FIELD_CHARS = 200
-"""Of the place of a fault: names of fields may be the caller\'s."""
+"""Of the place of a fault: names of fields may be the caller's."""
 _REASON_CHARS = 600
 
 
@@ -123,7 +123,7 @@ def error_body(error: Exception) -> dict[str, Any]:
 def log_unexpected(error: Exception) -> None:
     """Put what is not ours into the log, where an answer only tells that it happened."""
     if not isinstance(error, PythonCoderError):
-        logging.getLogger("backend.api").error("A chat request failed", exc_info=error)
+        logging.getLogger("backend.api").error("A request failed", exc_info=error)
 
 
 def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse:

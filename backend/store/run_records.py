@@ -88,7 +88,7 @@ class Forgotten:
     unused: frozenset[str] = frozenset()
     """Digests of files that they made and that nothing refers to any more: bytes to remove."""
     interrupted: tuple[str, ...] = ()
-    """Ids of those whose steps were kept to go on with, waiting ones among them."""
+    """Ids of those whose steps may still be kept, waiting ones among them."""
 
 
 def summary_of(row: RunRow) -> RunSummary:

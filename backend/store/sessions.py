@@ -48,7 +48,7 @@ class StoredSession:
 
     id: str
     title: str
-    """The beginning of its first question."""
+    """The beginning of its first question, until it is given another."""
     created_at: float
     updated_at: float
     """Unix time in seconds."""
