@@ -31,7 +31,7 @@ class _Account:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class KeyStanding:
     """How a key stands after a request, for its headers."""
 
     limit: int
@@ -57,7 +57,7 @@ class Allowance:
         self._parallel = settings.max_parallel_requests
         self._accounts: dict[str, _Account] = {}
 
-    def take(self, key: Key) -> Standing | None:
+    def take(self, key: Key) -> KeyStanding | None:
         """Count a request; None where the key has no limit.
 
         A key can save up a minute's requests, and gets them back evenly.
@@ -80,7 +80,7 @@ class Allowance:
                 retry_after_s=wait_s,
             )
         account.tokens -= 1
-        return Standing(
+        return KeyStanding(
             limit=limit,
             remaining=int(account.tokens),
             reset_s=(limit - account.tokens) / a_second,

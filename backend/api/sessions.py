@@ -28,7 +28,7 @@ from backend.api.shapes.sessions import (
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.errors import Conflict, NotFound
 from backend.store.database import Order
-from backend.store.session_removal import remove_session, run_ids_of
+from backend.store.session_removal import remove_session, unfinished_run_ids
 from backend.store.sessions import (
     StoredMessage,
     StoredSession,
@@ -220,7 +220,7 @@ async def _remove(session_id: str, server: Server, background: Background, owner
     """
     count = 0
     for _ in range(_ROUNDS):
-        for run_id in await run_ids_of(server.database, session_id, owner=owner):
+        for run_id in await unfinished_run_ids(server.database, session_id, owner=owner):
             with suppress(Conflict, NotFound):  # it has ended by itself
                 await background.cancel(run_id, owner=owner)
         await server.live_sessions.end(session_id, owner=owner)

@@ -13,9 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.store.database import Database, owned_by
 from backend.store.tables import RunEventRow
 
-STANDS_STILL = frozenset({"run.completed", "run.failed", "run.cancelled", "run.waiting_approval"})
-"""Events after which nothing comes, until somebody decides about a program."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:

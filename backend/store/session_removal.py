@@ -24,8 +24,8 @@ async def remove_session(database: Database, session_id: str, *, owner: str) -> 
     that came inside messages.
 
     Returns:
-        How many rows there were, 0 where the owner has nothing of the kind; whose steps are to be
-        forgotten; and the digests of bytes that nothing refers to any more.
+        How much there was, 0 where the owner has nothing of the kind; the runs whose steps are to
+        be forgotten; and the digests of bytes that nothing refers to any more.
     """
     async with database.transaction() as session:
         count = 0
@@ -47,7 +47,7 @@ async def remove_session(database: Database, session_id: str, *, owner: str) -> 
     return Forgotten(count=count, unused=frozenset(unused), interrupted=tuple(ids))
 
 
-async def run_ids_of(database: Database, session_id: str, *, owner: str) -> list[str]:
+async def unfinished_run_ids(database: Database, session_id: str, *, owner: str) -> list[str]:
     """The ids of a conversation's runs that are not over."""
     query = select(RunRow.id).where(
         owned_by(RunRow, owner),
