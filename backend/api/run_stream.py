@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
 from backend.api.background import Background
+from backend.api.plain import as_json
 from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.errors import NotFound
 from backend.store.run_events import RunEvent
@@ -68,8 +68,7 @@ class RunEventStream(EventStream):
 
 def event_line(event: RunEvent, run_id: str) -> str:
     """An event with its number, by which a client goes on after it."""
-    data = json.dumps(event_body(event, run_id), ensure_ascii=False)
-    return f"id: {event.sequence}\ndata: {data}\n\n"
+    return f"id: {event.sequence}\ndata: {as_json(event_body(event, run_id))}\n\n"
 
 
 def event_body(event: RunEvent, run_id: str) -> dict[str, Any]:

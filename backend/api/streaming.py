@@ -31,8 +31,7 @@ from backend.api.answering import (
 )
 from backend.api.asking import ChatJob
 from backend.api.errors import error_body, log_unexpected
-from backend.api.feed import Feed as Feed
-from backend.api.feed import follow as follow
+from backend.api.feed import Feed, follow
 from backend.api.plain import as_json
 from backend.api.presence import while_connected
 from backend.api.state import Server

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.api.streaming import Words, follow
+from backend.api.feed import follow
+from backend.api.streaming import Words
 from tests.api.conftest import Serve
 from tests.scripts import APPROVE, act, generate, repair
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,11 +10,12 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse, Response
 
 from backend.api.errors import error_response, log_unexpected
-from backend.api.plain import plain
+from backend.api.feed import Feed, follow
+from backend.api.plain import as_json, plain
 from backend.api.responses.preparing import ResponseJob
 from backend.api.responses.telling import OutEvent, Telling
 from backend.api.state import Server
-from backend.api.streaming import KEEP_ALIVE, EventStream, Feed, follow
+from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.api.turns import Turn
 from backend.core.requests import Answer
 from backend.errors import PythonCoderError, StoreUnavailable
@@ -160,7 +160,4 @@ async def keep_response(job: ResponseJob, telling: Telling, server: Server) -> N
 
 def lines_of(events: list[OutEvent]) -> str:
     """Events as they go over the wire."""
-    return "".join(
-        f"event: {event['type']}\ndata: {json.dumps(plain(event), ensure_ascii=False)}\n\n"
-        for event in events
-    )
+    return "".join(f"event: {event['type']}\ndata: {as_json(event)}\n\n" for event in events)
