@@ -41,7 +41,7 @@ from backend.tools.coder.proof.schema import require_valid
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
-_SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
+SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
 _NO_NAMES = frozenset({"new", "null", "undefined", "none"})
 _TASK_PREFIX = "### Task:"
 _LARGE = 50_000
@@ -236,7 +236,7 @@ def _looks_like_task(body: ChatRequest) -> bool:
 
 def _named_by_header(headers: Headers) -> str | None:
     """The conversation that a front end names; what stands for one that has no name yet is none."""
-    for name in _SESSION_HEADERS:
+    for name in SESSION_HEADERS:
         value = headers.get(name, "").strip()
         if name == "x-openwebui-chat-id":
             # The id of a conversation that is not kept there ends as it happens, with any sign.

@@ -17,15 +17,12 @@ from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
 from backend.store.change_lock import ChangeLock
 from backend.store.database import Database, Order, new_id, owned_by, page
-from backend.store.ownership import of_any_owner
+from backend.store.ownership import SHARED, of_any_owner
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 
 OUTPUT_PURPOSE = "assistants_output"
 """The purpose of what programs wrote, as in OpenAI's file object."""
-
-SHARED = "bytes are shared, though nobody can see that they are"
-"""Why rows of all owners are asked before bytes are removed."""
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
 """Control characters, what some systems cannot write, and marks that turn text around."""

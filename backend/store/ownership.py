@@ -28,6 +28,8 @@ from backend.store.tables import Table
 
 OF_ANY_OWNER = "of_any_owner"
 """The execution option of what is meant to reach the rows of all owners; its value says why."""
+SHARED = "bytes are shared, though nobody can see that they are"
+"""Why rows of all owners are asked before bytes are removed."""
 _MOST_TEXTS = 2000
 """How many texts are remembered; those with lists of values in them are many."""
 

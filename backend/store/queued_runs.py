@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, text, update
+from sqlalchemy import case, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,10 +21,8 @@ from backend.store.processes import this_process
 from backend.store.run_events import add_events, last_sequence
 from backend.store.run_records import OVER, Run, run_of, storable
 from backend.store.run_rows import LOST_S, STALE_S, count_of, is_abandoned, is_run, unknown_run
-from backend.store.tables import RunRow
+from backend.store.tables import TO_DO, RunRow
 
-_TO_DO = text("background AND response IS NULL")
-"""As the index has it, so that it is used."""
 _TO_TAKE = ("queued", "interrupted")
 _WHY = "servers work on what is queued, whoever asked for it"
 
@@ -106,7 +104,7 @@ class QueuedRuns:
         oldest = func.min(RunRow.position)
         query = (
             select(RunRow.owner, oldest)
-            .where(_TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(False))
+            .where(TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(False))
             .group_by(RunRow.owner)
         )
         async with self._database.transaction() as session:
@@ -164,7 +162,7 @@ class QueuedRuns:
         """
         columns = (RunRow.id, RunRow.owner, RunRow.process, RunRow.updated_at, RunRow.background)
         query = select(*columns).where(RunRow.status == "running")
-        query = query if attended else query.where(_TO_DO)
+        query = query if attended else query.where(TO_DO)
         async with self._database.transaction() as session:
             running = (await session.execute(of_any_owner(query, _WHY))).all()
         marked = 0
@@ -194,7 +192,7 @@ class QueuedRuns:
     async def adopt(self, run: Run) -> bool:
         """Take it upon this process to send off a run's answer; False if another one was faster."""
         same = (RunRow.status == run.status, RunRow.process == run.process)
-        this = update(RunRow).where(*is_run(run.id, run.owner), *same, _TO_DO)
+        this = update(RunRow).where(*is_run(run.id, run.owner), *same, TO_DO)
         async with self._database.transaction() as session:
             done = await session.execute(
                 this.values(process=this_process(), updated_at=time.time())
@@ -204,7 +202,7 @@ class QueuedRuns:
     async def unanswered(self) -> list[Run]:
         """Runs that are over, or wait, and whose answer has not gone out yet; whoever's they are."""
         over = RunRow.status.in_((*OVER, "waiting"))
-        query = select(RunRow).where(_TO_DO, over).order_by(RunRow.position).limit(100)
+        query = select(RunRow).where(TO_DO, over).order_by(RunRow.position).limit(100)
         async with self._database.transaction() as session:
             rows = (await session.scalars(of_any_owner(query, _WHY))).all()
         return [run_of(row) for row in rows]
@@ -218,7 +216,7 @@ class QueuedRuns:
         async with self._database.transaction() as session:
             done = await session.execute(
                 update(RunRow)
-                .where(*is_run(run_id, owner), RunRow.status.in_((*OVER, "waiting")), _TO_DO)
+                .where(*is_run(run_id, owner), RunRow.status.in_((*OVER, "waiting")), TO_DO)
                 .values(response=dict(response), updated_at=time.time())
             )
             if count_of(done) == 0:
@@ -243,7 +241,7 @@ class QueuedRuns:
     async def count(self, *, owner: str) -> int:
         """How many of an owner's runs wait to be taken."""
         query = select(func.count(RunRow.position)).where(
-            owned_by(RunRow, owner), _TO_DO, RunRow.status.in_(_TO_TAKE)
+            owned_by(RunRow, owner), TO_DO, RunRow.status.in_(_TO_TAKE)
         )
         async with self._database.transaction() as session:
             return await session.scalar(query) or 0
@@ -284,7 +282,7 @@ class QueuedRuns:
             if count_of(done) == 0:
                 return False
             answered = await session.execute(
-                update(RunRow).where(*is_run(run_id, owner), _TO_DO).values(response={})
+                update(RunRow).where(*is_run(run_id, owner), TO_DO).values(response={})
             )
             if count_of(answered):
                 await _add_last_event(session, run_id, owner)

@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.errors import NotFound
 from backend.store.database import new_id, owned_by
-from backend.store.ownership import of_any_owner
+from backend.store.ownership import SHARED, of_any_owner
 from backend.store.processes import presence_of, this_process
 from backend.store.run_records import RunKind, digests_of, storable
 from backend.store.tables import FileRow, RunRow
 
 STALE_S = 3600.0
 """Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
-_SHARED = "bytes are shared, though nobody can see that they are"
 _MOST_LOOKED_FOR = 50
 """Digests that the database looks for in the runs' results; for more it is quicker to read all."""
 LOST_S = 90.0
@@ -56,12 +55,12 @@ async def used_elsewhere(session: AsyncSession, digests: set[str]) -> set[str]:
     if not digests:
         return set()
     shared = select(FileRow.sha256).where(FileRow.sha256.in_(digests))
-    used = {*await session.scalars(of_any_owner(shared, _SHARED))}
+    used = {*await session.scalars(of_any_owner(shared, SHARED))}
     kept = select(RunRow.result).where(RunRow.result.is_not(None))
     if len(digests) <= _MOST_LOOKED_FOR:
         words = cast(RunRow.result, Text)
         kept = kept.where(or_(*(words.contains(digest) for digest in digests)))
-    async for result in await session.stream_scalars(of_any_owner(kept, _SHARED)):
+    async for result in await session.stream_scalars(of_any_owner(kept, SHARED)):
         used |= digests & digests_of(result)
     return used
 

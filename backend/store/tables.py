@@ -28,7 +28,8 @@ _Position = BigInteger().with_variant(Integer(), "sqlite")
 """A row's place in the order of arrival; SQLite counts only a plain INTEGER up by itself."""
 
 
-_TO_DO = text("background AND response IS NULL")
+TO_DO = text("background AND response IS NULL")
+"""Which runs servers look for; statements that say it in these words use the index."""
 
 
 class _Words(TypeDecorator[str]):
@@ -113,7 +114,7 @@ class RunRow(Table):
         Index("runs_of_owner", "owner", "position"),
         Index("runs_of_key", "owner", "key", "status"),
         # What servers look for every few seconds: few of many.
-        Index("runs_to_do", "status", sqlite_where=_TO_DO, postgresql_where=_TO_DO),
+        Index("runs_to_do", "status", sqlite_where=TO_DO, postgresql_where=TO_DO),
     )
 
     id: Mapped[str] = mapped_column(_Words(64), unique=True)

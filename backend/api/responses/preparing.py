@@ -15,7 +15,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from starlette.datastructures import Headers
 
-from backend.api.asking import ChatJob, prepare_chat
+from backend.api.asking import SESSION_HEADERS, ChatJob, prepare_chat
 from backend.api.errors import validation_error
 from backend.api.models import read_agent, split_model
 from backend.api.responses.outcome import UNFINISHED
@@ -34,7 +34,6 @@ _CHAT_FIELDS: Final = {
     "response_format": "text.format",
     "max_completion_tokens": "max_output_tokens",
 }
-_SESSION_HEADERS: Final = {"x-session-id", "x-openwebui-chat-id", "x-conversation-id"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +231,7 @@ def _response_format(body: ResponsesRequest) -> dict[str, Any] | None:
 
 
 def _for_session(headers: Headers, session_id: str) -> Headers:
-    kept = [pair for pair in headers.raw if pair[0].decode("latin-1") not in _SESSION_HEADERS]
+    kept = [pair for pair in headers.raw if pair[0].decode("latin-1") not in SESSION_HEADERS]
     return Headers(raw=[*kept, (b"x-session-id", session_id.encode("latin-1"))])
 
 
