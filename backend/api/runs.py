@@ -254,9 +254,11 @@ async def cancel_run(
 
 
 async def _decision(request: Request) -> DecisionRequest:
-    if not request.headers.get("content-length", "0").strip("0"):
+    # A body has a length, or comes in chunks.
+    is_chunked = "transfer-encoding" in request.headers
+    if not is_chunked and not request.headers.get("content-length", "0").strip("0"):
         return DecisionRequest()
-    return await read_json(request, DecisionRequest, max_bytes=_MAX_BODY)
+    return await read_json(request, DecisionRequest, max_bytes=_MAX_BODY, may_be_empty=True)
 
 
 async def _go_on(

@@ -152,11 +152,17 @@ def test_the_same_streaming(serve: Serve) -> None:
     assert (text, metadata["approval"]) == ("It is 42.", None)
 
 
-def test_a_run_is_decided_about_by_its_address(serve: Serve) -> None:
+@pytest.mark.parametrize("chunked", [False, True], ids=["whole", "chunked"])
+def test_a_run_is_decided_about_by_its_address(serve: Serve, chunked: bool) -> None:
     client = serve(*REPLAYED)
     waiting = say(client, QUESTION)
     run_id = waiting["x_agent_metadata"]["run_id"]
-    edited = client.post(f"/v1/runs/{run_id}/approve", json={"code": "print(21 * 2)"})
+    body = b'{"code": "print(21 * 2)"}'
+    edited = client.post(
+        f"/v1/runs/{run_id}/approve",
+        content=iter([body]) if chunked else body,
+        headers={"Content-Type": "application/json"},
+    )
     assert edited.status_code == 200
     assert text_of(edited.json()) == "It is 42."
     [result] = edited.json()["x_agent_metadata"]["python_coder_results"]
