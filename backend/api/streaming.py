@@ -45,7 +45,7 @@ DONE = "data: [DONE]\n\n"
 KEEP_ALIVE = ": keep-alive\n\n"
 PIECE_CHARS = 400
 """Characters in a chunk of an answer that was there all at once."""
-_BEFORE_WORK = frozenset({"begin", "route", "files"})
+BEFORE_WORK = frozenset({"begin", "route", "files"})
 """Events that come before the model is asked; a model that is gone still gets its status."""
 
 
@@ -157,7 +157,7 @@ class ChatStream(EventStream):
         while True:
             item = await feed.next(self._server.settings.stream_keep_alive_s)
             held.append(item)
-            if not (isinstance(item, Event) and item.kind in _BEFORE_WORK):
+            if not (isinstance(item, Event) and item.kind in BEFORE_WORK):
                 return held
 
     async def _rest(

@@ -22,7 +22,7 @@ from backend.api.server import require_keys_beyond_loopback, serve
 from backend.config.settings import load_settings
 from backend.errors import SettingsError
 from tests.api.test_presence import busy, gone, until
-from tests.scripts import write_script
+from tests.scripts import APPROVE, act, generate, write_script
 
 OK = {"stage": "chat", "reply": "ok", "repeat": True}
 ENDLESS = b'{"code": "while True: pass", "timeout_s": 300}'
@@ -122,6 +122,33 @@ def test_a_server_that_is_interrupted_takes_everything_with_it_at_once(tmp_path:
     assert told.startswith(b"HTTP/1.1 424 ")
     assert b"x-should-retry: false" in told.lower()
     assert b"The server was stopped" in told
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "compute"}]}),
+        ("/v1/responses", {"input": "compute"}),
+    ],
+    ids=["chat", "responses"],
+)
+def test_an_answer_that_is_cut_off_after_a_run_is_not_asked_for_again(
+    tmp_path: Path, path: str, asked: dict[str, Any]
+) -> None:
+    lines = (act("python_coder", "wait"), generate("while True:\n    pass"), APPROVE)
+    with (
+        started(tmp_path, *lines, PYTHON_CODER_DRAIN="600") as (server, url),
+        httpx.Client(base_url=url, timeout=60) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        waiting = pool.submit(client.post, path, json=asked | {"agent_type": "react"})
+        running = until(lambda: busy(psutil.Process(server.pid)))
+        server.send_signal(signal.SIGINT)
+        answer = waiting.result()
+        ended(server)
+        until(lambda: gone(running))
+    assert answer.status_code == 424
+    assert answer.headers["X-Should-Retry"] == "false"
 
 
 def test_what_is_under_way_is_finished_before_a_server_ends(tmp_path: Path) -> None:

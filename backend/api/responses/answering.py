@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from backend.api.errors import error_response, log_unexpected
+from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.feed import Feed, follow
 from backend.api.plain import as_json, plain
 from backend.api.responses.preparing import ResponseJob
 from backend.api.responses.telling import OutEvent, Telling
 from backend.api.state import Server
-from backend.api.streaming import KEEP_ALIVE, EventStream
+from backend.api.streaming import BEFORE_WORK, KEEP_ALIVE, EventStream
 from backend.api.turns import Turn
 from backend.core.requests import Answer
 from backend.errors import PythonCoderError, StoreUnavailable
 from backend.types import Event
-
-_BEFORE_WORK: Final = frozenset({"route", "files"})
-"""Events that come before the model is asked; a model that is gone still gets its status."""
 
 
 async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Response:
@@ -37,6 +35,10 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
             raise
         log_unexpected(error)
         return error_response(error, after_run=True)
+    except asyncio.CancelledError:
+        if not (telling.progress.has_run and server.turns.is_closed):
+            raise
+        return stopped_response(after_run=True)
     await keep_response(job, telling, server)
     return JSONResponse(plain(telling.shown()))
 
@@ -104,7 +106,7 @@ class ResponseStream(EventStream):
         while True:
             item = await feed.next(self._server.settings.stream_keep_alive_s)
             held.append(item)
-            if not (isinstance(item, Event) and item.kind in _BEFORE_WORK):
+            if not (isinstance(item, Event) and item.kind in BEFORE_WORK):
                 return held
 
     async def _rest(

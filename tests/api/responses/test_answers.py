@@ -252,6 +252,13 @@ def test_what_fails_before_anything_ran_has_a_status(http: httpx.Client) -> None
     assert "boom" in reply.json()["error"]["message"]
 
 
+def test_a_model_that_is_gone_has_its_status_in_a_stream_too(http: httpx.Client) -> None:
+    asked = {"input": "a broken one", "agent_type": "react", "stream": True}
+    reply = http.post("/v1/responses", json=asked)
+    assert reply.status_code == 502
+    assert "boom" in reply.json()["error"]["message"]
+
+
 def test_what_fails_in_a_stream_is_told_and_kept(http: httpx.Client) -> None:
     events = events_of(http, "a broken one")
     last = events[-1]
