@@ -15,14 +15,14 @@ from fastapi.responses import Response
 from backend.api.artifacts import keep_artifact
 from backend.api.auth import PrincipalDep, require_admin
 from backend.api.body import max_json_bytes, read_json
-from backend.api.errors import UnsupportedParameter, stopped_response
+from backend.api.errors import UnsupportedParameter, error_response, stopped_response
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
 from backend.api.shapes.programs import ExecutionShape
 from backend.api.state import Server, ServerDep, base_url
-from backend.errors import RequestError
+from backend.errors import PythonCoderError, RequestError
 from backend.request_context import in_request
 from backend.store.files import working_names
 from backend.store.sessions import check_session_id
@@ -40,7 +40,7 @@ _LANGUAGES: tuple[Language, ...] = get_args(Language)
 @router.post(
     "/v1/execute",
     summary="Run a program in the sandbox",
-    responses=answers(ExecutionShape, 400, 404, 413),
+    responses=answers(ExecutionShape, 400, 404, 413, 424),
     openapi_extra=takes(ExecuteRequest),
 )
 async def execute(request: Request, server: ServerDep, principal: PrincipalDep) -> Response:
@@ -110,9 +110,13 @@ async def _run(
             if not server.turns.is_closed:
                 raise
             return stopped_response(after_run=True)
-    artifacts = [
-        await _artifact(each, server, owner, links, body.session_id) for each in result.artifacts
-    ]
+    try:
+        artifacts = [
+            await _artifact(each, server, owner, links, body.session_id)
+            for each in result.artifacts
+        ]
+    except PythonCoderError as error:
+        return error_response(error, after_run=True)
     return plain_response(_result(result, artifacts, body.session_id))
 
 

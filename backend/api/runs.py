@@ -202,7 +202,7 @@ async def follow_run(
 @router.post(
     "/{run_id}/approve",
     summary="Let the program run that a request waits with",
-    responses=answers(ChatCompletion, 400, 404, 409)
+    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502)
     | answers(RunObject, status=202, meaning="It goes on in the background."),
     response_model=None,
     openapi_extra=takes(DecisionRequest, required=False),
@@ -223,7 +223,7 @@ async def approve_run(
 @router.post(
     "/{run_id}/reject",
     summary="End a request without running its program",
-    responses=answers(ChatCompletion, 400, 404, 409)
+    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502)
     | answers(RunObject, status=202, meaning="It goes on in the background."),
     response_model=None,
     openapi_extra=takes(DecisionRequest, required=False),

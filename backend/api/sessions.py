@@ -154,7 +154,7 @@ async def read_session(session_id: str, server: ServerDep, owner: OwnerDep) -> d
 @router.patch(
     "/{session_id}",
     summary="Rename a conversation",
-    responses=answers(SessionObject, 400, 404),
+    responses=answers(SessionObject, 400, 404, 413),
     response_model=None,
     openapi_extra=takes(SessionChange),
 )

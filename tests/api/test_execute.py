@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from typing import Any
 
 import httpx
 import pytest
 
+from backend.config.settings import load_settings
 from tests.api.conftest import Serve
 
 
@@ -79,6 +81,18 @@ def test_uploaded_files_go_in_and_written_ones_come_out(client: httpx.Client) ->
     assert client.get(f"/v1/files/{artifact['id']}/content").content == b"43"
     listed = client.get("/v1/files", params={"purpose": "assistants_output"}).json()["data"]
     assert [file["id"] for file in listed] == [artifact["id"]]
+
+
+def test_a_program_that_ran_is_not_asked_for_again_when_its_files_cannot_be_kept(
+    client: httpx.Client,
+) -> None:
+    blobs = load_settings().data_dir / "blobs"
+    shutil.rmtree(blobs, ignore_errors=True)
+    blobs.write_text("in the way")
+    reply = execute(client, "open('a.txt', 'w').write('kept')")
+    assert reply.status_code == 424
+    assert reply.headers["X-Should-Retry"] == "false"
+    assert reply.json()["error"]["code"] == "store_unavailable"
 
 
 def test_a_large_artifact_comes_by_its_link(client: httpx.Client) -> None:
