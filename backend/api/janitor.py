@@ -93,6 +93,8 @@ class Janitor:
                 await self.clean_if_due()
             except (PythonCoderError, OSError) as error:
                 logging.getLogger("backend.store").warning("Nothing was cleaned up: %s", error)
+            except Exception:
+                logging.getLogger("backend.store").exception("Cleaning up failed")
 
 
 @asynccontextmanager
