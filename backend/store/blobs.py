@@ -8,8 +8,8 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +42,7 @@ class Incoming:
 
         Raises:
             TooLarge: more came than is allowed; at the first byte too many, not at the end.
+            StoreUnavailable: there is no room for them.
         """
         self.size += len(chunk)
         if self._max_bytes is not None and self.size > self._max_bytes:
@@ -52,12 +53,14 @@ class Incoming:
             )
         self._buffer += chunk
         if len(self._buffer) >= _BUFFER:
-            await asyncio.to_thread(self._flush)
+            with writing(self.path.parent):
+                await asyncio.to_thread(self._flush)
 
     async def finish(self) -> str:
         """Write what is left, close the file and return the digest of all of it."""
-        await asyncio.to_thread(self._flush)
-        await asyncio.to_thread(self._unfinished.close)
+        with writing(self.path.parent):
+            await asyncio.to_thread(self._flush)
+            await asyncio.to_thread(self._unfinished.close)
         return self._hash.hexdigest()
 
     def _flush(self) -> None:
@@ -94,18 +97,14 @@ class BlobStore:
         Raises:
             StoreUnavailable: there is no room for them.
         """
-        try:
+        with writing(self._folder):
             return await asyncio.to_thread(self._put, content)
-        except OSError as error:
-            raise StoreUnavailable(
-                f"Nothing can be written to {str(self._folder)!r}: {error.strerror}.",
-                "Make room on its disk, or correct PYTHON_CODER_DATA_DIR.",
-            ) from error
 
     @asynccontextmanager
     async def receive(self, *, max_bytes: int | None = None) -> AsyncIterator[Incoming]:
         """A place for bytes that arrive in pieces; gone on leaving unless ``keep`` took it."""
-        unfinished = await asyncio.to_thread(self._open_unfinished)
+        with writing(self._folder):
+            unfinished = await asyncio.to_thread(self._open_unfinished)
         try:
             yield Incoming(unfinished, max_bytes=max_bytes)
         finally:
@@ -114,7 +113,8 @@ class BlobStore:
     async def keep(self, incoming: Incoming) -> str:
         """Keep what was received; the same bytes are kept once. Returns their digest."""
         sha256 = await incoming.finish()
-        await asyncio.to_thread(self._move_in, incoming.path, sha256)
+        with writing(self._folder):
+            await asyncio.to_thread(self._move_in, incoming.path, sha256)
         return sha256
 
     async def put_artifact(self, artifact: Artifact) -> ArtifactRef:
@@ -210,6 +210,22 @@ class BlobStore:
         return sha256
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say of what cannot be written to a folder what to do about it.
+
+    Raises:
+        StoreUnavailable: it cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            f"Nothing can be written to {str(folder)!r}: {error.strerror}.",
+            "Make room on its disk, or correct PYTHON_CODER_DATA_DIR.",
+        ) from error
+
+
 def _time_of(place: Path) -> float:
     """When it was written; what is gone is young."""
     try:
@@ -219,5 +235,6 @@ def _time_of(place: Path) -> float:
 
 
 def _discard(unfinished: IO[bytes]) -> None:
-    unfinished.close()
+    with suppress(OSError):  # for what it still holds there is no room either
+        unfinished.close()
     Path(unfinished.name).unlink(missing_ok=True)

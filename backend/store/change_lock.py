@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from backend.errors import StoreUnavailable
+from backend.store.blobs import writing
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.001, 0.05
 PATIENCE_S = 30.0
@@ -67,7 +68,8 @@ class ChangeLock:
                 os.close(self._handle)
 
     async def _take(self, kind: int) -> None:
-        handle = await asyncio.to_thread(_open, self._path)
+        with writing(self._path.parent):
+            handle = await asyncio.to_thread(_open, self._path)
         try:
             wait = _FIRST_WAIT_S
             async with asyncio.timeout(PATIENCE_S):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backend.errors import NotFound, TooLarge
+from backend.errors import NotFound, StoreUnavailable, TooLarge
 from backend.store.blobs import BlobStore
 from backend.types import Artifact
 
@@ -39,6 +41,26 @@ async def test_the_first_byte_too_many_ends_it_and_nothing_stays(
         await incoming.write(b"0123456789")
         with pytest.raises(TooLarge, match="PYTHON_CODE_MAX_FILE_SIZE"):
             await incoming.write(b"x")
+    assert kept(tmp_path) == []
+
+
+@pytest.fixture
+def no_room() -> Iterator[None]:
+    """Files cannot grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [2000, 3_000_000], ids=["at its end", "while it comes"])
+async def test_an_upload_for_which_there_is_no_room_says_so(
+    blobs: BlobStore, tmp_path: Path, no_room: None, size: int
+) -> None:
+    with pytest.raises(StoreUnavailable, match="PYTHON_CODER_DATA_DIR"):
+        async with blobs.receive() as incoming:
+            await incoming.write(bytes(size))
+            await blobs.keep(incoming)
     assert kept(tmp_path) == []
 
 
