@@ -22,7 +22,8 @@ def command(target: Path, as_json: bool) -> int:
     """Write everything a server keeps into FILE, which ends in .tar or .tar.gz.
 
     The server may run meanwhile: the backup is as it was at one moment. Whoever has it can read
-    all conversations and files. `python-coder restore FILE` puts it back.
+    all conversations and files; the audit trail is not in it. `python-coder restore FILE` puts it
+    back.
     """
     import asyncio
 
