@@ -31,6 +31,7 @@ from backend.store.processes import this_process
 from backend.store.run_records import OVER, Run
 from backend.store.run_rows import LOST_S, is_abandoned
 from backend.store.runs import RunStore
+from backend.tools.coder.recording import CANCELLED
 from backend.types import Event
 
 LOOK_S = 1.0
@@ -106,8 +107,10 @@ class Background:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def cancel(self, run_id: str, *, owner: str) -> Run:
+    async def cancel(self, run_id: str, *, owner: str, why: str = CANCELLED) -> Run:
         """End a run, wherever it is worked on; the run, as it stands after a few seconds at most.
+
+        ``why`` is what whoever waits for its answer is told.
 
         Raises:
             NotFound: the owner has no such run.
@@ -119,7 +122,7 @@ class Background:
             self._end(run_id)
             await asyncio.wait({task}, timeout=PATIENCE_S)
         else:
-            await self._recorder.cancel(run_id, owner=owner)
+            await self._recorder.cancel(run_id, owner=owner, why=why)
         until = time.monotonic() + PATIENCE_S
         while (run := await self._runs.get(run_id, owner=owner)).status == "running":
             if time.monotonic() > until:

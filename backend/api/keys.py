@@ -11,7 +11,7 @@ from backend.api.auth import AdminDep
 from backend.api.body import read_json
 from backend.api.errors import Forbidden
 from backend.api.operations import answers, takes
-from backend.api.schemas import Edge
+from backend.api.schemas import OwnRequest
 from backend.api.shapes.keys import KeyList, KeyShape, NewKeyShape
 from backend.api.state import ServerDep
 from backend.store.keys import Key, Role
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 _MAX_BODY = 2**16
 
 
-class KeyRequest(Edge):
+class KeyRequest(OwnRequest):
     """A key that is wanted."""
 
     name: str

@@ -6,7 +6,9 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -54,11 +56,12 @@ def link_secret(data_dir: Path) -> bytes:
     Links stay good over a restart, and end for good when the file is deleted.
     """
     path = data_dir / "link-secret"
-    data_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text(encoding="ascii").strip())
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(secrets.token_hex(32))
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        # Written beside and linked: another server that starts now never finds half of it.
+        with tempfile.NamedTemporaryFile("w", dir=data_dir, encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
     return bytes.fromhex(path.read_text(encoding="ascii").strip())

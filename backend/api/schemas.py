@@ -254,7 +254,25 @@ _INSTEAD = {
 }
 
 
-class DecisionRequest(Edge):
+class OwnRequest(Edge):
+    """Base of what no client of OpenAI's sends, so that a field it has not is a slip."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_what_is_known(cls, data: Any) -> Any:
+        unknown = sorted(set(data) - set(cls.model_fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise UnsupportedParameter(
+                f"{unknown[0][:80]!r} is not a field of this request.",
+                f"Use: {', '.join(cls.model_fields)}.",
+                param=unknown[0],
+            )
+        return data
+
+
+class DecisionRequest(OwnRequest):
     """``POST /v1/runs/{id}/approve`` and ``.../reject``; the body may be left out."""
 
     code: Annotated[str, Field(max_length=1_000_000)] | None = None
@@ -263,17 +281,15 @@ class DecisionRequest(Edge):
     """What is to be known of the decision; it stays with the run."""
 
 
-class SessionChange(Edge):
+class SessionChange(OwnRequest):
     """``PATCH /v1/sessions/{id}``."""
 
     title: Annotated[str, Field(max_length=1000)]
     """What lists show; white space in it counts as one space."""
 
 
-class ExecuteRequest(Edge):
-    """``POST /v1/execute``: no client of OpenAI's sends it, so a field it has not is a slip."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ExecuteRequest(OwnRequest):
+    """``POST /v1/execute``."""
 
     code: Annotated[str, Field(max_length=1_000_000)]
     """The program."""
@@ -296,20 +312,8 @@ class ExecuteRequest(Edge):
     check: bool = True
     """Whether the static check may refuse it; `false` needs an admin's key."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _name_what_is_known(cls, data: Any) -> Any:
-        unknown = sorted(set(data) - set(cls.model_fields)) if isinstance(data, dict) else []
-        if unknown:
-            raise UnsupportedParameter(
-                f"{unknown[0][:80]!r} is not a field of /v1/execute.",
-                f"Use: {', '.join(cls.model_fields)}.",
-                param=unknown[0],
-            )
-        return data
 
-
-class LinkRequest(Edge):
+class LinkRequest(OwnRequest):
     """``POST /v1/files/{id}/link``; the body may be left out."""
 
     lifetime_s: Annotated[int, Field(ge=1, le=31_536_000)] = 604_800

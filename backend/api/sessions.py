@@ -218,11 +218,11 @@ async def _remove(session_id: str, server: Server, background: Background, owner
     Raises:
         NotFound: the owner has nothing of the kind.
     """
-    count = 0
+    count, why = 0, f"The session {session_id!r} was deleted, and what ran in it was ended."
     for _ in range(_ROUNDS):
         for run_id in await unfinished_run_ids(server.database, session_id, owner=owner):
             with suppress(Conflict, NotFound):  # it has ended by itself
-                await background.cancel(run_id, owner=owner)
+                await background.cancel(run_id, owner=owner, why=why)
         await server.live_sessions.end(session_id, owner=owner)
         gone = await remove_session(server.database, session_id, owner=owner)
         await forget(gone, server)

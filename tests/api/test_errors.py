@@ -209,3 +209,24 @@ def test_what_is_no_json_object_is_a_bad_request(steady: httpx.Client, content: 
     reply = steady.post("/v1/chat/completions", content=content, headers=headers)
     assert reply.status_code == 400
     assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/execute", {"code": "1", "timeout": 3}),
+        ("POST", "/v1/keys", {"name": "n", "expires_in": 30}),
+        ("POST", "/v1/runs/run-1/approve", {"cod": "print(1)"}),
+        ("POST", "/v1/runs/run-1/reject", {"why": "no"}),
+        ("PATCH", "/v1/sessions/s", {"title": "t", "name": "n"}),
+        ("POST", "/v1/files/file-1/link", {"lifetime": 3}),
+    ],
+)
+def test_a_slip_in_a_field_of_our_own_is_refused(
+    steady: httpx.Client, method: str, path: str, body: dict[str, Any]
+) -> None:
+    answer = steady.request(method, path, json=body)
+    slip = list(body)[-1]
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (400, "unsupported_parameter")
+    assert (error["param"], slip in error["message"]) == (slip, True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,3 +43,12 @@ def test_the_secret_is_made_once_and_nobody_elses_to_read(tmp_path: Path) -> Non
     assert len(secret) == 32
     assert link_secret(folder) == secret
     assert stat.S_IMODE((folder / "link-secret").stat().st_mode) == 0o600
+
+
+def test_servers_that_start_at_once_sign_with_one_secret(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(50)]
+    with ThreadPoolExecutor(4) as threads:
+        for folder in folders:
+            secrets = set(threads.map(link_secret, [folder] * 4))
+            assert len(secrets) == 1 and len(secrets.pop()) == 32
+            assert [each.name for each in folder.iterdir()] == ["link-secret"]

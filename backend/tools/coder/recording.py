@@ -40,6 +40,8 @@ from backend.tools.coder.entries import (
 from backend.tools.coder.recall import Identity, identify, recall
 from backend.tools.coder.under_way import UnderWay
 
+CANCELLED = "The request was cancelled."
+
 
 class Recorder:
     """Records requests around the work on them. Open it with ``open_recorder``."""
@@ -95,10 +97,15 @@ class Recorder:
         assert job is not None, "nothing kept it from beginning"
         return await self._record(entry, job, work)
 
-    async def cancel(self, run_id: str, *, owner: str) -> None:
+    async def cancel(self, run_id: str, *, owner: str, why: str = CANCELLED) -> None:
         """End a run: one that is worked on here, that waits, or that nobody works on.
 
         One that another process works on is marked: a server looks for that every second.
+
+        Args:
+            run_id: the run.
+            owner: whose it is.
+            why: what whoever waits for its answer is told.
 
         Raises:
             NotFound: the owner has no such run.
@@ -107,12 +114,11 @@ class Recorder:
         under_way = self._under_way.get(run_id)
         run = await self.runs.get(run_id, owner=owner)
         if under_way is not None:
-            under_way.cancel()
+            under_way.cancel(why)
             await under_way.over.wait()
             return
         if run.status == "running" and await self.runs.mark_interrupted(owner=owner):
             run = await self.runs.get(run_id, owner=owner)
-        why = "The request was cancelled."
         if run.status == "waiting":
             await self.leave(run_id, why, owner=owner)
         elif await self.runs.queued.cancel(run_id, owner=owner, why=why):
@@ -131,7 +137,7 @@ class Recorder:
     def end(self, run_id: str) -> None:
         """Cancel a run that this process works on, if it does; not waiting for its end."""
         if under_way := self._under_way.get(run_id):
-            under_way.cancel()
+            under_way.cancel(CANCELLED)
 
     async def leave(self, run_id: str, why: str, *, owner: str) -> None:
         """End a run that waits for an approval; nobody goes on with it.

@@ -18,6 +18,7 @@ class UnderWay:
         self.over = asyncio.Event()
         """It has ended, and its record says so."""
         self._scope: asyncio.Timeout | None = None
+        self._why = ""
 
     async def do(self, work: Awaitable[T]) -> T:
         """Do it.
@@ -32,11 +33,12 @@ class UnderWay:
         except TimeoutError:
             if not scope.expired():
                 raise
-            raise RunCancelled("The request was cancelled.") from None
+            raise RunCancelled(self._why) from None
         finally:
             self._scope = None
 
-    def cancel(self) -> None:
+    def cancel(self, why: str) -> None:
         """End it; what is over already stays as it is."""
         if self._scope is not None and not self._scope.expired():
+            self._why = why
             self._scope.reschedule(0)
