@@ -360,10 +360,10 @@ async def test_a_hundred_programs_in_a_row_keep_the_state_and_nothing_else(
 
 
 async def nobody_new(executor: Executor) -> None:
-    """Of one session there are a keeper, its process now, and two to go back to."""
+    """Of one session there are a keeper, its process now, and one to go back to."""
     assert isinstance(executor, LocalExecutor)
     async with asyncio.timeout(10):
-        while not executor.pool.is_quiet or len(alive()) != 6 + 2 * executor.pool.ready:  # noqa: ASYNC110
+        while not executor.pool.is_quiet or len(alive()) != 5 + 2 * executor.pool.ready:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

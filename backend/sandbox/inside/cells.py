@@ -1,8 +1,9 @@
 """The keeper of a session: programs one after another in one state, and states to go back to.
 
-The session's process forks after every program, and its parent stays behind, stopped: a point to
-go back to. Two of them are kept: the state now, for when the next program is killed, and the one
-before the last program, for when that is to be undone.
+Before a program runs in what others left, the session's process forks, and its parent stays behind,
+stopped: a point to go back to, when the program is killed or to be undone. Not after a program: most
+sessions have no second one, and a fork costs more than a small program. Nor before the first one:
+where nothing was left yet, a process that has never run one takes the other's place.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,7 @@ class _Point:
     """A stopped process, and the files that there were."""
 
     pid: int
+    """0: there is none, because nothing had been run."""
     files: kept.Files
     is_whole: bool = True
     """The files can be put back."""
@@ -62,17 +65,19 @@ class Session:
         self._active = subject
         self._token: bytes = header["token"]
         self._have_program = have_program
-        self._points: list[_Point] = []
+        self._is_due = False
+        """A program has left something since the newest point."""
         self._is_ahead = False
         """It has threads, which a fork would lose: the newest point is not the state now."""
         self._shelf = _open_shelf(setup)
+        self._points = [_Point(0, self._shelf.copy({}))]
         run.fit_shared_memory(setup, header["limits"])
-        subject.tell(wire.RUN, header["program"])
+        self._program = header["program"]
+        subject.tell(wire.RUN, self._program)
 
     def to_the_end(self) -> None:
         """Serve until the host closes its end, or the state is lost."""
         try:
-            self._keep_point()
             wire.send(self._control, wire.DONE)
             while True:
                 kind, payload = wire.receive(self._control)
@@ -85,6 +90,8 @@ class Session:
             wire.send(self._control, wire.DONE)
 
     def _run(self, header: Mapping[str, Any]) -> None:
+        if self._is_due and not self._is_ahead:
+            self._keep_point()
         self._inputs.place(header["inputs"])
         is_cell = header["language"] == "python"
         subject = self._active if is_cell else self._have_program()
@@ -107,16 +114,19 @@ class Session:
             return self._report(watch, status, None)
         if watch.threads:
             wire.send(self._control, wire.STAYS, b"%d" % watch.threads)
-        self._report(watch, status, self._points[-1].files if self._points else {})
+        self._report(watch, status, self._points[-1].files)
         self._is_ahead = bool(watch.threads) if is_cell else self._is_ahead
         if self._is_ahead:
             processes.send_signal(self._active.pid, signal.SIGSTOP)
-        else:
-            self._keep_point()
+        self._is_due = True
+        self._drop_points(1)
 
     def _bystanders(self, subject: run.Subject) -> set[int]:
         """Processes of the session that do not take part in running a program."""
-        return {self._active.pid, *(point.pid for point in self._points)} - {subject.pid}
+        return {self._active.pid, *self._behind()} - {subject.pid}
+
+    def _behind(self) -> set[int]:
+        return {point.pid for point in self._points if point.pid}
 
     def _report(self, watch: run.Watch, status: int, known: kept.Files | None) -> None:
         """Tell how a program ended, and hand out the files that are new since ``known``, if any."""
@@ -143,7 +153,7 @@ class Session:
 
         A program may have woken them, or go on after its end, in threads or by lying about it.
         """
-        stopped = {*spared, *(point.pid for point in self._points)}
+        stopped = {*spared, *self._behind()}
         for pid in stopped:
             processes.stop(pid)
         until = time.monotonic() + _END_SECONDS
@@ -169,22 +179,27 @@ class Session:
         self._go_on_with(pid, before)
         # What forks may have had something to do at that: it is of no program, and not watched.
         self._end_all_but(before.pid, self._active.pid)
-        while len(self._points) >= _POINTS:
-            dropped = self._points.pop(0)
-            processes.send_signal(dropped.pid, signal.SIGKILL)
-            self._shelf.forget(dropped.files, *(point.files for point in self._points))
+        self._is_due = False
+        self._drop_points(_POINTS - 1)
         try:
-            files = self._shelf.copy(self._points[-1].files if self._points else {})
+            files = self._shelf.copy(self._points[-1].files)
             self._points.append(_Point(before.pid, files))
         except kept.TooMuch as too_much:
             self._points.append(_Point(before.pid, too_much.files, is_whole=False))
             wire.send(self._control, wire.STAYS, b"files")
         processes.reap()
 
+    def _drop_points(self, most: int) -> None:
+        """Let go of the oldest, so that there are no more than ``most``."""
+        while len(self._points) > most:
+            dropped = self._points.pop(0)
+            if dropped.pid:
+                processes.send_signal(dropped.pid, signal.SIGKILL)
+            self._shelf.forget(dropped.files, *(point.files for point in self._points))
+
     def _roll_back(self, watch: run.Watch) -> None:
         """Go on from the newest point, after a program whose process is not to go on."""
         try:
-            self._end_all_but()
             status = self._wake(self._points[-1])
         except _Lost:
             said = run.report(watch, f"9 {watch.stopped or '-'} 0")
@@ -196,10 +211,10 @@ class Session:
 
     def _undo(self) -> None:
         """Go back to the point before the last program."""
-        if len(self._points) < _POINTS and not self._is_ahead:
+        left_something = self._is_due or self._is_ahead
+        if len(self._points) < _POINTS and not left_something:
             return wire.send(self._control, wire.DONE)
-        dropped = [] if self._is_ahead else [self._points.pop()]
-        self._end_all_but()
+        dropped = [] if left_something else [self._points.pop()]
         self._wake(self._points[-1])
         self._put_files_back()
         for point in dropped:
@@ -208,16 +223,32 @@ class Session:
         return wire.send(self._control, wire.DONE)
 
     def _wake(self, point: _Point) -> int:
-        """Go on in another fork of a point. Returns the wait status of the fork before."""
+        """Go on in another fork of a point. Returns the wait status of the process before."""
+        self._is_due = self._is_ahead = False
+        if not point.pid:
+            return self._begin_again()
+        self._end_all_but()
         if not usage.is_running(point.pid):
             raise _Lost("the process that stayed behind to go back to has been killed")
         self._discard()
         processes.send_signal(point.pid, signal.SIGCONT)
         self._say(self._token)
         pid, status = self._hear_kept(point.pid)
-        self._is_ahead = False
         self._go_on_with(pid, self._active)
         self._end_all_but(pid)
+        return status
+
+    def _begin_again(self) -> int:
+        """Go on in a process that has run nothing. Returns the wait status of the one before."""
+        before, status = self._active, int(signal.SIGKILL)
+        processes.send_signal(before.pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # of a point: nobody asks how a fork of its ended
+            _, status = os.waitpid(before.pid, 0)
+        self._end_all_but()
+        os.close(before.ended)
+        before.line.close()
+        self._active = self._have_program()
+        self._active.tell(wire.RUN, self._program)
         return status
 
     def _go_on_with(self, pid: int, before: run.Subject) -> None:
@@ -245,7 +276,7 @@ class Session:
 
     def _hear_kept(self, behind: int) -> tuple[int, int]:
         """Who goes on where ``behind`` has stayed, and how the one before ended."""
-        known = {behind, *(point.pid for point in self._points)}
+        known = {behind, *self._behind()}
         self._active.line.setblocking(False)
         poll = select.poll()
         poll.register(self._active.line, select.POLLIN)
