@@ -1,6 +1,6 @@
 """A session's end of the line to its keeper: runs one cell after another in the same state.
 
-When a cell is over, the process forks: the child goes on as the session, and the parent stays
+Asked to, between two cells, the process forks: the child goes on as the session, and the parent stays
 behind as it is, a state to go back to: its keeper stops it. Woken, it forks again.
 """
 
