@@ -45,7 +45,7 @@ class AuditTrail:
 
     @classmethod
     def of(cls, settings: Settings, *, executor: str = "") -> AuditTrail | None:
-        """The trail as the settings want it; None where none is kept."""
+        """The trail as the settings want it; None where none is kept. Reads the working folder."""
         if not settings.audit:
             return None
         folder = settings.data_dir.absolute() / "audit"

@@ -216,7 +216,7 @@ class PythonExecutor:
         names = None if names is None else [*names, *request.variables]
         issues = self.check(request.code, request.language, files, names=names) if check else []
         if blocking(issues):
-            self._witness.refused(request, issues)
+            await self._witness.refused(request, issues)
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
             )
@@ -325,7 +325,8 @@ async def open_engine(
     """
     name = executor or settings.executor
     async with open_executor(name, settings) as opened:
-        witness = Witness(AuditTrail.of(settings, executor=name), observe)
+        trail = await asyncio.to_thread(AuditTrail.of, settings, executor=name)
+        witness = Witness(trail, observe)
         installed = await _installed(opened)
         yield PythonExecutor(opened, settings, installed=installed, witness=witness)
 

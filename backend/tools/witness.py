@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from backend.observing import Deed, Observe, unobserved
-from backend.store.audit import AuditTrail
+from backend.sandbox.endings import see_through
+from backend.store.audit import AuditTrail, Outcome, Verdict
 from backend.types import Execute, ExecutionRequest, ExecutionResult, Issue
-
-_MUCH_CODE = 100_000
-"""Characters: writing them down takes milliseconds, which others would wait for."""
-_MUCH_BYTES = 1 << 20
-"""The same of artifacts, whose digests are taken."""
 
 
 class Witness:
@@ -23,7 +18,7 @@ class Witness:
         self._audit = audit
         self._observe = observe
 
-    def refused(self, request: ExecutionRequest, issues: Sequence[Issue]) -> None:
+    async def refused(self, request: ExecutionRequest, issues: Sequence[Issue]) -> None:
         """Take note of a program that the check refused.
 
         Raises:
@@ -32,7 +27,7 @@ class Witness:
         if request.on_record == "":
             return
         if self._audit is not None:
-            self._audit.began(request, "refused", issues)
+            await asyncio.to_thread(self._audit.began, request, "refused", issues)
         with self._observe(Deed(kind="program", name=request.language, outcome="refused")):
             pass
 
@@ -49,11 +44,8 @@ class Witness:
             return await run(request)
         program_id = ""
         if self._audit is not None:
-            began = partial(
-                self._audit.began, request, "passed" if checked else "unchecked", issues
-            )
-            is_long = len(request.on_record or request.code) > _MUCH_CODE
-            program_id = await asyncio.to_thread(began) if is_long else began()
+            verdict: Verdict = "passed" if checked else "unchecked"
+            program_id = await _began(self._audit, request, verdict, issues)
         deed = Deed(kind="program", name=request.language)
         try:
             with self._observe(deed):
@@ -61,15 +53,27 @@ class Witness:
                 _tell(deed, result)
         except BaseException as error:
             if self._audit is not None:
-                is_cancel = isinstance(error, asyncio.CancelledError)
-                self._audit.broke_off(program_id, "cancelled" if is_cancel else "error")
+                outcome: Outcome = (
+                    "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+                )
+                await see_through(asyncio.to_thread(self._audit.broke_off, program_id, outcome))
             raise
         if self._audit is not None:
-            if sum(each.size for each in result.artifacts) > _MUCH_BYTES:
-                await asyncio.to_thread(self._audit.ended, program_id, result)
-            else:
-                self._audit.ended(program_id, result)
+            await see_through(asyncio.to_thread(self._audit.ended, program_id, result))
         return result
+
+
+async def _began(
+    audit: AuditTrail, request: ExecutionRequest, verdict: Verdict, issues: Sequence[Issue]
+) -> str:
+    """Put a program on record; one whose caller is cancelled meanwhile as not run to its end."""
+    writing = asyncio.ensure_future(asyncio.to_thread(audit.began, request, verdict, issues))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        program_id = await writing
+        await asyncio.to_thread(audit.broke_off, program_id, "cancelled")
+        raise
 
 
 def _tell(deed: Deed, result: ExecutionResult) -> None:

@@ -16,8 +16,10 @@ from backend.api.app import create_app
 from backend.config.settings import Settings
 
 ERROR = {"$ref": "#/components/schemas/Error"}
-GIVEN_BY_ALL = {404, 405}
-"""Of addresses that are none, and methods that an address does not take."""
+GIVEN_BY_ALL = {403, 404, 405}
+"""Of other servers, of addresses that are none, and of methods that an address does not take."""
+NOT_DESCRIBED = {307, 499}
+"""An address with a slash too many; nobody is there to read it."""
 
 
 @cache
@@ -40,7 +42,7 @@ def closed_schemas() -> dict[str, Any]:
 def check_response(response: httpx.Response) -> None:
     """Hold an answer against the description; for a client's ``event_hooks``."""
     path, method = response.request.url.path, response.request.method
-    if response.status_code == 499 or path == "/openapi.json":
+    if response.status_code in NOT_DESCRIBED or path == "/openapi.json":
         return
     operation = operation_of("GET" if method == "HEAD" else method, path)
     documented = operation["responses"] if operation else {}

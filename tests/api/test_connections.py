@@ -161,17 +161,19 @@ def test_a_client_that_goes_ends_its_program_whatever_it_sent_behind(hostile: Ho
 
 def test_a_reader_that_stops_is_let_go_and_costs_no_memory(hostile: Hostile) -> None:
     assert hostile.answers()
-    before = hostile.process.memory_info().rss
-    with ExitStack() as stack:
-        readers = [stack.enter_context(hostile.connection(small=True)) for _ in range(4)]
-        for reader in readers:
-            reader.sendall(chat("Speak at length"))
-            assert reader.recv(12) == b"HTTP/1.1 200"
-        until(lambda: not hostile.talking())
-        grown = hostile.process.memory_info().rss - before
-        received = [len(all_of(reader)) for reader in readers]
-    assert max(received) < 20 * len(WORD)
-    assert grown < 4 * 20 * len(WORD) * 4
+    sizes = []
+    for _ in range(2):  # what the first round takes is used again by the second
+        sizes.append(hostile.process.memory_info().rss)
+        with ExitStack() as stack:
+            readers = [stack.enter_context(hostile.connection(small=True)) for _ in range(4)]
+            for reader in readers:
+                reader.sendall(chat("Speak at length"))
+                assert reader.recv(12) == b"HTTP/1.1 200"
+            until(lambda: not hostile.talking())
+            received = [len(all_of(reader)) for reader in readers]
+        assert max(received) < 20 * len(WORD)
+    grown = hostile.process.memory_info().rss - sizes[-1]
+    assert grown < 4 * 20 * len(WORD) * 2
     assert hostile.answers()
 
 

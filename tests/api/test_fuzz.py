@@ -14,7 +14,7 @@ from tests.api.conftest import running
 from tests.api.fuzz import fuzz, operations
 from tests.scripts import write_script
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
 START = int(os.environ.get("FUZZ_START", "0"))
 
 

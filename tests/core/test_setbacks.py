@@ -99,7 +99,7 @@ async def test_what_is_vague_is_asked_back(play: Play) -> None:
     assert given.questions == ["Which file?", "Which column?"]
     assert (given.text, given.success) == ("- Which file?\n- Which column?", False)
     assert (given.steps, given.python_coder_results) == ([], [])
-    assert [event.kind for event in events] == ["route", "plan", "answer"]
+    assert [event.kind for event in events] == ["route", "begin", "plan", "answer"]
 
 
 @pytest.mark.parametrize("agent_type", ["react", "plan_execute"])
