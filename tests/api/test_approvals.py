@@ -233,8 +233,7 @@ def server(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str],
         process.communicate()
 
 
-@pytest.mark.parametrize("by", ["chat", "address"])
-@pytest.mark.parametrize("agent", ["react", "plan_execute"])
+@pytest.mark.parametrize(("agent", "by"), [("react", "chat"), ("plan_execute", "address")])
 def test_a_program_waits_through_kill_9(
     by: str, agent: str, ollama_server: OllamaServer, tmp_path: Path
 ) -> None:

@@ -11,14 +11,22 @@ import pytest
 
 from tests.api.test_presence import busy, until
 from tests.commands import Descendants, needs_sandbox, run, start
-from tests.core.test_cancelling import FIRST, HELD, QUESTION, lines_for
+from tests.core.test_cancelling import HELD, QUESTION, lines_for
 from tests.ollama_server import Line, OllamaServer
 
 pytestmark = [pytest.mark.sandbox, needs_sandbox]
 
 
-@pytest.mark.parametrize("moment", ["writing", "review", "run", "answer"])
-@pytest.mark.parametrize("agent", list(FIRST))
+@pytest.mark.parametrize(
+    ("agent", "moment"),
+    [
+        ("react", "writing"),
+        ("react", "run"),
+        ("react", "answer"),
+        ("plan_execute", "review"),
+        ("plan_execute", "run"),
+    ],
+)
 def test_ctrl_c_leaves_nothing(agent: str, moment: str, ollama_server: OllamaServer) -> None:
     lines = lines_for(agent, moment)
     ollama_server.add(*(Line(**line) for line in lines))

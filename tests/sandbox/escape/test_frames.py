@@ -83,13 +83,11 @@ write(3)
 @pytest.mark.sandbox
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_frames_of_a_program_say_nothing_of_walls_limits_or_files(
-    person: Person, canaries: Canaries, forgery: str, check: bool
+    person: Person, canaries: Canaries, forgery: str
 ) -> None:
     code = FORGE + FORGERIES[forgery] + "\nos._exit(5)"
-    answer = person.run(code, check=check)
+    answer = person.run(code, check=False)  # what the check refuses forges nothing
     kept(answer, canaries)
-    if check and answer.issues:
-        return
     assert answer.stdout.startswith(MARKER)
     assert not answer.success
     # On a busy machine no report of it may arrive; then it counts as killed, which is no success.

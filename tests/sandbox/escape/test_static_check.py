@@ -78,7 +78,7 @@ def test_the_check_answers(name: str) -> None:
 @pytest.mark.sandbox
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_server_and_the_sandbox_answer(person: Person, name: str, check: bool) -> None:
-    answer = person.run(SOURCES[name](), check=check, timeout_s=5, memory_mb=256)
+    answer = person.run(SOURCES[name](), check=check, timeout_s=2, memory_mb=256)
     if answer.error:
         assert answer.error.startswith(("RequestError", "TooLarge")), answer.error
     elif not answer.issues:
