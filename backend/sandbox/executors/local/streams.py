@@ -103,7 +103,7 @@ class Streams:
                 if not self._take(fd):
                     break
         captures, self._captures = self._captures, {}
-        stdout, stderr = (captures[fd] for fd in self._reading)
+        stdout, stderr = captures.values()  # also of one that was closed meanwhile
         return stdout, stderr
 
     def close(self) -> None:
