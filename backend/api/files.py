@@ -12,6 +12,7 @@ from backend.api.auth import get_principal
 from backend.api.body import read_json
 from backend.api.downloads import download
 from backend.api.errors import Forbidden
+from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.schemas import LinkRequest
 from backend.api.shapes.files import FileDeleted, FileLink, FileList, FileObject
@@ -72,13 +73,7 @@ async def list_files(
     page = await server.files.list(
         owner=owner, after=after, limit=limit, order=order, purpose=purpose
     )
-    return {
-        "object": "list",
-        "data": [file_object(file) for file in page.files],
-        "first_id": page.files[0].id if page.files else None,
-        "last_id": page.files[-1].id if page.files else None,
-        "has_more": page.has_more,
-    }
+    return list_body([file_object(file) for file in page.files], has_more=page.has_more)
 
 
 @router.get(

@@ -13,6 +13,7 @@ from backend.api.background import Background, BackgroundDep
 from backend.api.body import max_json_bytes, read_json
 from backend.api.chat import answer_job
 from backend.api.forgetting import forget
+from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.presence import while_connected
 from backend.api.run_bodies import STATES, run_body, summary_body
@@ -116,7 +117,7 @@ async def list_runs(
         interrupted={"queued": True, "failed": False}.get(status or ""),
         session_id=None if session_id is None else check_session_id(session_id),
     )
-    return _list([summary_body(run) for run in page.runs], has_more=page.has_more)
+    return list_body([summary_body(run) for run in page.runs], has_more=page.has_more)
 
 
 @router.get(
@@ -188,7 +189,7 @@ async def follow_run(
     if "application/json" in request.headers.get("accept", ""):
         found = await runs.events.read(run_id, owner=owner, after=start, limit=limit + 1)
         data = [event_body(event, run_id) for event in found[:limit]]
-        return JSONResponse(_list(data, has_more=len(found) > limit))
+        return JSONResponse(list_body(data, has_more=len(found) > limit))
     return RunEventStream(
         run_id,
         owner=owner,
@@ -346,16 +347,6 @@ def _number(event_id: str | None) -> int:
 
 def _accepted(run: Run) -> JSONResponse:
     return JSONResponse(run_body(run), 202, {"Location": f"/v1/runs/{run.id}"})
-
-
-def _list(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": str(data[0]["id"]) if data else None,
-        "last_id": str(data[-1]["id"]) if data else None,
-        "has_more": has_more,
-    }
 
 
 def _recorder(server: Server) -> Recorder:

@@ -14,6 +14,7 @@ from backend.api.background import Background, BackgroundDep
 from backend.api.body import read_json
 from backend.api.files import file_object
 from backend.api.forgetting import forget
+from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.plain import plain
 from backend.api.schemas import SessionChange
@@ -66,7 +67,7 @@ async def list_sessions(
 ) -> dict[str, Any]:
     """The owner's conversations, the one that began last first."""
     page = await server.sessions.list(owner=owner, after=after, limit=limit, order=order)
-    return _list([_session(each) for each in page.sessions], has_more=page.has_more)
+    return list_body([_session(each) for each in page.sessions], has_more=page.has_more)
 
 
 @router.post(
@@ -117,7 +118,7 @@ async def list_messages(
         check_session_id(session_id), owner=owner, after=after, limit=limit, order=order
     )
     links = base_url(request, server.settings)
-    return _list(
+    return list_body(
         [_message(each, server, links, owner) for each in page.messages], has_more=page.has_more
     )
 
@@ -182,7 +183,7 @@ async def list_session_files(session_id: str, server: ServerDep, owner: OwnerDep
     made = [each["id"] for each in await server.sessions.artifacts(session_id, owner=owner)]
     files = await kept_files(list(dict.fromkeys([*named, *made])), server, owner)
     files.sort(key=lambda file: file.created_at)
-    return _list([file_object(file) for file in files], has_more=False)
+    return list_body([file_object(file) for file in files], has_more=False)
 
 
 @router.get(
@@ -243,16 +244,6 @@ async def _turn(message: StoredMessage, server: Server, owner: str) -> SaidTurn:
             made.append(artifact | {"sha256": known[0].sha256 if known else ""})
         uses.append(use | {"artifacts": made})
     return SaidTurn(role=message.role, text=message.content, uses=uses)
-
-
-def _list(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": has_more,
-    }
 
 
 def _session(session: StoredSession) -> dict[str, Any]:

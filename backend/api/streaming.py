@@ -11,6 +11,7 @@ fails before has an HTTP status of its own. What fails later is a line with ``er
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -49,7 +50,7 @@ BEFORE_WORK = frozenset({"begin", "route", "files"})
 """Events that come before the model is asked; a model that is gone still gets its status."""
 
 
-class EventStream(Response):
+class EventStream(Response, ABC):
     """A response of server-sent events; what it tells of is stopped when the client goes."""
 
     def __init__(self) -> None:
@@ -59,9 +60,9 @@ class EventStream(Response):
         )
         del self.headers["content-length"]
 
+    @abstractmethod
     def _lines(self) -> AsyncGenerator[str, None]:
         """The events; what is raised before the first one has an HTTP status of its own."""
-        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and send what comes of it."""

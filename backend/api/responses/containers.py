@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from backend.api.body import read_json
 from backend.api.downloads import download
 from backend.api.errors import UnsupportedParameter
+from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.responses.preparing import memory_mb_of
 from backend.api.responses.schemas import ContainerFileRequest, ContainerRequest, refuse_network
@@ -85,7 +86,7 @@ async def list_containers(
     page = await server.containers.list(
         owner=owner, after=after, limit=limit, order=order, name=name
     )
-    return _list([container_object(each) for each in page.containers], has_more=page.has_more)
+    return list_body([container_object(each) for each in page.containers], has_more=page.has_more)
 
 
 @router.get(
@@ -158,7 +159,7 @@ async def list_container_files(
         container.session_id, owner=owner, after=after, limit=limit, order=order
     )
     shown = [container_file(each, container) for each in page.files]
-    return _list(shown, has_more=page.has_more)
+    return list_body(shown, has_more=page.has_more)
 
 
 @router.get(
@@ -252,14 +253,4 @@ def container_file(file: StoredFile, container: Container) -> dict[str, Any]:
         "container_id": container.id,
         "path": f"{FOLDER}/{file.filename}",
         "source": "assistant" if file.purpose == OUTPUT_PURPOSE else "user",
-    }
-
-
-def _list(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": has_more,
     }

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from backend.api.background import BackgroundDep
 from backend.api.body import max_json_bytes, read_json
+from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
@@ -160,11 +161,4 @@ async def list_input_items(
                 param="after",
             )
         items = items[places[0] + 1 :]
-    shown_items = items[:limit]
-    return {
-        "object": "list",
-        "data": shown_items,
-        "first_id": shown_items[0]["id"] if shown_items else None,
-        "last_id": shown_items[-1]["id"] if shown_items else None,
-        "has_more": len(items) > limit,
-    }
+    return list_body(items[:limit], has_more=len(items) > limit)
