@@ -26,7 +26,9 @@ router = APIRouter(tags=["chat"])
 @router.post(
     "/v1/chat/completions",
     summary="Answer the last message, with code that runs in the sandbox where code helps",
-    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502, stream=ChatCompletionChunk),
+    responses=answers(
+        ChatCompletion, 400, 404, 409, 413, 424, 499, 502, stream=ChatCompletionChunk
+    ),
     openapi_extra=takes(ChatRequest),
 )
 async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep) -> Response:

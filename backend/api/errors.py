@@ -31,6 +31,7 @@ from backend.errors import (
     NotFound,
     PythonCoderError,
     RequestError,
+    RunCancelled,
     SandboxUnavailable,
     StoreUnavailable,
     TooLarge,
@@ -86,6 +87,7 @@ _CODES: tuple[tuple[type[PythonCoderError], str], ...] = (
     (StoreUnavailable, "store_unavailable"),
     (BadReply, "bad_reply"),
     (BudgetExceeded, "budget_exceeded"),
+    (RunCancelled, "cancelled"),
     (Unauthenticated, "invalid_api_key"),
     (RateLimited, "rate_limit_exceeded"),
     (Conflict, "conflict"),
@@ -148,14 +150,19 @@ def error_response(error: Exception, *, after_run: bool = False) -> JSONResponse
     return JSONResponse(error_body(error), status, headers)
 
 
-def stopped() -> MachineError:
+def stopped(*, after_run: bool = False) -> MachineError:
     """Why a request was cancelled under way that nobody cancelled but the server's own end."""
-    return MachineError("The server was stopped before this was done.", "Ask for it again.")
+    remedy = (
+        "A program of it may have run: see what that did before you ask for it again."
+        if after_run
+        else "Ask for it again."
+    )
+    return MachineError("The server was stopped before this was done.", remedy)
 
 
 def stopped_response(*, after_run: bool = False) -> JSONResponse:
     """The response to such a request; ``after_run`` as above."""
-    return error_response(stopped(), after_run=after_run)
+    return error_response(stopped(after_run=after_run), after_run=after_run)
 
 
 def validation_error(error: ValidationError | RequestValidationError) -> RequestError:

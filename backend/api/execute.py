@@ -15,14 +15,19 @@ from fastapi.responses import Response
 from backend.api.artifacts import keep_artifact
 from backend.api.auth import PrincipalDep, require_admin
 from backend.api.body import max_json_bytes, read_json
-from backend.api.errors import UnsupportedParameter, error_response, stopped_response
+from backend.api.errors import (
+    UnsupportedParameter,
+    error_response,
+    log_unexpected,
+    stopped_response,
+)
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
 from backend.api.shapes.programs import ExecutionShape
 from backend.api.state import Server, ServerDep, base_url
-from backend.errors import PythonCoderError, RequestError
+from backend.errors import RequestError
 from backend.request_context import in_request
 from backend.store.files import working_names
 from backend.store.sessions import check_session_id
@@ -103,20 +108,25 @@ def _language(value: str) -> Language:
 async def _run(
     asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
 ) -> Response:
-    async with server.turns.take(owner):
-        try:
-            result = await _execute(asked, body, server, owner)
-        except asyncio.CancelledError:
-            if not server.turns.is_closed:
-                raise
-            return stopped_response(after_run=True)
+    may_have_run = has_run = False
     try:
+        async with server.turns.take(owner):
+            may_have_run = True
+            result = await _execute(asked, body, server, owner)
+        has_run = True
         artifacts = [
             await _artifact(each, server, owner, links, body.session_id)
             for each in result.artifacts
         ]
-    except PythonCoderError as error:
+    except Exception as error:
+        if not has_run:
+            raise
+        log_unexpected(error)
         return error_response(error, after_run=True)
+    except asyncio.CancelledError:
+        if not (may_have_run and server.turns.is_closed):
+            raise
+        return stopped_response(after_run=True)
     return plain_response(_result(result, artifacts, body.session_id))
 
 

@@ -30,6 +30,7 @@ MEANINGS: Final[dict[int, str]] = {
     416: "The file does not have the bytes that `Range` asks for.",
     424: "A program has run, then something else failed: clients must not repeat this by themselves.",
     429: "Too many requests, or the request used up its budget; `Retry-After` says when to try again.",
+    499: "Somebody cancelled it while it was worked on, or deleted its session.",
     500: "A fault of the server; its log says more.",
     502: "The model answered, but with nothing that can be used.",
     503: "Something the server needs is not there at the moment; `Retry-After` says when to try again.",

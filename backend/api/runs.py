@@ -49,7 +49,7 @@ _MAX_KEY = 255
     "",
     summary="Ask in the background",
     status_code=202,
-    responses=answers(RunObject, 400, 404, 413, status=202, meaning="It is in the queue."),
+    responses=answers(RunObject, 400, 404, 409, 413, status=202, meaning="It is in the queue."),
     response_model=None,
     openapi_extra=takes(ChatRequest),
 )
@@ -203,7 +203,7 @@ async def follow_run(
 @router.post(
     "/{run_id}/approve",
     summary="Let the program run that a request waits with",
-    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502)
+    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 499, 502)
     | answers(RunObject, status=202, meaning="It goes on in the background."),
     response_model=None,
     openapi_extra=takes(DecisionRequest, required=False),
@@ -224,7 +224,7 @@ async def approve_run(
 @router.post(
     "/{run_id}/reject",
     summary="End a request without running its program",
-    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 502)
+    responses=answers(ChatCompletion, 400, 404, 409, 413, 424, 499, 502)
     | answers(RunObject, status=202, meaning="It goes on in the background."),
     response_model=None,
     openapi_extra=takes(DecisionRequest, required=False),

@@ -18,8 +18,8 @@ from backend.config.settings import Settings
 ERROR = {"$ref": "#/components/schemas/Error"}
 GIVEN_BY_ALL = {403, 404, 405}
 """Of other servers, of addresses that are none, and of methods that an address does not take."""
-NOT_DESCRIBED = {307, 499}
-"""An address with a slash too many; nobody is there to read it."""
+NOT_DESCRIBED = {307}
+"""An address with a slash too many."""
 
 
 @cache

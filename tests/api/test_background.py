@@ -261,7 +261,8 @@ def test_a_request_that_somebody_waits_for_is_found_and_cancelled(client: httpx.
         assert (run["request"], run["background"]) == ("Compute forever", False)
         assert client.get(f"/v1/runs/{run['id']}/events").status_code == 400
         assert client.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
-        assert asked.result(30).status_code == 499
+        told = asked.result(30)
+        assert (told.status_code, told.json()["error"]["code"]) == (499, "cancelled")
 
 
 def test_a_stream_says_early_by_which_id_it_is_cancelled(client: httpx.Client) -> None:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import shutil
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import httpx
 import pytest
 
+from backend.api.app import create_app
+from backend.api.draining import Farewell
 from backend.config.settings import load_settings
+from backend.store.audit_reading import Wanted, read_trail
 from tests.api.conftest import Serve
+from tests.api.test_presence import until
 
 
 def execute(client: httpx.Client, code: str, **more: Any) -> httpx.Response:
@@ -167,3 +174,33 @@ def test_a_field_that_is_none_is_refused_rather_than_ignored(client: httpx.Clien
     assert reply.status_code == 400
     assert reply.json()["error"]["param"] == "timeout"
     assert "timeout_s" in reply.json()["error"]["message"]
+
+
+async def test_a_program_that_ran_is_not_asked_for_again_when_the_server_stops_before_its_answer() -> (
+    None
+):
+    settings = load_settings(model="ollama:some:1b", ollama_host="127.0.0.1:9")
+    app = create_app(settings)
+    transport = httpx.ASGITransport(Farewell(app))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client,
+    ):
+        with closing(sqlite3.connect(settings.data_dir / "python-coder.db")) as other:
+            other.execute("BEGIN IMMEDIATE")  # its file cannot be kept as long as this holds
+            body = {"code": "open('a.txt', 'w').write('kept')"}
+            asked = asyncio.create_task(client.post("/v1/execute", json=body))
+            trail = settings.data_dir / "audit"
+            await asyncio.to_thread(
+                until,
+                lambda: [
+                    entry
+                    for entry in read_trail(trail, Wanted(), limit=1)
+                    if entry.as_dict()["outcome"] == "success"
+                ],
+            )
+            app.state.server.turns.close()
+            asked.cancel()
+        answer = await asked
+    assert (answer.status_code, answer.headers["X-Should-Retry"]) == (424, "false")
+    assert "may have run" in answer.json()["error"]["message"]

@@ -30,6 +30,7 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
     try:
         async with server.turns.take(job.chat.owner, job.chat.lane):
             await _work(job, server, telling)
+        await keep_response(job, telling, server)
     except Exception as error:
         if not telling.progress.has_run:
             raise
@@ -39,7 +40,6 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
         if not (telling.progress.has_run and server.turns.is_closed):
             raise
         return stopped_response(after_run=True)
-    await keep_response(job, telling, server)
     return JSONResponse(plain(telling.shown()))
 
 

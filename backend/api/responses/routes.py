@@ -39,7 +39,7 @@ _Include = Annotated[list[str], Query(alias="include[]", default_factory=list, m
 @router.post(
     "",
     summary="Answer a question, with code that runs in a container where code helps",
-    responses=answers(ResponseObject, 400, 404, 413, 424, 502, stream=ResponseEvent),
+    responses=answers(ResponseObject, 400, 404, 409, 413, 424, 499, 502, stream=ResponseEvent),
     response_model=None,
     openapi_extra=takes(ResponsesRequest),
 )

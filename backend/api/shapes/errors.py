@@ -17,7 +17,7 @@ class ErrorDetail(Shape):
     """The field or parameter that is meant, where it is one."""
     code: str | None
     """For programs: `unsupported_parameter`, `not_found`, `model_not_found`, `too_large`, `busy`,
-    `budget_exceeded`, `model_unavailable`, `bad_reply`, `sandbox_unavailable`, `store_unavailable`,
+    `budget_exceeded`, `cancelled`, `model_unavailable`, `bad_reply`, `sandbox_unavailable`, `store_unavailable`,
     `disabled`, `internal_error` ...; null where the type says it all."""
 
 
