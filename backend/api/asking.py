@@ -25,7 +25,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from backend.api.approvals import SessionUse, find_waiting, read_word
-from backend.api.attachments import attach, check_attachments, kept_files, place
+from backend.api.attachments import attach, check_attachments, kept_files, place, require_room
 from backend.api.conversation import Conversation, read_conversation
 from backend.api.models import find_model, read_agent, split_model
 from backend.api.schemas import ChatRequest, TextPart
@@ -33,7 +33,7 @@ from backend.api.state import Server
 from backend.api.turns import Lane
 from backend.core.requests import AnswerForm, Ask
 from backend.core.router import route
-from backend.store.files import StoredFile
+from backend.store.file_records import StoredFile
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.approval import Given, refused_text
@@ -120,16 +120,15 @@ async def prepare_chat(
     model = await find_model(server.assistant.models, name)
     carried = () if is_side else conversation.attachments
     session_id = session.id if session else None
-    # Else the files that a client sends with every turn would be others each time.
-    goes_with = session.id if session and session.source != "new" else None
-    files = [*named, *await attach(carried, server, owner, goes_with)]
-    earlier: list[StoredFile] = []
     may_run_code = _may_run_code(agent, conversation.question)
+    sent_again = may_run_code and session is not None and session.source != "named"
+    before_that = conversation.earlier_attachments if sent_again else ()
+    await require_room((*carried, *before_that), server, owner)
+    files = [*named, *await attach(carried, server, owner, session_id)]
+    earlier: list[StoredFile] = []
     if may_run_code:
         earlier = await kept_files([*kept_ids, *at_hand], server, owner)
-        if session is not None and session.source != "named":
-            before_that = conversation.earlier_attachments
-            earlier += await attach(before_that, server, owner, goes_with)
+        earlier += await attach(before_that, server, owner, session_id)
     if waiting is not None and (recorder := server.assistant.recorder) is not None:
         await recorder.leave(waiting.id, refused_text("Something else was asked."), owner=owner)
     placed: dict[str, Path] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from backend.api.conversation import Attachment, Conversation
 from backend.api.state import Server
 from backend.errors import NotFound, TooLarge
 from backend.sandbox.file_types import require_supported
-from backend.store.files import StoredFile, safe_name, working_names
+from backend.store.file_names import safe_name, working_names
+from backend.store.file_records import StoredFile
 
 INLINE_PURPOSE = "user_data"
 """The purpose of files that came inside a message, as in OpenAI's file object."""
@@ -40,8 +42,19 @@ async def check_attachments(conversation: Conversation, server: Server, owner: s
             await server.files.get(attachment.file_id, owner=owner)
 
 
+async def require_room(attachments: Sequence[Attachment], server: Server, owner: str) -> None:
+    """See that the owner may keep all of them, before any is kept.
+
+    Raises:
+        TooLarge: they would be more than ``PYTHON_CODER_MAX_STORAGE``.
+    """
+    contents = [each.content for each in attachments if each.file_id is None]
+    if contents:
+        await server.files.require_room(contents, owner=owner, param="messages")
+
+
 async def attach(
-    attachments: tuple[Attachment, ...], server: Server, owner: str, session_id: str | None
+    attachments: Sequence[Attachment], server: Server, owner: str, session_id: str | None
 ) -> list[StoredFile]:
     """The files of messages: looked up, or kept; those deleted since an earlier turn are left out.
 

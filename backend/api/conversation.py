@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from backend.api.links import LINK
 from backend.api.schemas import ChatMessage, FilePart, ImagePart, RefusalPart, TextPart
 from backend.errors import RequestError
 from backend.tools.python_executor_engine import SUPPORTED_FILE_TYPES
@@ -23,9 +24,7 @@ from backend.types import Message
 
 _DATA_IMAGE = re.compile(r"!\[([^\]\n]{0,200})\]\(data:image/[^)]*\)")
 _BARE_DATA_IMAGE = re.compile(r"data:image/[\w.+-]{1,40};base64,[A-Za-z0-9+/=]+")
-_OUR_LINK = re.compile(
-    r"\((?:https?://[^()\s]{1,200})?/v1/files/(file-[0-9a-f]+)/content\?[^()\s]*\)"
-)
+_OUR_LINK = re.compile(rf"\({LINK.pattern}\)")
 _DETAILS = re.compile(r"<(/?)details\b[^>]*>", re.IGNORECASE)
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.-]+)*;base64,")
 _EXTENSIONS = {"jpeg": "jpg", "svg+xml": "svg"}

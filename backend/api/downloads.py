@@ -13,12 +13,19 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from backend.api.errors import NotThatPart, error_response
+from backend.api.operations import answers
 from backend.api.state import Server
-from backend.store.files import StoredFile
+from backend.store.file_records import StoredFile
 
 _SHOWN_INLINE = ("image/", "text/plain", "text/html", "application/pdf")
 _SANDBOXED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
 """For pages and drawings a program wrote: no scripts, and nothing of this server's origin."""
+_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+DOWNLOADS = answers(None, 404, 416, content=_BYTES) | {
+    206: {"description": "The bytes that `Range` asked for.", "content": _BYTES},
+    304: {"description": "`If-None-Match` has its `ETag` already."},
+}
+"""The ``responses`` of a route that sends a file's bytes."""
 _PART = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 """One part; who asks for several at once, or in another unit, gets the whole, as HTTP allows."""
 

@@ -29,7 +29,7 @@ from backend.api.shapes.programs import ExecutionShape
 from backend.api.state import Server, ServerDep, base_url
 from backend.errors import RequestError
 from backend.request_context import in_request
-from backend.store.files import working_names
+from backend.store.file_names import working_names
 from backend.store.sessions import check_session_id
 from backend.tools.python_executor_engine import PythonExecutor, open_engine, require_enabled
 from backend.types import Artifact, ExecutionRequest, ExecutionResult, Language

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 
 from backend.api.auth import get_principal
 from backend.api.body import read_json
-from backend.api.downloads import download
+from backend.api.downloads import DOWNLOADS, download
 from backend.api.errors import Forbidden
 from backend.api.lists import list_body
 from backend.api.operations import answers, takes
@@ -18,20 +18,13 @@ from backend.api.schemas import LinkRequest
 from backend.api.shapes.files import FileDeleted, FileLink, FileList, FileObject
 from backend.api.state import OwnerDep, Server, ServerDep, base_url
 from backend.api.uploads import UploadForm, receive_form
-from backend.errors import TooLarge
 from backend.store.database import LOCAL_OWNER, Order
-from backend.store.files import StoredFile
+from backend.store.file_records import StoredFile
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
 MAX_PAGE = 10_000
 _MAX_BODY = 64 * 1024
-
-_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
-_PART: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The bytes that `Range` asked for.", "content": _BYTES},
-    304: {"description": "`If-None-Match` has its `ETag` already."},
-}
 
 
 @router.post(
@@ -42,12 +35,15 @@ _PART: dict[int | str, dict[str, Any]] = {
     openapi_extra=takes(UploadForm, media_type="multipart/form-data"),
 )
 async def upload(request: Request, server: ServerDep, owner: OwnerDep) -> dict[str, Any]:
-    """Keep a file. All files of an owner together may have ``PYTHON_CODER_MAX_STORAGE`` MiB."""
-    await _require_room(server, owner, 1)
+    """Keep a file.
+
+    All bytes that an owner keeps, whichever way they came, may be ``PYTHON_CODER_MAX_STORAGE`` MiB
+    together; the same bytes count once.
+    """
+    await server.files.require_room([], owner=owner)
     async with server.files.receive(max_bytes=server.settings.max_file_bytes) as incoming:
         form = await receive_form(request, incoming)
         fields = form.read_fields()
-        await _require_room(server, owner, incoming.size)
         assert form.filename is not None
         file = await server.files.keep(
             incoming,
@@ -91,7 +87,7 @@ async def retrieve(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str
 @router.get(
     "/{file_id}/content",
     summary="Download a file",
-    responses=answers(None, 404, 416, content=_BYTES) | _PART,
+    responses=DOWNLOADS,
     response_model=None,
 )
 async def content(
@@ -139,21 +135,6 @@ async def delete(file_id: str, server: ServerDep, owner: OwnerDep) -> dict[str, 
     """Forget a file."""
     await server.files.delete(file_id, owner=owner)
     return {"id": file_id, "object": "file", "deleted": True}
-
-
-async def _require_room(server: Server, owner: str, size: int) -> None:
-    """Refuse what would be more than an owner may keep.
-
-    Raises:
-        TooLarge: it would be.
-    """
-    limit = server.settings.max_storage_bytes
-    if limit and await server.files.used_bytes(owner=owner) + size > limit:
-        raise TooLarge(
-            f"Your files would have more than the {limit // 2**20} MiB that you may keep.",
-            "Delete some: GET /v1/files lists them; or ask for more, PYTHON_CODER_MAX_STORAGE.",
-            param="file",
-        )
 
 
 def file_object(file: StoredFile) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tempfile
 import time
@@ -16,6 +17,9 @@ from backend.store.database import LOCAL_OWNER
 
 LIFETIME_S = 7 * 24 * 3600
 """A week: chat front ends show a conversation's plots again whenever it is opened."""
+
+LINK = re.compile(r"(?:https?://[^\s()]{1,300})?/v1/files/(file-[0-9a-f]+)/content\?[^\s()]*")
+"""A link of ours in a text, wherever the server was reached; its group is the file's id."""
 
 
 class SignedLinks:

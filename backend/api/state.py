@@ -92,7 +92,7 @@ async def _open_with(
         sessions = SessionStore(database)
         live_sessions = assistant.live_sessions
         assert live_sessions is not None, "open_assistant opens them"
-        files = FileStore(database, assistant.blobs)
+        files = FileStore(database, assistant.blobs, most_bytes=settings.max_storage_bytes)
         turns = Turns.of(settings, meters.turn)
         standing = Standing(assistant, turns, database)
         meters.registry.register(standing)

@@ -18,7 +18,7 @@ from backend.api.errors import validation_error
 from backend.errors import RequestError, TooLarge
 from backend.sandbox.file_types import require_supported, shown_type
 from backend.store.blobs import Incoming
-from backend.store.files import safe_name
+from backend.store.file_names import safe_name
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

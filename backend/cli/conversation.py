@@ -29,7 +29,7 @@ class Conversation:
 
     async def continued(self, ask: Ask) -> Ask:
         """The question with what was said before, and with the files that came before."""
-        from backend.store.files import working_names
+        from backend.store.file_names import working_names
 
         turns = await self._sessions.words(self._name, owner=ask.owner)
         newest = {}

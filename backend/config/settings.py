@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     """``postgresql://user:password@host/name`` (needs the extra ``postgres``) or ``sqlite:///file``;
     without it SQLite in the data folder."""
     max_storage_mb: int = Field(10_240, alias="PYTHON_CODER_MAX_STORAGE", ge=0, le=2**30)
-    """MiB that all files of one owner may have together before uploads are refused; 0: no limit."""
+    """MiB that the files of one owner may have together, the same bytes once, before more are refused; 0: no limit."""
     keep_runs_days: int = Field(30, alias="PYTHON_CODER_KEEP_RUNS", ge=0, le=36_500)
     """Days that a server keeps runs that are over and were not saved; 0: for ever."""
     host: str = Field("127.0.0.1", alias="PYTHON_CODER_HOST")

@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -57,7 +57,9 @@ class Incoming:
                 await asyncio.to_thread(self._flush)
 
     async def finish(self) -> str:
-        """Write what is left, close the file and return the digest of all of it."""
+        """Write what is left, close the file and return the digest of all of it; again, only that."""
+        if self._unfinished.closed:
+            return self._hash.hexdigest()
         with writing(self.path.parent):
             await asyncio.to_thread(self._flush)
             await asyncio.to_thread(self._unfinished.close)
@@ -139,18 +141,20 @@ class BlobStore:
         if _DIGEST.fullmatch(sha256):
             await asyncio.to_thread(self._place(sha256).unlink, True)
 
-    async def sweep(self, *, before: float, used: Callable[[set[str]], Awaitable[set[str]]]) -> int:
-        """Remove what nothing refers to, and what was left unfinished; returns how much it was.
+    async def older_than(self, before: float) -> list[str]:
+        """The digests of what was written before a time, in Unix seconds."""
+        return await asyncio.to_thread(self._older_than, before)
 
-        Args:
-            before: Unix time; nothing younger is touched: its record may not be written yet.
-            used: given digests, which of them are referred to.
+    async def discard_unfinished(self, before: float) -> int:
+        """Remove what began to arrive before a time and never did; returns how much it was."""
+        return await asyncio.to_thread(self._discard_unfinished, before)
+
+    async def discard_old(self, sha256: str, before: float) -> bool:
+        """Remove bytes unless they were wanted again after a time; whether they were removed.
+
+        For a moment they are not in their place: nobody may add files or take a backup meanwhile.
         """
-        old = await asyncio.to_thread(self._older_than, before)
-        count = await asyncio.to_thread(self._discard_unfinished, before)
-        for unused in {*old} - await used({*old}):
-            count += await asyncio.to_thread(self._discard_old, unused, before)
-        return count
+        return await asyncio.to_thread(self._discard_old, sha256, before)
 
     def _older_than(self, before: float) -> list[str]:
         places = self._folder.glob("??/" + "?" * 64)
@@ -162,19 +166,19 @@ class BlobStore:
             each.unlink(missing_ok=True)
         return len(left)
 
-    def _discard_old(self, sha256: str, before: float) -> int:
+    def _discard_old(self, sha256: str, before: float) -> bool:
         place, aside = self._place(sha256), self._folder / "incoming" / f"{sha256}.unused"
         aside.parent.mkdir(parents=True, exist_ok=True)
         try:
             # Looked at once nobody finds it any more: until then it may be wanted again.
             os.rename(place, aside)
         except FileNotFoundError:
-            return 0
+            return False
         if _time_of(aside) >= before:
             os.rename(aside, place)
-            return 0
+            return False
         aside.unlink(missing_ok=True)
-        return 1
+        return True
 
     def _place(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256

@@ -10,7 +10,8 @@ from sqlalchemy.orm import aliased
 
 from backend.errors import NotFound
 from backend.store.database import Database, Order, owned_by, page
-from backend.store.files import FilePage, FileStore, StoredFile
+from backend.store.file_records import FilePage, StoredFile
+from backend.store.files import FileStore
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 

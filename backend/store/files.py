@@ -3,68 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import hashlib
 import time
-import unicodedata
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, select
 
-from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore, Incoming
 from backend.store.change_lock import ChangeLock
 from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.file_names import output_name, safe_name
+from backend.store.file_records import (
+    OUTPUT_PURPOSE,
+    FilePage,
+    StoredFile,
+    stored_file,
+    unknown_file,
+)
 from backend.store.ownership import SHARED, of_any_owner
+from backend.store.room import Room, is_there
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 
-OUTPUT_PURPOSE = "assistants_output"
-"""The purpose of what programs wrote, as in OpenAI's file object."""
-
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069]')
-"""Control characters, what some systems cannot write, and marks that turn text around."""
 _AT_A_TIME = 500
 """Rows that are forgotten in one transaction."""
-_MAX_NAME_BYTES = 200
-"""Of 255 that a file system takes: room for what is put before or behind it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredFile:
-    """A file as its owner sees it."""
-
-    id: str
-    filename: str
-    purpose: str
-    media_type: str
-    size: int
-    """Bytes."""
-    sha256: str
-    created_at: float
-    """Unix time in seconds."""
-    expires_at: float | None = None
-    """The same; from then on nobody finds it. None: it stays until it is deleted."""
-    session_id: str | None = None
-    """The conversation that it came about in; None for one that was uploaded by itself."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilePage:
-    """Some files of a longer list."""
-
-    files: list[StoredFile]
-    has_more: bool
 
 
 class FileStore:
     """Files of all owners; each method sees one owner's only."""
 
-    def __init__(self, database: Database, blobs: BlobStore) -> None:
+    def __init__(self, database: Database, blobs: BlobStore, *, most_bytes: int = 0) -> None:
+        """Say where they are; an owner's may have ``most_bytes`` together, 0 means any number."""
         self._database = database
         self._blobs = blobs
+        self._room = Room(database=database, most_bytes=most_bytes)
         self._changing = ChangeLock(blobs.folder / "lock")
 
     @asynccontextmanager
@@ -84,7 +58,13 @@ class FileStore:
         session_id: str | None = None,
         expires_at: float | None = None,
     ) -> StoredFile:
-        """Make a file of what was received; from ``expires_at`` (Unix time) on nobody finds it."""
+        """Make a file of what was received; from ``expires_at`` (Unix time) on nobody finds it.
+
+        Raises:
+            TooLarge: the owner may not keep so much; nothing of it stays.
+        """
+        sizes = {await incoming.finish(): incoming.size}
+        await self._room.require(sizes, owner=owner, param="file")
         async with self._changing.adding():
             sha256 = await self._blobs.keep(incoming)
             return await self._insert(
@@ -111,7 +91,11 @@ class FileStore:
         """Make a file of bytes; the same ones under the same name in a conversation are one file.
 
         Chat clients send a conversation's files again with every turn; they must not pile up.
+
+        Raises:
+            TooLarge: the owner may not keep so much (see ``require_room``, for several).
         """
+        await self.require_room([content], owner=owner)
         async with self._changing.adding():
             sha256 = await self._blobs.put(content)
             known = await self._find(
@@ -145,7 +129,7 @@ class FileStore:
             await asyncio.to_thread(self._blobs.path, artifact["sha256"])
             return await self._insert(
                 owner=owner,
-                filename=_output_name(artifact["name"]),
+                filename=output_name(artifact["name"]),
                 purpose=OUTPUT_PURPOSE,
                 media_type=artifact["media_type"],
                 size=artifact["size"],
@@ -161,17 +145,32 @@ class FileStore:
         """
         async with self._database.transaction() as session:
             row = await session.scalar(
-                select(FileRow).where(owned_by(FileRow, owner), FileRow.id == file_id, _is_there())
+                select(FileRow).where(owned_by(FileRow, owner), FileRow.id == file_id, is_there())
             )
         if row is None:
-            raise _unknown(file_id, param)
-        return _stored(row)
+            raise unknown_file(file_id, param)
+        return stored_file(row)
 
-    async def used_bytes(self, *, owner: str) -> int:
-        """What all of an owner's files have together, each counted though bytes are kept once."""
-        query = select(func.sum(FileRow.size)).where(owned_by(FileRow, owner), _is_there())
-        async with self._database.transaction() as session:
-            return int(await session.scalar(query) or 0)
+    async def require_room(
+        self, contents: Sequence[bytes], *, owner: str, param: str = "file"
+    ) -> None:
+        """Refuse files, before any of them is kept, that would be more than an owner may keep.
+
+        Args:
+            contents: their bytes; none: where there is no room for anything, that is said.
+            owner: whose they would be.
+            param: the field of the request that brings them.
+
+        Raises:
+            TooLarge: they would be.
+        """
+        size = sum(map(len, contents)) if contents else 1
+        if await self._room.has(size, owner=owner):
+            return
+        if not contents:
+            raise self._room.refusal(param)
+        sizes = await asyncio.to_thread(_sizes, contents)
+        await self._room.require(sizes, owner=owner, param=param)
 
     async def list(
         self,
@@ -187,7 +186,7 @@ class FileStore:
         Raises:
             NotFound: the owner has no file ``after``.
         """
-        query = select(FileRow).where(owned_by(FileRow, owner), _is_there())
+        query = select(FileRow).where(owned_by(FileRow, owner), is_there())
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
         place: int | None = None
@@ -197,10 +196,12 @@ class FileStore:
                     select(FileRow.position).where(owned_by(FileRow, owner), FileRow.id == after)
                 )
                 if place is None:
-                    raise _unknown(after, param="after")
+                    raise unknown_file(after, param="after")
             query = page(query, FileRow, after=place, order=order, limit=limit)
             rows = (await session.scalars(query)).all()
-        return FilePage(files=[_stored(row) for row in rows[:limit]], has_more=len(rows) > limit)
+        return FilePage(
+            files=[stored_file(row) for row in rows[:limit]], has_more=len(rows) > limit
+        )
 
     async def delete(self, file_id: str, *, owner: str) -> None:
         """Forget a file, and its bytes unless another file has the same ones.
@@ -211,11 +212,11 @@ class FileStore:
         async with self._database.transaction() as session:
             sha256 = await session.scalar(
                 delete(FileRow)
-                .where(owned_by(FileRow, owner), FileRow.id == file_id, _is_there())
+                .where(owned_by(FileRow, owner), FileRow.id == file_id, is_there())
                 .returning(FileRow.sha256)
             )
         if sha256 is None:
-            raise _unknown(file_id)
+            raise unknown_file(file_id)
         await self.forget_bytes([sha256])
 
     async def forget_expired(self) -> int:
@@ -242,6 +243,23 @@ class FileStore:
                 if shared is None:
                     await self._blobs.delete(sha256)
 
+    async def sweep(self, *, before: float, used: Callable[[set[str]], Awaitable[set[str]]]) -> int:
+        """Remove bytes that nothing refers to, and what was left unfinished; how much it was.
+
+        Args:
+            before: Unix time; nothing younger is touched: its record may not be written yet.
+            used: given digests, which of them are referred to.
+        """
+        count = await self._blobs.discard_unfinished(before)
+        old = {*await self._blobs.older_than(before)}
+        unused = sorted(old - await used(old))
+        for begin in range(0, len(unused), _AT_A_TIME):
+            # A backup that is being begun counts on every file to stay in its place.
+            async with self._changing.removing():
+                for sha256 in unused[begin : begin + _AT_A_TIME]:
+                    count += await self._blobs.discard_old(sha256, before)
+        return count
+
     def path(self, file: StoredFile) -> Path:
         """Where a file's bytes lie. Reads the disk.
 
@@ -251,10 +269,10 @@ class FileStore:
         return self._blobs.path(file.sha256)
 
     async def _find(self, *which: ColumnElement[bool], owner: str) -> StoredFile | None:
-        query = select(FileRow).where(owned_by(FileRow, owner), _is_there(), *which).limit(1)
+        query = select(FileRow).where(owned_by(FileRow, owner), is_there(), *which).limit(1)
         async with self._database.transaction() as session:
             row = await session.scalar(query)
-        return None if row is None else _stored(row)
+        return None if row is None else stored_file(row)
 
     async def _insert(
         self,
@@ -282,72 +300,8 @@ class FileStore:
         )
         async with self._database.transaction() as session:
             session.add(row)
-        return _stored(row)
+        return stored_file(row)
 
 
-def _is_there() -> ColumnElement[bool]:
-    return or_(FileRow.expires_at.is_(None), FileRow.expires_at > time.time())
-
-
-def safe_name(filename: str) -> str:
-    """A name that is no path and no trap, otherwise as it came: letters of any script stay.
-
-    Raises:
-        RequestError: nothing is left of it.
-    """
-    last = unicodedata.normalize("NFC", filename).replace("\\", "/").rstrip("/").rpartition("/")
-    name = _UNSAFE.sub("_", last[2]).strip().lstrip(".-")
-    stem, dot, extension = name.rpartition(".")
-    if not dot:
-        stem, extension = name, ""
-    room = _MAX_NAME_BYTES - len(f"{dot}{extension}".encode())
-    if not stem.strip() or room < 1:
-        raise RequestError(
-            f"{filename[:80]!r} is not a file name.", "Give the file a name.", param="file"
-        )
-    return stem.encode()[:room].decode(errors="ignore") + dot + extension
-
-
-def _output_name(name: str) -> str:
-    try:
-        return safe_name(name)
-    except RequestError:  # a program may call a file "-"; that is nobody's mistake
-        return "output"
-
-
-def working_names(files: Sequence[StoredFile]) -> dict[str, StoredFile]:
-    """Names in a program's working directory; one file twice counts once.
-
-    Of two different files with one name the second lies in a folder of its own, ``file_2/name``.
-    """
-    placed: dict[str, StoredFile] = {}
-    for file in {file.id: file for file in files}.values():
-        names = (f"file_{number}/{file.filename}" for number in range(2, len(files) + 3))
-        placed[next(name for name in (file.filename, *names) if _is_free(name, placed))] = file
-    return placed
-
-
-def _is_free(name: str, placed: Mapping[str, StoredFile]) -> bool:
-    folder = name.rpartition("/")[0]
-    below = any(other.startswith(f"{name}/") for other in placed)
-    return name not in placed and folder not in placed and not below
-
-
-def _unknown(file_id: str, param: str = "file_id") -> NotFound:
-    return NotFound(
-        f"There is no file {file_id[:80]!r}.", "GET /v1/files lists those there are.", param=param
-    )
-
-
-def _stored(row: FileRow) -> StoredFile:
-    return StoredFile(
-        id=row.id,
-        filename=row.filename,
-        purpose=row.purpose,
-        media_type=row.media_type,
-        size=row.size,
-        sha256=row.sha256,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        session_id=row.session_id,
-    )
+def _sizes(contents: Iterable[bytes]) -> dict[str, int]:
+    return {hashlib.sha256(content).hexdigest(): len(content) for content in contents}

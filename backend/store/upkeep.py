@@ -66,7 +66,7 @@ class Upkeep:
             first = await session.scalar(of_any_owner(unfinished, _EVERYBODY))
         now = time.time()
         before = min(now, first or now) - ORPHAN_S
-        return await self.blobs.sweep(before=before, used=self._used)
+        return await self.files.sweep(before=before, used=self._used)
 
     async def runs_that_are_over(self, run_ids: Sequence[str]) -> set[str]:
         """Which of these runs are over, or not there any more."""

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from backend.errors import Busy, NotFound, PythonCoderError
-from backend.store.files import FileStore, StoredFile
+from backend.store.file_records import StoredFile
+from backend.store.files import FileStore
 from backend.store.sessions import SessionStore
 from backend.tools.held_session import MOST_FILES, HeldSession, Live, deleted, lost
 from backend.tools.python_executor_engine import EngineSession, PythonExecutor

@@ -226,6 +226,37 @@ def test_an_owner_keeps_so_much_and_no_more(serve: Serve, tmp_path: Path) -> Non
     assert upload(client, "b.csv", b"y" * 700_000).status_code == 200
 
 
+def test_an_owner_keeps_no_more_by_whichever_way_it_comes(serve: Serve, tmp_path: Path) -> None:
+    client = serve({"stage": "chat", "reply": "ok", "repeat": True}, max_storage_mb=1)
+    known, new = (base64.b64encode(each * 700_000).decode() for each in (b"x", b"y"))
+    container = client.post("/v1/containers", json={"name": "c"}).json()["id"]
+    into = f"/v1/containers/{container}/files"
+    first = client.post(into, files={"file": ("a.csv", b"x" * 700_000)}).json()["id"]
+    kept, listed = blobs(tmp_path), client.get("/v1/files").json()["data"]
+
+    def chat(*data: str) -> httpx.Response:
+        parts = [{"type": "file", "file": {"filename": "b.csv", "file_data": d}} for d in data]
+        content = [{"type": "text", "text": "Hello?"}, *parts]
+        messages = [{"role": "user", "content": content}]
+        body = {"messages": messages, "agent_type": "chat"}
+        return client.post("/v1/chat/completions", json=body)
+
+    part = {"type": "input_file", "filename": "b.csv", "file_data": new}
+    said = [{"role": "user", "content": [{"type": "input_text", "text": "Hello?"}, part]}]
+    for reply, param in (
+        (client.post(into, files={"file": ("b.csv", b"y" * 700_000)}), "file"),
+        (chat(new), "messages"),
+        (chat(base64.b64encode(b"small").decode(), new), "messages"),
+        (client.post("/v1/responses", json={"input": said}), "input"),
+    ):
+        error = reply.json()["error"]
+        assert (reply.status_code, error["code"], error["param"]) == (413, "too_large", param)
+        assert "Delete some" in error["message"]
+    assert (blobs(tmp_path), client.get("/v1/files").json()["data"]) == (kept, listed)
+    assert chat(known).status_code == 200, "what is kept already takes no more room"
+    assert client.post(into, json={"file_id": first}).status_code == 200
+
+
 @pytest.fixture(scope="module")
 def thousand(steady: httpx.Client) -> str:
     """The path of a file of a thousand bytes."""

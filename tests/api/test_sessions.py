@@ -218,17 +218,36 @@ def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         yield client
 
 
+def with_a_file(words: str = "Hello?", agent: str = "chat") -> dict[str, Any]:
+    """A request with a file inside its message."""
+    inside = {"filename": "inside.csv", "file_data": base64.b64encode(b"x\n1\n").decode()}
+    content = [{"type": "text", "text": words}, {"type": "file", "file": inside}]
+    return {"messages": [{"role": "user", "content": content}], "agent_type": agent}
+
+
 def drawn(client: httpx.Client, **more: Any) -> dict[str, Any]:
     """A conversation with a picture and a table, about a file that came inside its message."""
-    inside = {"filename": "inside.csv", "file_data": base64.b64encode(b"x\n1\n").decode()}
-    text = {"type": "text", "text": "Compute and draw"}
-    content = [text, {"type": "file", "file": inside}]
-    body = {"messages": [{"role": "user", "content": content}], "agent_type": "react"} | more
+    body = with_a_file("Compute and draw", "react") | more
     headers = {"X-Session-Id": f"drawing-{secrets.token_hex(4)}"}
     reply = client.post("/v1/chat/completions", json=body, headers=headers)
     assert reply.status_code == 200, reply.text
     completion: dict[str, Any] = reply.json()
     return completion
+
+
+def test_what_came_inside_a_conversation_without_a_name_goes_with_it(
+    drawing: httpx.Client,
+) -> None:
+    files = {each["id"] for each in drawing.get("/v1/files").json()["data"]}
+    first, second = (
+        drawing.post("/v1/chat/completions", json=with_a_file()).json()["x_session_id"]
+        for _ in range(2)
+    )
+    assert drawing.delete(f"/v1/sessions/{first}").status_code == 200
+    [kept] = drawing.get(f"/v1/sessions/{second}/files").json()["data"]
+    assert drawing.get(f"/v1/files/{kept['id']}/content").content == b"x\n1\n"
+    assert drawing.delete(f"/v1/sessions/{second}").status_code == 200
+    assert {each["id"] for each in drawing.get("/v1/files").json()["data"]} == files
 
 
 def test_a_session_is_described_renamed_and_its_files_are_listed(drawing: httpx.Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import os
 import stat
 import tarfile
 from collections.abc import Callable
@@ -18,12 +19,14 @@ from backend.config.settings import Settings, load_settings
 from backend.errors import RequestError
 from backend.store.backup import read_backup, write_backup
 from backend.store.blobs import BlobStore
+from backend.store.change_lock import ChangeLock
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
 from backend.store.runs import RunStore
 from backend.store.sessions import SessionStore, Turn
 from backend.store.tables import FileRow, MessageRow
+from backend.store.upkeep import Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
 from tests.postgres import Cluster
 
@@ -177,6 +180,23 @@ async def test_it_is_whole_though_others_write_and_remove_meanwhile(
     assert all(BlobStore(after.data_dir / "blobs").path(each).is_file() for each in digests)
     assert turns
     assert turns % 2 == 0
+
+
+async def test_nothing_is_swept_while_a_backup_is_being_begun(place: Place, tmp_path: Path) -> None:
+    settings = place("swept", "sqlite")
+    async with open_database(settings) as database:
+        files = files_of(database, settings)
+        blobs = BlobStore(settings.data_dir / "blobs")
+        path = blobs.path(await blobs.put(b"nobody's"))
+        os.utime(path, (1, 1))
+        upkeep = Upkeep(database=database, files=files, blobs=blobs)
+        # As a backup does while it takes hold of everything.
+        async with ChangeLock(blobs.folder / "lock").adding():
+            sweeping = asyncio.create_task(upkeep.sweep())
+            done, _ = await asyncio.wait([sweeping], timeout=0.3)
+            assert (done, path.is_file()) == (set(), True)
+        assert await sweeping == 1
+        assert not path.exists()
 
 
 def cut(content: bytes) -> bytes:

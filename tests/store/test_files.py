@@ -8,7 +8,9 @@ import pytest
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore
 from backend.store.database import Database
-from backend.store.files import FileStore, StoredFile, safe_name, working_names
+from backend.store.file_names import safe_name, working_names
+from backend.store.file_records import StoredFile
+from backend.store.files import FileStore
 
 ON_BOTH_DATABASES = True
 

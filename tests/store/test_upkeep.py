@@ -16,7 +16,8 @@ from backend.config.settings import load_settings
 from backend.errors import NotFound
 from backend.store.blobs import BlobStore
 from backend.store.database import Database, owned_by
-from backend.store.files import FileStore, StoredFile
+from backend.store.file_records import StoredFile
+from backend.store.files import FileStore
 from backend.store.runs import RunStore
 from backend.store.tables import RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep

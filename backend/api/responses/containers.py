@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
 
 from backend.api.body import read_json
-from backend.api.downloads import download
+from backend.api.downloads import DOWNLOADS, download
 from backend.api.errors import UnsupportedParameter
 from backend.api.lists import list_body
 from backend.api.operations import answers, takes
@@ -27,7 +27,7 @@ from backend.api.uploads import receive_form
 from backend.store.container_files import INPUT_PURPOSE
 from backend.store.containers import DEFAULT_EXPIRY_MIN, Container
 from backend.store.database import Order
-from backend.store.files import OUTPUT_PURPOSE, StoredFile
+from backend.store.file_records import OUTPUT_PURPOSE, StoredFile
 from backend.store.sessions import new_session_id
 
 router = APIRouter(prefix="/v1/containers", tags=["containers"])
@@ -37,7 +37,6 @@ FOLDER: Final = "/mnt/data"
 """Where programs find the files of a container; their working directory is the same place."""
 
 _MAX_BODY = 2**20
-_BYTES = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 
@@ -126,7 +125,10 @@ async def delete_container(container_id: str, server: ServerDep, owner: OwnerDep
 async def create_container_file(
     container_id: str, request: Request, server: ServerDep, owner: OwnerDep
 ) -> dict[str, Any]:
-    """A form with ``file``, or JSON with the ``file_id`` of a file that is to be copied."""
+    """A form with ``file``, or JSON with the ``file_id`` of a file that is to be copied.
+
+    What is uploaded counts to what an owner may keep, ``PYTHON_CODER_MAX_STORAGE``; a copy does not.
+    """
     container = await server.containers.get(container_id, owner=owner)
     session_id = container.session_id
     if request.headers.get("content-type", "").startswith("multipart/"):
@@ -180,11 +182,7 @@ async def read_container_file(
 @router.get(
     "/{container_id}/files/{file_id}/content",
     summary="Download a file of a container",
-    responses=answers(None, 404, 416, content=_BYTES)
-    | {
-        206: {"description": "The bytes that `Range` asked for.", "content": _BYTES},
-        304: {"description": "`If-None-Match` has its `ETag` already."},
-    },
+    responses=DOWNLOADS,
     response_model=None,
 )
 async def read_container_file_content(
@@ -213,6 +211,7 @@ async def delete_container_file(
 
 
 async def _uploaded(request: Request, server: Server, session_id: str, owner: str) -> StoredFile:
+    await server.files.require_room([], owner=owner)
     async with server.files.receive(max_bytes=server.settings.max_file_bytes) as incoming:
         form = await receive_form(request, incoming)
         assert form.filename is not None

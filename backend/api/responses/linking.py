@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from backend.api.links import LINK
 from backend.api.responses.message import citations
 from backend.api.state import Server
-
-_LINK = re.compile(r"(?:https?://[^\s()]{1,300})?/v1/files/(file-[0-9a-f]+)/content\?[^\s()]*")
 
 Fresh = Callable[[str], str]
 
@@ -20,7 +18,7 @@ def with_fresh_links(
     """The response, its links good for as long again, its citations where they now stand."""
 
     def fresh(text: str) -> str:
-        return _LINK.sub(lambda found: server.links.url(base_url, found[1], owner=owner), text)
+        return LINK.sub(lambda found: server.links.url(base_url, found[1], owner=owner), text)
 
     metadata = body["x_agent_metadata"]
     if metadata is None:
