@@ -70,6 +70,7 @@ class Background:
         self._shown_at = 0.0
         self.news = News()
         """Of the runs that this process works on."""
+        server.turns.on_close(self.news.close)
 
     def wake(self) -> None:
         """Look at once: something was put into the queue."""

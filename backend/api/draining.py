@@ -3,7 +3,8 @@
 SIGTERM gives requests under way ``PYTHON_CODER_DRAIN`` seconds; Ctrl-C gives them none, and neither
 does a second signal. What is not done by then is cancelled with all that it runs, and its client is
 told: 503 and when to ask again, or a line with the error where a stream has begun. A client whose
-program has run already is not told to send its request again.
+program has run already is not told to send its request again. Whoever only follows what goes on without
+this server is sent away at once.
 """
 
 from __future__ import annotations

@@ -26,11 +26,19 @@ class News:
 
     def __init__(self) -> None:
         self._listening: dict[str, set[asyncio.Event]] = {}
+        self.is_closed = False
+        """There will be no more here: the server is being stopped."""
 
     def tell(self, run_id: str) -> None:
         """Something has happened in a run."""
         for fresh in self._listening.get(run_id, ()):
             fresh.set()
+
+    def close(self) -> None:
+        """Send away whoever follows a run: it goes on, here after a restart or on another server."""
+        self.is_closed = True
+        for run_id in self._listening:
+            self.tell(run_id)
 
     @contextmanager
     def listen(self, run_id: str) -> Iterator[asyncio.Event]:

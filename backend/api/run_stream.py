@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from backend.api.background import Background
@@ -17,6 +17,8 @@ from backend.store.runs import RunStore
 
 POLL_S = 0.5
 """Seconds between looks into the table, where another process works on the run."""
+LEAVE = ": the server is being stopped; follow again, after what was told last\n\n"
+"""A comment line: the stream ends, what it tells of does not."""
 
 
 class RunEventStream(EventStream):
@@ -42,10 +44,13 @@ class RunEventStream(EventStream):
 
     async def _lines(self) -> AsyncGenerator[str, None]:
         yield KEEP_ALIVE  # the status goes out at once, whatever is there to tell
-        after, told_at = self._after, time.monotonic()
-        with self._background.news.listen(self._run_id) as fresh, suppress(NotFound):
+        after = self._after
+        with (
+            follower(self._background, self._run_id, self._keep_alive_s) as news,
+            suppress(NotFound),
+        ):
             while True:
-                fresh.clear()
+                news.look()
                 # Looked up first: what has happened by then is read afterwards.
                 is_over = await self._runs.queued.is_over(self._run_id, owner=self._owner)
                 events = await self._runs.events.read(self._run_id, owner=self._owner, after=after)
@@ -53,17 +58,60 @@ class RunEventStream(EventStream):
                     after = event.sequence
                     yield event_line(event, self._run_id)
                 if events:
-                    told_at = time.monotonic()
+                    news.told()
                     continue
                 if is_over:
                     return
-                if time.monotonic() - told_at >= self._keep_alive_s:
-                    told_at = time.monotonic()
+                if news.has_to_leave:
+                    yield LEAVE
+                    return
+                if await news.wait():
                     yield KEEP_ALIVE
-                here = self._background.works_on(self._run_id)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._keep_alive_s if here else POLL_S):
-                        await fresh.wait()
+
+
+class Follower:
+    """Waits for news of a run, wherever it is worked on. Open it with ``follower``."""
+
+    def __init__(
+        self, background: Background, run_id: str, fresh: asyncio.Event, keep_alive_s: float
+    ) -> None:
+        self._background = background
+        self._run_id = run_id
+        self._fresh = fresh
+        self._keep_alive_s = keep_alive_s
+        self._told_at = time.monotonic()
+
+    @property
+    def has_to_leave(self) -> bool:
+        """The server is being stopped. The run goes on without it, and can be followed again."""
+        return self._background.news.is_closed
+
+    def look(self) -> None:
+        """Say that one looks now: only what happens from here on is news."""
+        self._fresh.clear()
+
+    def told(self) -> None:
+        """Say that the client has been told something."""
+        self._told_at = time.monotonic()
+
+    async def wait(self) -> bool:
+        """Wait until it is time for another look; True where it is time for a sign of life, too."""
+        left_s = self._told_at + self._keep_alive_s - time.monotonic()
+        here = self._background.works_on(self._run_id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s if here else min(left_s, POLL_S)):
+                await self._fresh.wait()
+        if time.monotonic() - self._told_at < self._keep_alive_s:
+            return False
+        self.told()
+        return True
+
+
+@contextmanager
+def follower(background: Background, run_id: str, keep_alive_s: float) -> Iterator[Follower]:
+    """Follow a run; ``keep_alive_s`` is the silence after which a stream says that it is alive."""
+    with background.news.listen(run_id) as fresh:
+        yield Follower(background, run_id, fresh, keep_alive_s)
 
 
 def event_line(event: RunEvent, run_id: str) -> str:

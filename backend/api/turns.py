@@ -114,6 +114,7 @@ class Turns:
         places: dict[Lane, int] = {"work": work, "talk": talk}
         self.is_closed = False
         """The server is being stopped; what is under way may end."""
+        self._on_close: list[Callable[[], None]] = []
         self._lanes: dict[Lane, _Queue] = {
             lane: _Queue(
                 places=count,
@@ -167,6 +168,12 @@ class Turns:
     def close(self) -> None:
         """Give no more turns to those who come: the server is being stopped."""
         self.is_closed = True
+        for tell in self._on_close:
+            tell()
+
+    def on_close(self, tell: Callable[[], None]) -> None:
+        """Have this called when no more turns are given."""
+        self._on_close.append(tell)
 
     def active(self, lane: Lane = "work") -> int:
         """How many are at work."""

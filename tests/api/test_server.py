@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from backend.api.run_stream import LEAVE
 from backend.api.server import require_keys_beyond_loopback, serve
 from backend.config.settings import load_settings
 from backend.errors import SettingsError
@@ -193,9 +194,18 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
         waiting = pool.submit(client.post, "/v1/chat/completions", json=ask)
         lines = (line for line in stream.iter_lines() if line.startswith("data:"))
         next(lines)
-        until(lambda: in_talk(client) == 2)
+        run = client.post("/v1/runs", json=ask).json()["id"]
+        talk = {"input": "hi", "agent_type": "chat", "background": True}
+        response = client.post("/v1/responses", json=talk).json()["id"]
+        followed = [
+            stack.enter_context(client.stream("GET", path))
+            for path in (f"/v1/runs/{run}/events", f"/v1/responses/{response}?stream=true")
+        ]
+        until(lambda: in_talk(client) == 4)
         server.send_signal(signal.SIGTERM)
         until(lambda: refuses(url))
+        # What goes on without this server holds nobody here.
+        assert [each.read().endswith(LEAVE.encode()) for each in followed] == [True, True]
         server.send_signal(signal.SIGTERM)  # a second one does not wait
         answer = waiting.result()
         *_, error, end = list(lines)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import suppress
 from typing import Any
 
 from backend.api.background import Background
 from backend.api.responses.answering import lines_of
+from backend.api.responses.linking import with_fresh_links
 from backend.api.responses.message import AnswerMessage
 from backend.api.responses.outcome import UNFINISHED
 from backend.api.responses.programs import Draft, ProgramCall
 from backend.api.responses.settling import settled
 from backend.api.responses.telling import OutEvent, shown
 from backend.api.responses.thinking import Thoughts
+from backend.api.run_stream import LEAVE, follower
 from backend.api.state import Server
 from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.store.responses import StoredResponse
 
-POLL_S = 1.0
-"""Seconds between looks at a response that another server may work on."""
 _LAST = {
     "completed": "response.completed",
     "incomplete": "response.incomplete",
@@ -31,7 +29,7 @@ _LAST = {
 class ReplayedStream(EventStream):
     """The events of a stored response, those behind a number that was heard already.
 
-    One that is not over yet is waited for.
+    One that is not over yet is waited for. Links in it are good for as long again.
     """
 
     def __init__(
@@ -43,6 +41,7 @@ class ReplayedStream(EventStream):
         owner: str,
         after: int | None,
         with_outputs: bool,
+        base_url: str,
     ) -> None:
         super().__init__()
         self._stored = stored
@@ -51,19 +50,26 @@ class ReplayedStream(EventStream):
         self._owner = owner
         self._after = -1 if after is None else after
         self._with_outputs = with_outputs
+        self._base_url = base_url
 
     async def _lines(self) -> AsyncGenerator[str, None]:
-        silence_s = min(self._server.settings.stream_keep_alive_s, POLL_S)
-        with self._background.news.listen(str(self._stored.body["x_run_id"])) as fresh:
+        yield KEEP_ALIVE  # the status goes out at once, whatever is there to tell
+        run_id, silence_s = (
+            str(self._stored.body["x_run_id"]),
+            self._server.settings.stream_keep_alive_s,
+        )
+        with follower(self._background, run_id, silence_s) as news:
             while True:
-                fresh.clear()
+                news.look()
                 body = await settled(self._stored, self._server, owner=self._owner)
                 if body["status"] not in UNFINISHED:
                     break
-                yield KEEP_ALIVE
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(silence_s):
-                        await fresh.wait()
+                if news.has_to_leave:
+                    yield LEAVE
+                    return
+                if await news.wait():
+                    yield KEEP_ALIVE
+        body = with_fresh_links(body, self._server, owner=self._owner, base_url=self._base_url)
         events = replay(shown(body, with_outputs=self._with_outputs))
         yield lines_of([each for each in events if each["sequence_number"] > self._after])
 

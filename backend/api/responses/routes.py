@@ -81,6 +81,7 @@ async def read_response(
     asked = {*include, *request.query_params.getlist("include")}
     with_outputs = WITH_OUTPUTS in asked
     body = await settled(stored, server, owner=owner)
+    links = base_url(request, server.settings)
     if stream:
         return ReplayedStream(
             stored,
@@ -89,8 +90,8 @@ async def read_response(
             owner=owner,
             after=starting_after,
             with_outputs=with_outputs,
+            base_url=links,
         )
-    links = base_url(request, server.settings)
     body = with_fresh_links(body, server, owner=owner, base_url=links)
     return plain_response(shown(body, with_outputs=with_outputs))
 

@@ -43,6 +43,13 @@ def test_a_background_response_cites_its_files_and_is_gone_on_from(http: httpx.C
     [annotation] = items(body, "message")[0]["content"][0]["annotations"]
     path = f"/v1/containers/{body['x_container_id']}/files/{annotation['file_id']}/content"
     assert http.get(path).content.startswith(b"\x89PNG")
+    events, host = f"/v1/responses/{body['id']}?stream=true", f"localhost:{http.base_url.port}"
+    with http.stream("GET", events, headers={"Host": host}) as reply:
+        *_, end = read_events(reply)
+    [part] = items(end["response"], "message")[0]["content"]
+    [cited] = part["annotations"]
+    shown = part["text"][cited["start_index"] : cited["end_index"]]
+    assert f"(http://{host}/v1/files/{cited['file_id']}/content?" in shown, "its links are new"
     asked = {"tools": [AUTO], "tool_choice": "required", "previous_response_id": body["id"]}
     assert text_of(ask(http, "Use sigma", **asked)) == "It goes on."
 
