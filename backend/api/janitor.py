@@ -58,12 +58,13 @@ class Janitor:
             os.close(handle)
 
     async def clean(self) -> None:
-        """Forget expired files, old runs, steps of runs that are over, and unused bytes.
+        """Forget expired files and containers, old runs, steps of what is over, and unused bytes.
 
         Raises:
             StoreUnavailable: the database or the data folder cannot be used.
         """
         expired = await self.upkeep.files.forget_expired()
+        containers = await self.upkeep.forget_containers()
         old = 0
         if self.keep_days:
             older_than = time.time() - self.keep_days * _DAY_S
@@ -71,8 +72,9 @@ class Janitor:
         steps = await self._forget_steps()
         swept = await self.upkeep.sweep()
         logging.getLogger("backend.store").info(
-            "Forgotten: %d expired files, %d old runs, the steps of %d runs, %d unused blobs",
-            *(expired, old, steps, swept),
+            "Forgotten: %d expired files, %d containers, %d old runs, the steps of %d runs, "
+            "%d unused blobs",
+            *(expired, containers, old, steps, swept),
         )
 
     async def _forget_steps(self) -> int:

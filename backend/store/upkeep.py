@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Text, cast, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.store.blobs import BlobStore
+from backend.store.container_expiry import forget_containers
 from backend.store.database import Database
 from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
@@ -54,6 +55,12 @@ class Upkeep:
             unused = digests - await used_elsewhere(session, digests)
         await self.files.forget_bytes(unused)
         return Forgotten(count=len(ids), unused=frozenset(unused), interrupted=tuple(ids))
+
+    async def forget_containers(self) -> int:
+        """Forget containers that expired a day ago, with their files; returns how many it were."""
+        count, unused = await forget_containers(self.database)
+        await self.files.forget_bytes(unused)
+        return count
 
     async def sweep(self) -> int:
         """Remove bytes to which neither a file nor a run refers; returns how many files it were.

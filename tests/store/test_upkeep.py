@@ -15,11 +15,14 @@ from backend.api.janitor import PERIOD_S, Janitor
 from backend.config.settings import load_settings
 from backend.errors import NotFound
 from backend.store.blobs import BlobStore
+from backend.store.container_expiry import SHOWN_S
+from backend.store.containers import ContainerStore
 from backend.store.database import Database, owned_by
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
 from backend.store.runs import RunStore
-from backend.store.tables import RunRow
+from backend.store.sessions import SessionStore, Turn
+from backend.store.tables import ContainerRow, RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
 
@@ -108,6 +111,39 @@ async def test_nobody_finds_a_file_that_has_expired_and_its_bytes_go(
     await janitor.clean()
     assert await files.get(later.id, owner="me") == later
     assert [is_kept(blobs, each.sha256) for each in (over, shared, later)] == [False, True, True]
+
+
+async def test_containers_go_a_day_after_they_expired_unless_something_needs_them(
+    janitor: Janitor, database: Database, files: FileStore, blobs: BlobStore
+) -> None:
+    containers, inside = ContainerStore(database), {}
+    names = ("over", "long", "young", "talked-about", "under-way", "used-by-a-run")
+    for name in names:
+        minutes = 2 * 24 * 60 if name == "long" else 20
+        await containers.create(owner="me", name=name, session_id=name, expires_after_min=minutes)
+        given = {"filename": "a.csv", "purpose": "user_data", "media_type": "text/csv"}
+        inside[name] = await files.add(name.encode(), owner="me", session_id=name, **given)
+    uploaded = await keep(files, b"over")
+    await SessionStore(database).append(
+        "talked-about", [Turn(role="user", content="?")], owner="me"
+    )
+    await begin(database, session_id="under-way")
+    used = await begin(database, session_id="used-by-a-run")
+    await end(database, used, inside["used-by-a-run"].sha256)
+    unused_for = update(ContainerRow).where(owned_by(ContainerRow, "me"))
+    async with database.transaction() as session:
+        old = unused_for.where(ContainerRow.name != "young")
+        await session.execute(old.values(last_active_at=time.time() - SHOWN_S - 1300))
+    await janitor.clean()
+    left = await containers.list(owner="me", order="asc")
+    kept = ["long", "young", "talked-about", "under-way"]
+    assert [each.name for each in left.containers] == kept
+    assert {each.id for each in (await files.list(owner="me")).files} == {
+        uploaded.id,
+        *(inside[name].id for name in kept),
+    }
+    assert is_kept(blobs, uploaded.sha256)
+    assert is_kept(blobs, inside["used-by-a-run"].sha256)
 
 
 async def test_bytes_that_nothing_refers_to_are_swept_once_they_are_old(
