@@ -46,6 +46,7 @@ RETRY_AFTER_S = 5
 _FIELD_CHARS = 200
 """Of the place of a fault: names of fields may be the caller's."""
 _REASON_CHARS = 600
+_PLACES = frozenset({"body", "query", "path", "header"})
 
 
 class UnsupportedParameter(RequestError):
@@ -169,9 +170,11 @@ def validation_error(error: ValidationError | RequestValidationError) -> Request
     """What is wrong with a field, as the caller's mistake."""
     faults = error.errors()
     fault = faults[0]
-    place = [str(part) for part in fault["loc"] if part not in {"body", "query", "path"}]
+    place = [str(part) for part in fault["loc"] if part not in _PLACES]
     field = ".".join(place)[:_FIELD_CHARS] or None
     reason = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "string_too_long":
+        reason += f", not {len(fault['input'])}"
     more = f" ({len(faults) - 1} more like this.)" if len(faults) > 1 else ""
     return RequestError(
         f"{field or 'The body'}: {reason[:_REASON_CHARS]}.{more}",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
 from backend.core.requests import AnswerForm
@@ -21,6 +21,16 @@ class Edge(BaseModel):
     """Base of everything that comes in."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("It has the character NUL, which cannot be kept; leave it out")
+    return value
+
+
+WITHOUT_NUL = AfterValidator(_without_nul)
+"""For what is kept in a column of a length: written in another way, it would not fit."""
 
 
 class TextPart(Edge):
@@ -156,7 +166,7 @@ class StreamOptions(Edge):
 class ChatRequest(Edge):
     """``POST /v1/chat/completions``."""
 
-    model: Annotated[str, Field(max_length=256)] | None = None
+    model: Annotated[str, Field(max_length=255)] | None = None
     """A model of `/v1/models`, with `@agent` behind it or not; without one, or as `python-coder` or
     `default`, the configured one."""
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=10_000)]
@@ -284,7 +294,7 @@ class DecisionRequest(OwnRequest):
 class SessionChange(OwnRequest):
     """``PATCH /v1/sessions/{id}``."""
 
-    title: Annotated[str, Field(max_length=1000)]
+    title: Annotated[str, Field(max_length=1000), WITHOUT_NUL]
     """What lists show; white space in it counts as one space."""
 
 

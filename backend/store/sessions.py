@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
 from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.json_text import storable
 from backend.store.tables import MessageRow, SessionRow
 from backend.types import Message
 
@@ -160,7 +161,7 @@ class SessionStore:
             "owner": owner,
             "created_at": now,
             "updated_at": now,
-            "title": " ".join(title.split())[:_TITLE_CHARS],
+            "title": storable(" ".join(title.split()))[:_TITLE_CHARS],
         }
         said = [
             {
@@ -328,7 +329,7 @@ class SessionStore:
             NotFound: the owner has no such conversation.
             RequestError: the title is empty or too long.
         """
-        words = " ".join(title.split())
+        words = storable(" ".join(title.split()))
         if not 0 < len(words) <= _MOST_TITLE_CHARS:
             raise RequestError(
                 f"A title of {len(words)} characters cannot be given.",

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from backend.api.schemas import ChatRequest, ExecuteRequest
+from tests.api.conftest import Serve
 from tests.api.test_files import upload
 
 CHAT = "/v1/chat/completions"
@@ -414,3 +415,36 @@ def test_a_program_that_prints_traps_is_answered_as_json(steady: httpx.Client) -
     reply = steady.post("/v1/execute", json={"code": code})
     assert reply.status_code == 200
     assert isinstance(reply.json()["stdout"], str)
+
+
+def test_what_does_not_fit_where_it_is_kept_is_refused_and_the_rest_is_kept_on_postgresql(
+    postgres_url: str, serve: Serve
+) -> None:
+    line = {"stage": "chat", "reply": "a\0b", "repeat": True}
+    client = serve(line, database_url=postgres_url, pool_size=0, preimport="none")
+    nul, talk = "\0" * 200, {"agent_type": "chat"}
+    chat = talk | {"messages": [{"role": "user", "content": nul}], "user": nul}
+    chat |= {"metadata": {nul[:64]: nul}}
+    for path, body, status in (
+        (CHAT, chat, 200),
+        ("/v1/runs", chat, 202),
+        ("/v1/responses", talk | {"input": nul, "user": nul}, 200),
+        ("/v1/containers", {"name": "x" * 255}, 200),
+    ):
+        assert client.post(path, json=body).status_code == status, path
+    [newest, *_] = client.get("/v1/sessions", params={"limit": 1}).json()["data"]
+    assert newest["title"] == "\\x00" * 20
+    session = f"/v1/sessions/{newest['id']}"
+    long, most = "x" * 256, "at most 255 characters, not 256"
+    for method, path, sent, field, told in (
+        ("PATCH", session, {"title": nul}, "title", "NUL"),
+        ("PATCH", session, {"title": "x" * 201}, "title", "of 201 characters"),
+        ("POST", CHAT, chat | {"model": long}, "model", most),
+        ("POST", "/v1/responses", {"input": "x", "model": long}, "model", most),
+        ("POST", "/v1/containers", {"name": long}, "name", most),
+        ("POST", "/v1/containers", {"name": nul}, "name", "NUL"),
+    ):
+        error = refused(client.request(method, path, json=sent))
+        assert (error["param"], told in error["message"]) == (field, True), error
+    refusal = client.post("/v1/runs", json=chat, headers={"Idempotency-Key": long})
+    assert refused(refusal)["param"] == "idempotency-key"

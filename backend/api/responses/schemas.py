@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from backend.api.errors import UnsupportedParameter
-from backend.api.schemas import Edge
+from backend.api.schemas import WITHOUT_NUL, Edge
 from backend.errors import RequestError
 from backend.types import ApprovalMode
 
@@ -129,7 +129,7 @@ class ConversationRef(Edge):
 class ResponsesRequest(Edge):
     """``POST /v1/responses``."""
 
-    model: Annotated[str, Field(max_length=256)] | None = None
+    model: Annotated[str, Field(max_length=255)] | None = None
     """A model of `/v1/models`, with `@agent` behind it or not; without one, the configured one."""
     input: Annotated[list[Item], Field(min_length=1, max_length=10_000), BeforeValidator(_as_items)]
     """What is asked: words, or items, earlier ones of the conversation among them."""
@@ -309,7 +309,7 @@ class LifetimeRequest(Edge):
 class ContainerRequest(Edge):
     """``POST /v1/containers``."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255)]
+    name: Annotated[str, Field(min_length=1, max_length=255), WITHOUT_NUL]
     """The caller's name for it."""
     file_ids: FileIds | None = None
     """Uploaded files that lie in it from the beginning."""
