@@ -107,7 +107,7 @@ async def list_runs(
     """The owner's runs, newest first: those in the background, and what chats ask of agents."""
     runs = _recorder(server).runs
     if status in {None, "running", "failed"}:
-        await runs.mark_interrupted(owner=owner)
+        await runs.interrupted.mark(owner=owner)
     page = await runs.page(
         owner=owner,
         after=after,
@@ -130,7 +130,7 @@ async def read_run(run_id: str, server: ServerDep, owner: OwnerDep) -> dict[str,
     """A request: its state, what came of it, and the program that waits for approval."""
     runs = _recorder(server).runs
     run = await runs.get(run_id, owner=owner)
-    if run.status == "running" and await runs.mark_interrupted(owner=owner):
+    if run.status == "running" and await runs.interrupted.mark(owner=owner):
         run = await runs.get(run_id, owner=owner)
     return run_body(run)
 

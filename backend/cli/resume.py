@@ -72,7 +72,7 @@ async def _find(settings: Settings, reference: str) -> Run:
                 f"The run {run.id} cannot be gone on with: it is {run.status}.",
                 _INSTEAD.get(run.status, "`runs show` tells what came of it."),
             )
-        newest = await records.runs.find_interrupted(owner=records.owner, key=run.key)
+        newest = await records.runs.interrupted.find(owner=records.owner, key=run.key)
     if newest is not None and newest.id != run.id and not run.parent:
         raise RequestError(
             f"The same was asked again, and interrupted, in {newest.id}.", "Go on with that one."
@@ -132,7 +132,7 @@ async def _run_again(
             runs=records.runs, engine=engine, blobs=records.blobs, settings=settings
         )
         result = await solutions.run_again(parent, owner=records.owner, files=files, inputs=inputs)
-        if await records.runs.claim(run.id, owner=records.owner):
+        if await records.runs.interrupted.claim(run.id, owner=records.owner):
             left = {"success": False, "error": f"It was interrupted; {result['run_id']} did it."}
             await records.runs.finish(run.id, left, owner=records.owner, status="cancelled")
         written = await delivery.write(result, records.blobs, request=run.request, files=[*files])

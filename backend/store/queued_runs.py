@@ -20,7 +20,17 @@ from backend.store.ownership import of_any_owner
 from backend.store.processes import this_process
 from backend.store.run_events import add_events, last_sequence
 from backend.store.run_records import OVER, Run, run_of, storable
-from backend.store.run_rows import LOST_S, STALE_S, count_of, is_abandoned, is_run, unknown_run
+from backend.store.run_rows import (
+    LOST_S,
+    STALE_S,
+    count_of,
+    is_abandoned,
+    is_run,
+    mark_interrupted,
+    new_run,
+    read_run,
+    unknown_run,
+)
 from backend.store.tables import TO_DO, RunRow
 
 _TO_TAKE = ("queued", "interrupted")
@@ -59,34 +69,18 @@ class QueuedRuns:
         Raises:
             NotFound: the id is another owner's.
         """
-        now = time.time()
-        row = {
-            "id": run_id,
-            "owner": owner,
-            "created_at": now,
-            "updated_at": now,
-            "kind": "ask",
-            "key": "",
-            "status": "queued",
-            "request": storable(request),
-            "spec": dict(spec),
-            "model": storable(model)[:255],
-            "prompts": {},
-            "code": "",
-            "usage": {},
-            "timings": {},
-            "session_id": session_id,
-            "process": "",
-            "background": True,
-            "cancel_requested": False,
-        }
+        row = new_run(
+            owner=owner, kind="ask", request=request, model=model, spec=spec, session_id=session_id
+        )
+        row |= {"id": run_id, "status": "queued", "process": ""}
+        row |= {"background": True, "cancel_requested": False}
         try:
             async with self._database.transaction() as session:
                 await session.execute(insert(RunRow).values(**row))
                 await add_events(session, run_id, owner, 1, [("run.queued", {})])
         except IntegrityError:
-            return await self._get(run_id, owner), False
-        return await self._get(run_id, owner), True
+            return await read_run(self._database, run_id, owner), False
+        return await read_run(self._database, run_id, owner), True
 
     async def take(
         self, *, busy: Mapping[str, int], last: Mapping[str, float], most: int
@@ -174,13 +168,8 @@ class QueuedRuns:
                 is_left = is_abandoned(process, updated_at, silence_s=silence_s)
             if not is_left:
                 continue
-            # Only if it is still the same process's: another one may have taken it meanwhile.
-            same = (RunRow.status == "running", RunRow.process == process)
             async with self._database.transaction() as session:
-                done = await session.execute(
-                    update(RunRow).where(*is_run(run_id, owner), *same).values(status="interrupted")
-                )
-            marked += count_of(done)
+                marked += await mark_interrupted(session, run_id, owner, process)
         return marked
 
     async def show(self, run_ids: Collection[str]) -> None:
@@ -252,7 +241,7 @@ class QueuedRuns:
         Raises:
             NotFound: the owner has no such run.
         """
-        run = await self._get(run_id, owner)
+        run = await read_run(self._database, run_id, owner)
         values = {
             "background": True,
             "response": None,
@@ -262,7 +251,7 @@ class QueuedRuns:
         }
         async with self._database.transaction() as session:
             await session.execute(update(RunRow).where(*is_run(run_id, owner)).values(**values))
-        return await self._get(run_id, owner)
+        return await read_run(self._database, run_id, owner)
 
     async def cancel(self, run_id: str, *, owner: str, why: str) -> bool:
         """Cancel a run that nobody works on; False if somebody does, or it is over."""
@@ -303,13 +292,6 @@ class QueuedRuns:
         query = select(RunRow.id).where(RunRow.id.in_(run_ids), RunRow.cancel_requested.is_(True))
         async with self._database.transaction() as session:
             return list((await session.scalars(of_any_owner(query, _WHY))).all())
-
-    async def _get(self, run_id: str, owner: str) -> Run:
-        async with self._database.transaction() as session:
-            row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
-        if row is None:
-            raise unknown_run(run_id)
-        return run_of(row)
 
 
 async def _add_last_event(session: AsyncSession, run_id: str, owner: str) -> None:

@@ -1,4 +1,4 @@
-"""What the modules about runs share: whose row it is, how many were meant, which there is none of."""
+"""What the modules about runs share: a row begun, read, looked for, and given up."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import CursorResult, Text, cast, or_, select
+from sqlalchemy import CursorResult, Select, Text, cast, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from backend.errors import NotFound
-from backend.store.database import new_id, owned_by
+from backend.store.database import Database, new_id, owned_by
 from backend.store.ownership import SHARED, of_any_owner
 from backend.store.processes import presence_of, this_process
-from backend.store.run_records import RunKind, digests_of, storable
+from backend.store.run_records import Run, RunKind, digests_of, run_of, storable
 from backend.store.tables import FileRow, RunRow
 
 STALE_S = 3600.0
@@ -27,6 +28,39 @@ LOST_S = 90.0
 def is_run(run_id: str, owner: str) -> tuple[Any, ...]:
     """The conditions for a run of an owner's."""
     return owned_by(RunRow, owner), RunRow.id == run_id
+
+
+def of_key(owner: str, key: str) -> Select[RunRow]:
+    """An owner's runs of identical requests, newest first."""
+    mine = select(RunRow).where(owned_by(RunRow, owner), RunRow.key == key)
+    return mine.order_by(RunRow.position.desc())
+
+
+def lean(query: Select[RunRow]) -> Select[RunRow]:
+    """The query without the columns that can be large."""
+    large = (RunRow.result, RunRow.spec, RunRow.code, RunRow.response)
+    return query.options(*(defer(column) for column in large))
+
+
+async def read_run(database: Database, run_id: str, owner: str) -> Run:
+    """A run with all that is known of it.
+
+    Raises:
+        NotFound: the owner has no such run.
+    """
+    async with database.transaction() as session:
+        row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
+    if row is None:
+        raise unknown_run(run_id)
+    return run_of(row)
+
+
+async def mark_interrupted(session: AsyncSession, run_id: str, owner: str, process: str) -> int:
+    """Mark a run that a process left, unless another one has taken it since; how many that were."""
+    mark = update(RunRow).where(
+        *is_run(run_id, owner), RunRow.status == "running", RunRow.process == process
+    )
+    return count_of(await session.execute(mark.values(status="interrupted")))
 
 
 def count_of(done: object) -> int:
@@ -66,14 +100,15 @@ async def used_elsewhere(session: AsyncSession, digests: set[str]) -> set[str]:
 
 
 def new_run(
+    *,
     owner: str,
     kind: RunKind,
-    key: str,
     request: str,
     model: str,
     spec: Mapping[str, Any] | None,
     session_id: str | None,
-    parent: str | None,
+    key: str = "",
+    parent: str | None = None,
 ) -> dict[str, Any]:
     """The columns of a run that this process begins to work on now."""
     now = time.time()

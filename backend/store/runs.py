@@ -13,7 +13,6 @@ from typing import Any, Literal, cast
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
     bindparam,
     delete,
@@ -23,12 +22,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from backend.errors import RequestError
-from backend.store.database import Database, Order, owned_by, page
-from backend.store.processes import this_process
+from backend.store.database import Database, Order, owned_by
+from backend.store.interrupted_runs import InterruptedRuns
+from backend.store.paging import read_page
 from backend.store.queued_runs import QueuedRuns
 from backend.store.run_events import RunEvents
 from backend.store.run_records import (
@@ -46,9 +44,11 @@ from backend.store.run_records import (
 )
 from backend.store.run_rows import (
     count_of,
-    is_abandoned,
     is_run,
+    lean,
     new_run,
+    of_key,
+    read_run,
     unknown_run,
     used_elsewhere,
 )
@@ -74,6 +74,7 @@ class RunStore:
         self._database = database
         self.waiting = WaitingRuns(database)
         self.queued = QueuedRuns(database)
+        self.interrupted = InterruptedRuns(database)
         self.events = RunEvents(database)
 
     async def begin(
@@ -89,7 +90,16 @@ class RunStore:
         parent: str | None = None,
     ) -> str:
         """Record that this process begins to work on a request. Returns the run's id."""
-        row = new_run(owner, kind, key, request, model, spec, session_id, parent)
+        row = new_run(
+            owner=owner,
+            kind=kind,
+            key=key,
+            request=request,
+            model=model,
+            spec=spec,
+            session_id=session_id,
+            parent=parent,
+        )
         await self._database.work(lambda connection: connection.execute(insert(RunRow), row))
         return str(row["id"])
 
@@ -111,7 +121,15 @@ class RunStore:
             The run's id, or None where there is such a run; and how those of identical requests
             stand that were there before.
         """
-        row = new_run(owner, kind, key, request, model, spec, session_id, None)
+        row = new_run(
+            owner=owner,
+            kind=kind,
+            key=key,
+            request=request,
+            model=model,
+            spec=spec,
+            session_id=session_id,
+        )
 
         def do(connection: Connection) -> tuple[str | None, frozenset[RunStatus]]:
             found = connection.scalars(_STATUSES, {"of": owner, "what": key})
@@ -177,11 +195,7 @@ class RunStore:
         Raises:
             NotFound: the owner has no such run.
         """
-        async with self._database.transaction() as session:
-            row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
-        if row is None:
-            raise unknown_run(run_id)
-        return run_of(row)
+        return await read_run(self._database, run_id, owner)
 
     async def find(self, reference: str, *, owner: str) -> Run:
         """A run by its id, the beginning of its id, or the name under which it was saved.
@@ -238,7 +252,7 @@ class RunStore:
         Raises:
             NotFound: the owner has no run ``after``.
         """
-        query = _lean(select(RunRow).where(owned_by(RunRow, owner)))
+        query = lean(select(RunRow).where(owned_by(RunRow, owner)))
         if status is not None:
             standing = RunRow.status == status
             if interrupted is not None:
@@ -251,49 +265,25 @@ class RunStore:
             query = query.where(RunRow.kind == kind)
         if saved:
             query = query.where(RunRow.name.is_not(None))
-        place: int | None = None
         async with self._database.transaction() as session:
-            if after is not None:
-                place = await session.scalar(select(RunRow.position).where(*is_run(after, owner)))
-                if place is None:
-                    raise unknown_run(after, param="after")
-            query = page(query, RunRow, after=place, order=order, limit=limit)
-            rows = (await session.scalars(query)).all()
-        return RunPage(runs=[summary_of(row) for row in rows[:limit]], has_more=len(rows) > limit)
+            rows, has_more = await read_page(
+                session,
+                query,
+                RunRow,
+                owned_by(RunRow, owner),
+                after=after,
+                limit=limit,
+                order=order,
+                unknown=unknown_run,
+            )
+        return RunPage(runs=[summary_of(row) for (row,) in rows], has_more=has_more)
 
     async def find_completed(self, *, owner: str, key: str) -> Run | None:
         """The newest run of an identical request that succeeded, or None."""
-        query = _of_key(owner, key).where(RunRow.status == "completed")
+        query = of_key(owner, key).where(RunRow.status == "completed")
         async with self._database.transaction() as session:
             row = await session.scalar(query.limit(1))
         return None if row is None else run_of(row)
-
-    async def find_interrupted(self, *, owner: str, key: str) -> Run | None:
-        """The newest run of an identical request whose process ended before it did, or None."""
-        query = _of_key(owner, key)
-        async with self._database.transaction() as session:
-            unfinished = RunRow.status.in_(("running", "interrupted"))
-            if await session.scalar(_lean(query).where(unfinished).limit(1)) is None:
-                return None
-        await self._mark_interrupted(query, owner)
-        async with self._database.transaction() as session:
-            row = await session.scalar(query.where(RunRow.status == "interrupted").limit(1))
-        return None if row is None else run_of(row)
-
-    async def mark_interrupted(self, *, owner: str) -> int:
-        """Mark every run whose process is gone; returns how many were found to be."""
-        return await self._mark_interrupted(select(RunRow).where(owned_by(RunRow, owner)), owner)
-
-    async def claim(self, run_id: str, *, owner: str) -> bool:
-        """Take over an interrupted run for this process; False when somebody else was faster."""
-        values = {"status": "running", "process": this_process(), "updated_at": time.time()}
-        async with self._database.transaction() as session:
-            taken = await session.execute(
-                update(RunRow)
-                .where(*is_run(run_id, owner), RunRow.status == "interrupted")
-                .values(**values)
-            )
-        return count_of(taken) == 1
 
     async def save(self, run_id: str, name: str, *, owner: str) -> None:
         """Give a run a name: it is found by it, and never pruned.
@@ -305,7 +295,9 @@ class RunStore:
         given = checked_name(name)
         try:
             async with self._database.transaction() as session:
-                await _update(session, run_id, owner, {"name": given})
+                named = update(RunRow).where(*is_run(run_id, owner)).values(name=given)
+                if count_of(await session.execute(named)) == 0:
+                    raise unknown_run(run_id)
         except IntegrityError:
             raise RequestError(
                 f"Another run is saved as {given!r}.", "Choose another name.", param="name"
@@ -324,7 +316,7 @@ class RunStore:
 
     async def prune(self, keep: int, *, owner: str) -> Forgotten:
         """Forget all but the newest ``keep`` runs; those saved, running or waiting stay as well."""
-        await self.mark_interrupted(owner=owner)
+        await self.interrupted.mark(owner=owner)
         mine = owned_by(RunRow, owner)
         newest = select(RunRow.position).where(mine).order_by(RunRow.position.desc()).limit(keep)
         old = RunRow.position.not_in(newest)
@@ -347,47 +339,6 @@ class RunStore:
         interrupted = tuple(run_id for run_id, status, _ in gone if status in unfinished)
         return Forgotten(count=len(gone), unused=frozenset(unused), interrupted=interrupted)
 
-    async def _mark_interrupted(self, query: Select[RunRow], owner: str) -> int:
-        async with self._database.transaction() as session:
-            rows = await session.scalars(_lean(query).where(RunRow.status == "running"))
-            running = rows.all()
-        marked = 0
-        for row in running:
-            if not is_abandoned(row.process, row.updated_at):
-                continue
-            # Only if it is still the same process's: another one may have claimed it meanwhile.
-            async with self._database.transaction() as session:
-                done = await session.execute(
-                    update(RunRow)
-                    .where(
-                        *is_run(row.id, owner),
-                        RunRow.status == "running",
-                        RunRow.process == row.process,
-                    )
-                    .values(status="interrupted")
-                )
-            marked += count_of(done)
-        return marked
-
-
-async def _update(
-    session: AsyncSession, run_id: str, owner: str, values: Mapping[str, Any]
-) -> None:
-    done = await session.execute(update(RunRow).where(*is_run(run_id, owner)).values(**values))
-    if count_of(done) == 0:
-        raise unknown_run(run_id)
-
 
 def _lists(named: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return {name: list(entries) for name, entries in named.items()}
-
-
-def _of_key(owner: str, key: str) -> Select[RunRow]:
-    mine = select(RunRow).where(owned_by(RunRow, owner), RunRow.key == key)
-    return mine.order_by(RunRow.position.desc())
-
-
-def _lean(query: Select[RunRow]) -> Select[RunRow]:
-    """Without the columns that can be large."""
-    large = (RunRow.result, RunRow.spec, RunRow.code, RunRow.response)
-    return query.options(*(defer(column) for column in large))

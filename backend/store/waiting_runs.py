@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, select, update
 
 from backend.store.database import Database
 from backend.store.processes import this_process
-from backend.store.run_records import Run, not_waiting, run_of, storable
-from backend.store.run_rows import count_of, is_run, unknown_run
+from backend.store.run_records import Run, not_waiting, storable
+from backend.store.run_rows import count_of, is_run, read_run, unknown_run
 from backend.store.tables import RunRow
 
 
@@ -66,7 +66,7 @@ class WaitingRuns:
             NotFound: the owner has no such run.
             Conflict: it does not wait, or somebody else was faster.
         """
-        run = await self._get(run_id, owner)
+        run = await read_run(self._database, run_id, owner)
         pending = run.spec.get("pending")
         decided = dict(run.spec.get("decided", {}))
         if pending is not None:
@@ -79,8 +79,8 @@ class WaitingRuns:
         if pending is None or not await self._update_spec(
             run_id, owner, spec, values, RunRow.status == "waiting"
         ):
-            raise not_waiting(await self._get(run_id, owner))
-        return await self._get(run_id, owner)
+            raise not_waiting(await read_run(self._database, run_id, owner))
+        return await read_run(self._database, run_id, owner)
 
     async def leave(self, run_id: str, result: Mapping[str, Any], *, owner: str) -> None:
         """End a run that waits; nobody goes on with it.
@@ -99,7 +99,7 @@ class WaitingRuns:
         }
         waits = RunRow.status == "waiting"
         if not await self._update_spec(run_id, owner, {"pending": None}, values, waits):
-            raise not_waiting(await self._get(run_id, owner))
+            raise not_waiting(await read_run(self._database, run_id, owner))
 
     async def _update_spec(
         self,
@@ -123,10 +123,3 @@ class WaitingRuns:
                 .values(**values, spec={**known, **spec})
             )
         return count_of(done) == 1
-
-    async def _get(self, run_id: str, owner: str) -> Run:
-        async with self._database.transaction() as session:
-            row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
-        if row is None:
-            raise unknown_run(run_id)
-        return run_of(row)

@@ -179,7 +179,7 @@ class PythonCoderTool:
                         "Use the tool that `open_tool` gives.",
                     )
                 runs = open_.recorder.runs
-                await runs.mark_interrupted(owner=LOCAL_OWNER)
+                await runs.interrupted.mark(owner=LOCAL_OWNER)
                 run = await runs.find(run_id, owner=LOCAL_OWNER)
                 if run.kind != "task":
                     raise RequestError(f"The run {run.id} is no task.", "Use `runs approve`.")

@@ -50,7 +50,7 @@ print(await runs.begin(owner="me", kind="task", key="k", request="Do it", model=
 CLAIM = """\
 print("ready", flush=True)
         sys.stdin.read()
-        print(await runs.claim(sys.argv[1], owner="me"), flush=True)
+        print(await runs.interrupted.claim(sys.argv[1], owner="me"), flush=True)
 """
 
 
@@ -287,18 +287,18 @@ async def test_a_run_whose_process_is_gone_is_interrupted_and_claimed_once(
     runs: RunStore, end: Callable[[subprocess.Popen[str]], None]
 ) -> None:
     run_id = await begin_elsewhere(end)
-    found = await runs.find_interrupted(owner="me", key="k")
+    found = await runs.interrupted.find(owner="me", key="k")
     assert found is not None
     assert (found.id, found.status) == (run_id, "interrupted")
-    assert await runs.claim(run_id, owner="you") is False
-    assert [await runs.claim(run_id, owner="me") for _ in range(2)] == [True, False]
+    assert await runs.interrupted.claim(run_id, owner="you") is False
+    assert [await runs.interrupted.claim(run_id, owner="me") for _ in range(2)] == [True, False]
     assert (await runs.get(run_id, owner="me")).status == "running"
-    assert await runs.find_interrupted(owner="me", key="k") is None, "it is ours now, and we live"
+    assert await runs.interrupted.find(owner="me", key="k") is None, "it is ours now, and we live"
 
 
 async def test_of_several_processes_one_claims_it(runs: RunStore) -> None:
     run_id = await begin_elsewhere(lambda process: process.kill())
-    assert await runs.mark_interrupted(owner="me") == 1
+    assert await runs.interrupted.mark(owner="me") == 1
     rivals = [start(CLAIM, run_id) for _ in range(4)]
     for rival in rivals:
         assert await asyncio.to_thread(first_line, rival) == "ready"
@@ -317,8 +317,8 @@ async def test_a_run_of_a_process_that_lives_is_nobody_elses(runs: RunStore) -> 
     await begin(runs)
     with start(BEGIN, "stay") as process:
         await asyncio.to_thread(first_line, process)
-        assert await runs.mark_interrupted(owner="me") == 0
-        assert await runs.find_interrupted(owner="me", key="k") is None
+        assert await runs.interrupted.mark(owner="me") == 0
+        assert await runs.interrupted.find(owner="me", key="k") is None
         process.kill()
 
 
@@ -327,9 +327,9 @@ async def test_a_run_on_another_machine_counts_as_interrupted_after_long_silence
 ) -> None:
     await begin(runs)
     await _set(database, process="elsewhere boot 1 2 3")
-    assert await runs.mark_interrupted(owner="me") == 0
+    assert await runs.interrupted.mark(owner="me") == 0
     await _set(database, updated_at=RunRow.updated_at - STALE_S - 1)
-    assert await runs.mark_interrupted(owner="me") == 1
+    assert await runs.interrupted.mark(owner="me") == 1
 
 
 async def _set(database: Database, **values: Any) -> None:

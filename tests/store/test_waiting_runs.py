@@ -38,8 +38,8 @@ async def test_a_run_that_waits_is_listed_with_its_program(runs: RunStore) -> No
     run = await runs.get(run_id, owner="me")
     assert (run.code, run.result, run.finished_at) == ("print(1)", SO_FAR, None)
     assert run.spec == {"files": {}, "pending": PENDING, "told_usage": None}
-    assert await runs.find_interrupted(owner="me", key="k") is None
-    assert not await runs.claim(run_id, owner="me")
+    assert await runs.interrupted.find(owner="me", key="k") is None
+    assert not await runs.interrupted.claim(run_id, owner="me")
 
 
 async def test_a_decision_lets_it_go_on_and_is_remembered(runs: RunStore) -> None:
@@ -52,7 +52,7 @@ async def test_a_decision_lets_it_go_on_and_is_remembered(runs: RunStore) -> Non
         "told_usage": None,
         "decided": {"d1": YES},
     }
-    assert await runs.claim(run_id, owner="me")
+    assert await runs.interrupted.claim(run_id, owner="me")
     await runs.waiting.wait(run_id, SO_FAR, owner="me", pending={**PENDING, "digest": "d2"})
     again = await runs.waiting.decide(run_id, {**YES, "decision": "reject"}, owner="me")
     assert {key: each["decision"] for key, each in again.spec["decided"].items()} == {

@@ -117,7 +117,7 @@ class Recorder:
             under_way.cancel(why)
             await under_way.over.wait()
             return
-        if run.status == "running" and await self.runs.mark_interrupted(owner=owner):
+        if run.status == "running" and await self.runs.interrupted.mark(owner=owner):
             run = await self.runs.get(run_id, owner=owner)
         if run.status == "waiting":
             await self.leave(run_id, why, owner=owner)
@@ -189,7 +189,7 @@ class Recorder:
         return (Job(run_id=run_id, resumed=False) if run_id else None), known_as
 
     async def _resume(self, entry: Entry, key: str) -> Job | None:
-        found = await self.runs.find_interrupted(owner=entry.owner, key=key)
+        found = await self.runs.interrupted.find(owner=entry.owner, key=key)
         return None if found is None else await self._claim(entry, found)
 
     async def _continue(self, entry: Entry, identity: Identity) -> Job:
@@ -227,7 +227,7 @@ class Recorder:
         return job
 
     async def _claim(self, entry: Entry, found: Run) -> Job | None:
-        if not await self.runs.claim(found.id, owner=entry.owner):
+        if not await self.runs.interrupted.claim(found.id, owner=entry.owner):
             return None
         return going_on(found)
 
