@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from backend.api.errors import RateLimited
 from backend.config.settings import Settings
-from backend.store.keys import Key
+from backend.store.key_records import Key
 
 _MINUTE_S = 60.0
 _SOON_S = 1

@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 
 from backend.api.errors import Forbidden, Unauthenticated
 from backend.store.database import LOCAL_OWNER
-from backend.store.keys import Key, KeyStore, Refusal, Role
+from backend.store.key_records import Key, Role
+from backend.store.keys import KeyStore, Refusal
 
 
 @dataclass(frozen=True, kw_only=True)

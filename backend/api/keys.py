@@ -14,7 +14,7 @@ from backend.api.operations import answers, takes
 from backend.api.schemas import OwnRequest
 from backend.api.shapes.keys import KeyList, KeyShape, NewKeyShape
 from backend.api.state import ServerDep
-from backend.store.keys import Key, Role
+from backend.store.key_records import Key, Role
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

@@ -66,7 +66,7 @@ async def require_keys_beyond_loopback(settings: Settings) -> None:
     """
     if is_loopback(settings.host):
         return
-    async with open_database(settings) as database, open_keys(database, settings.data_dir) as keys:
+    async with open_database(settings) as database, open_keys(database, settings) as keys:
         if await keys.any_good():
             return
     raise SettingsError(

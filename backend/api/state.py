@@ -84,7 +84,7 @@ async def _open_with(
     async with (
         open_database(settings) as database,
         open_assistant(settings, database, observe=observe) as assistant,
-        open_keys(database, settings.data_dir) as keys,
+        open_keys(database, settings) as keys,
         Probes(assistant, database) as probes,
         open_janitor(settings, database, assistant),
     ):

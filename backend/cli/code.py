@@ -143,7 +143,7 @@ async def solve(
             approver=asking,
             emit=progress,
         )
-    blobs = BlobStore(settings.data_dir / "blobs")
+    blobs = BlobStore.of(settings)
     return result, await delivery.write(result, blobs, request=request, files=[*placed])
 
 

@@ -17,7 +17,8 @@ from backend.cli.signals import run_async
 from backend.errors import RequestError
 
 if TYPE_CHECKING:
-    from backend.store.keys import Key, KeyStore, Role
+    from backend.store.key_records import Key, Role
+    from backend.store.keys import KeyStore
 
 _DAY_S = 24 * 3600
 _MAX_DAYS = 36_500
@@ -28,8 +29,9 @@ def command() -> None:
     """Make, list and revoke API keys.
 
     From the first key on, a server asks for one with every request, and may be bound to an
-    address that others reach. A running server learns of changes by itself. Each command has
-    --json.
+    address that others reach. A running server learns of changes by itself. Each server process
+    counts a key's requests for itself: with several of them, up to that many times --rate and
+    --parallel are let through. Each command has --json.
     """
 
 
@@ -39,7 +41,7 @@ async def _open() -> AsyncIterator[KeyStore]:
     from backend.store.keys import open_keys
 
     settings = read_settings()
-    async with open_database(settings) as database, open_keys(database, settings.data_dir) as keys:
+    async with open_database(settings) as database, open_keys(database, settings) as keys:
         yield keys
 
 

@@ -324,7 +324,7 @@ async def open_assistant(
         models = await stack.enter_async_context(open_models(settings, observe=observe))
         engine = await stack.enter_async_context(open_engine(settings, observe=observe))
         extras = await stack.enter_async_context(open_tools(settings))
-        blobs = BlobStore(settings.data_dir / "blobs")
+        blobs = BlobStore.of(settings)
         recorder = live_sessions = None
         if record:
             if database is None:

@@ -92,7 +92,7 @@ def _context_of(use: Use, parts: Opened) -> CoderContext:
         settings=parts.settings,
         model=parts.models.get(use.model).within(Budget.of(parts.settings)),
         engine=parts.engine,
-        blobs=BlobStore(parts.settings.data_dir / "blobs"),
+        blobs=BlobStore.of(parts.settings),
         emit=emit,
         approvals=Approvals(
             parts.settings.approve, allow_network=parts.settings.allow_network, emit=emit

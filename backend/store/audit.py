@@ -1,8 +1,11 @@
-"""The audit trail: every program that was to run, before it did, and what became of it.
+"""The audit trail: every program that was to run, and what became of it; every change of a key.
 
 One JSON object a line, one file a day (UTC) below ``DATA_DIR/audit``, nobody else's to read. A line
 is one ``write`` at the file's end: several processes share a file, and what was written outlives
 the process, killed or not. A program that cannot be put on record is not run.
+
+A line about a program is not waited for until it is on the disk: two waits would be added to each.
+One about keys is.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import hashlib
 import json
 import logging
 import os
+import pwd
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,6 +30,7 @@ from backend.types import Artifact, ExecutionRequest, ExecutionResult, Issue
 
 Verdict = Literal["passed", "refused", "unchecked"]
 """Of the static check."""
+KeyChange = Literal["created", "revoked", "forgotten"]
 Outcome = Literal["success", "failed", "stopped", "refused", "cancelled", "error"]
 
 FIRST = b'{"record":'
@@ -48,8 +53,7 @@ class AuditTrail:
         """The trail as the settings want it; None where none is kept. Reads the working folder."""
         if not settings.audit:
             return None
-        folder = settings.data_dir.absolute() / "audit"
-        return cls(folder, days=settings.audit_days, executor=executor)
+        return cls(trail_folder(settings), days=settings.audit_days, executor=executor)
 
     def began(
         self, request: ExecutionRequest, verdict: Verdict, issues: Sequence[Issue] = ()
@@ -113,23 +117,49 @@ class AuditTrail:
         at = _now().isoformat(timespec="milliseconds")
         self._end({"record": "ended", "id": program_id, "at": at, "outcome": outcome})
 
+    def keys_changed(self, change: KeyChange, keys: Sequence[Mapping[str, Any]]) -> None:
+        """Put on record that API keys were made, revoked or, all of them, forgotten.
+
+        Args:
+            change: which of these.
+            keys: what is known of each, never anything of its secret.
+
+        Raises:
+            StoreUnavailable: it cannot be written; it must not happen.
+        """
+        who = current_request()
+        common = {
+            "at": _now().isoformat(timespec="milliseconds"),
+            "change": change,
+            "owner": who.owner,
+            "key_id": who.key_id,
+            "user": "" if who.key_id else _system_user(),
+            "request_id": who.request_id,
+            "source": who.source,
+        }
+        self._append(
+            *({"record": "key", "id": secrets.token_hex(8), **common, "key": key} for key in keys),
+            is_safe=True,
+        )
+
     def _end(self, record: dict[str, Any]) -> None:
         try:
             self._append(record)
         except StoreUnavailable as error:
             logging.getLogger("backend.audit").error("A program's end is not on record. %s", error)
 
-    def _append(self, record: dict[str, Any]) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def _append(self, *records: dict[str, Any], is_safe: bool = False) -> None:
+        """Add lines; ``is_safe``: wait until not even a power failure loses them."""
+        lines = (json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in records)
         today = _now().date()
         try:
             if today != self._pruned_on:
                 self._prune(today)
-            _write(self._folder / f"{today.isoformat()}.jsonl", line)
+            _write(self._folder / f"{today.isoformat()}.jsonl", b"".join(lines), is_safe=is_safe)
         except OSError as error:
             raise StoreUnavailable(
                 f"The audit trail in {self._folder} cannot be written ({error.strerror}), and no "
-                "program runs without it.",
+                "program runs without it, nor does a key change.",
                 "Make room there, or set PYTHON_CODER_AUDIT=off.",
             ) from error
 
@@ -154,7 +184,12 @@ def days_of(folder: Path) -> list[tuple[date, Path]]:
     return sorted(found)
 
 
-def _write(path: Path, line: bytes) -> None:
+def trail_folder(settings: Settings) -> Path:
+    """Where the trail lies, whether or not one is kept. Reads the working folder."""
+    return settings.data_dir.absolute() / "audit"
+
+
+def _write(path: Path, line: bytes, *, is_safe: bool) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -167,8 +202,18 @@ def _write(path: Path, line: bytes) -> None:
             with suppress(OSError):
                 os.write(descriptor, b"\n")
             raise OSError(None, "the disk is full")
+        if is_safe:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _system_user() -> str:
+    """Who runs this process, by name where it has one."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _described(artifact: Artifact) -> dict[str, Any]:

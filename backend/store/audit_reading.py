@@ -1,7 +1,8 @@
 """Reading the audit trail, also while others write: what began, what became of it, who asked.
 
 A line that a killed process left unfinished is skipped; one that another process wrote behind it is
-read. A program without an end on record is still running, or nobody knows what became of it.
+read. A program without an end on record is still running, or nobody knows what became of it. Keys that
+were made or revoked stand among the programs, when it happened.
 """
 
 from __future__ import annotations
@@ -18,21 +19,39 @@ from backend.store.audit import FIRST, days_of
 from backend.store.processes import presence_of
 
 Ending = Literal[
-    "success", "failed", "stopped", "refused", "cancelled", "error", "running", "unknown"
+    "success",
+    "failed",
+    "stopped",
+    "refused",
+    "cancelled",
+    "error",
+    "running",
+    "unknown",
+    "created",
+    "revoked",
+    "forgotten",
 ]
+"""What became of a program; the last three: of a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One program."""
+    """One program, or one change of a key."""
 
     began: Mapping[str, Any]
     """As it is on record: ``at``, ``owner``, ``code``, ..."""
     ended: Mapping[str, Any] | None
     outcome: Ending
 
+    @property
+    def is_about_a_key(self) -> bool:
+        """Whether it is no program."""
+        return self.began.get("record") == "key"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, the end's among the beginning's."""
+        if self.is_about_a_key:
+            return {key: value for key, value in self.began.items() if key != "record"}
         end = {} if self.ended is None else dict(self.ended)
         end["ended_at"] = end.pop("at", None)
         document = {**self.began, **end, "outcome": self.outcome}
@@ -41,7 +60,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which programs are looked for; None and '' stand for any."""
+    """Which entries are looked for; None and '' stand for any."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -51,14 +70,18 @@ class Wanted:
     """A run's id, or how it begins."""
     session: str = ""
     outcome: str = ""
+    only_keys: bool = False
+    """Changes of keys, and no programs."""
 
     def _fits(self, began: Mapping[str, Any]) -> bool:
         at = datetime.fromisoformat(began["at"])
+        owners = {began.get("owner"), began.get("key", {}).get("owner")}
         return not (
             (self.since and at < self.since)
             or (self.until and at >= self.until)
-            or (self.owner and began.get("owner") != self.owner)
+            or (self.owner and self.owner not in owners)
             or (self.run and not str(began.get("run_id", "")).startswith(self.run))
+            or (self.only_keys and began.get("record") != "key")
             or (self.session and began.get("session_id") != self.session)
         )
 
@@ -70,7 +93,7 @@ class Wanted:
 
 
 def read_trail(folder: Path, wanted: Wanted, *, limit: int) -> list[Entry]:
-    """The newest programs that are looked for, the oldest of them first.
+    """The newest entries that are looked for, the oldest of them first.
 
     Args:
         folder: where the trail lies; it need not be there.
@@ -116,6 +139,8 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _entry(began: Mapping[str, Any], ended: Mapping[str, Any] | None) -> Entry:
+    if began.get("record") == "key":
+        return Entry(began=began, ended=None, outcome=began.get("change", "unknown"))
     if began.get("record") == "refused":
         return Entry(began=began, ended=None, outcome="refused")
     if ended is None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from backend.config.settings import Settings
 from backend.errors import NotFound, StoreUnavailable, TooLarge
 from backend.types import Artifact, ArtifactRef
 
@@ -76,6 +77,11 @@ class BlobStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def of(cls, settings: Settings) -> BlobStore:
+        """Those of the data folder."""
+        return cls(settings.data_dir / "blobs")
 
     @property
     def folder(self) -> Path:

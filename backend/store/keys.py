@@ -19,7 +19,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +28,22 @@ from typing import Any, Final, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from backend.config.settings import Settings
 from backend.errors import NotFound, PythonCoderError, RequestError
+from backend.store.audit import AuditTrail, KeyChange
 from backend.store.database import Database
+from backend.store.key_records import (
+    Key,
+    Role,
+    check_name,
+    check_owner,
+    digest_of,
+    key_of,
+    on_record,
+)
 from backend.store.ownership import S, of_any_owner
 from backend.store.tables import KeyRow
 
-Role = Literal["user", "admin"]
 Refusal = Literal["wrong", "expired", "revoked"]
 """Why a key opens nothing; the last two are only said of one whose secret is right."""
 
@@ -42,41 +52,9 @@ FRESH_S = 1.0
 USE_S = 60.0
 """To within how many seconds the last use of a key is kept."""
 
-MAX_NAME = 80
 _KEY = re.compile(r"pc-([0-9a-f]{16})-([0-9a-f]{64})", re.ASCII)
-_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
 _MARK = "keys-changed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Key:
-    """A key as an admin sees it: never what opens."""
-
-    id: str
-    name: str
-    owner: str
-    """Whose everything is that is made with it."""
-    role: Role
-    created_at: float
-    """Unix time in seconds, as all of these."""
-    expires_at: float | None
-    revoked_at: float | None
-    last_used_at: float | None
-    requests_per_minute: int | None
-    """None: what the settings say; 0: no limit."""
-    max_parallel: int | None
-    """Requests at a time; None: what the settings say; 0: no limit."""
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it opens anything."""
-        return self.revoked_at is None and not self.has_expired
-
-    @property
-    def has_expired(self) -> bool:
-        """Whether its time is over."""
-        return self.expires_at is not None and self.expires_at <= time.time()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +73,10 @@ class _Known:
 class KeyStore:
     """The keys of a database; see ``open_keys``."""
 
-    def __init__(self, database: Database, data_dir: Path) -> None:
+    def __init__(self, database: Database, data_dir: Path, trail: AuditTrail | None = None) -> None:
+        """Say where they are, and where changes of them are put on record."""
         self._database = database
+        self._trail = trail
         self._mark = data_dir / _MARK
         self._known: _Known | None = None
         self._reading: asyncio.Task[_Known] | None = None
@@ -127,14 +107,11 @@ class KeyStore:
         Raises:
             RequestError: the name or owner cannot be used, the name is another key's, or the time
                 is over already.
+            StoreUnavailable: it cannot be kept or put on record; there is no key then.
         """
-        _check_name(name)
-        if owner is not None and not _OWNER.fullmatch(owner):
-            raise RequestError(
-                f"{owner[:80]!r} cannot be an owner.",
-                "Use up to 64 letters, digits and _.@-, a letter or digit first.",
-                param="owner",
-            )
+        check_name(name)
+        if owner is not None:
+            check_owner(owner)
         if expires_at is not None and expires_at <= time.time():
             raise RequestError(
                 "The key would have expired already.", "Give a time to come.", param="expires_at"
@@ -145,7 +122,7 @@ class KeyStore:
             owner=owner or f"owner-{secrets.token_hex(8)}",
             created_at=time.time(),
             name=name,
-            digest=_digest(secret),
+            digest=digest_of(secret),
             role=role,
             expires_at=expires_at,
             revoked_at=None,
@@ -156,6 +133,8 @@ class KeyStore:
         try:
             async with self._database.transaction() as session:
                 session.add(row)
+                await session.flush()
+                await self._put_on_record("created", [row])
         except IntegrityError:
             raise RequestError(
                 f"There is a key named {name!r} already.",
@@ -163,13 +142,13 @@ class KeyStore:
                 param="name",
             ) from None
         await asyncio.to_thread(self._tell)
-        return _key(row), f"pc-{part}-{secret}"
+        return key_of(row), f"pc-{part}-{secret}"
 
     async def list(self) -> list[Key]:
         """All keys, oldest first, revoked ones too."""
         async with self._database.transaction() as session:
             rows = (await session.scalars(_any(select(KeyRow).order_by(KeyRow.position)))).all()
-        return [_key(row) for row in rows]
+        return [key_of(row) for row in rows]
 
     async def revoke(self, reference: str) -> Key:
         """Make a key open nothing any more; one that was revoked before stays as it is.
@@ -182,13 +161,13 @@ class KeyStore:
         """
         is_meant = (KeyRow.id == reference) | (KeyRow.name == reference)
         async with self._database.transaction() as session:
-            await session.execute(
-                _any(
-                    update(KeyRow)
-                    .where(is_meant, KeyRow.revoked_at.is_(None))
-                    .values(revoked_at=time.time())
-                )
+            revoke = (
+                update(KeyRow)
+                .where(is_meant, KeyRow.revoked_at.is_(None))
+                .values(revoked_at=time.time())
+                .returning(KeyRow)
             )
+            await self._put_on_record("revoked", (await session.scalars(_any(revoke))).all())
             found = select(KeyRow).where(is_meant).order_by(KeyRow.position.desc()).limit(1)
             row = await session.scalar(_any(found))
         if row is None:
@@ -198,14 +177,21 @@ class KeyStore:
                 param="key_id",
             )
         await asyncio.to_thread(self._tell)
-        return _key(row)
+        return key_of(row)
 
     async def forget_all(self) -> int:
         """Forget that there were keys; how many there were. What they made stays their owners'."""
         async with self._database.transaction() as session:
-            ids = (await session.scalars(_any(delete(KeyRow).returning(KeyRow.id)))).all()
+            forgotten = (await session.scalars(_any(delete(KeyRow).returning(KeyRow)))).all()
+            await self._put_on_record("forgotten", forgotten)
         await asyncio.to_thread(self._tell)
-        return len(ids)
+        return len(forgotten)
+
+    async def _put_on_record(self, change: KeyChange, rows: Sequence[KeyRow]) -> None:
+        """Within the transaction that makes the change: it is on record, or does not happen."""
+        if self._trail is not None and rows:
+            keys = [on_record(row) for row in rows]
+            await asyncio.to_thread(self._trail.keys_changed, change, keys)
 
     async def any_good(self) -> bool:
         """Whether there is a key that opens something."""
@@ -227,7 +213,7 @@ class KeyStore:
         keys = (await self._fresh()).keys
         parts = _KEY.fullmatch(given)
         key, digest = (keys.get(f"key-{parts[1]}") if parts else None) or (None, _NOBODY)
-        is_right = hmac.compare_digest(_digest(parts[2] if parts else given), digest)
+        is_right = hmac.compare_digest(digest_of(parts[2] if parts else given), digest)
         if key is None or not is_right:
             return "wrong"
         if key.revoked_at is not None:
@@ -272,7 +258,7 @@ class KeyStore:
                 keys = before.keys
             else:
                 rows = (await session.scalars(_any(select(KeyRow)))).all()
-                keys = {row.id: (_key(row), row.digest) for row in rows}
+                keys = {row.id: (key_of(row), row.digest) for row in rows}
         self._known = _Known(keys=keys, version=version, changes=changes, read_at=read_at)
         return self._known
 
@@ -320,46 +306,17 @@ def _any(statement: S) -> S:
 
 
 @asynccontextmanager
-async def open_keys(database: Database, data_dir: Path) -> AsyncIterator[KeyStore]:
-    """The keys of a database; ``data_dir`` is what the processes of this machine share."""
-    keys = KeyStore(database, data_dir)
+async def open_keys(database: Database, settings: Settings) -> AsyncIterator[KeyStore]:
+    """The keys of a database; the data folder is what the processes of this machine share."""
+    trail = await asyncio.to_thread(AuditTrail.of, settings)
+    keys = KeyStore(database, settings.data_dir, trail)
     try:
         yield keys
     finally:
         await keys.aclose()
 
 
-def _check_name(name: str) -> None:
-    if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
-        raise RequestError(
-            f"{name[:MAX_NAME]!r} cannot be a key's name.",
-            f"Use up to {MAX_NAME} characters that can be printed, no space at the ends.",
-            param="name",
-        )
-    if re.fullmatch(r"key-[0-9a-f]{16}", name):
-        raise RequestError(f"{name!r} looks like a key's id.", "Choose another.", param="name")
-
-
 def _heard(reading: asyncio.Task[_Known]) -> None:
     """A reading that failed has been told to whoever waited, if anybody still did."""
     if not reading.cancelled():
         reading.exception()
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", errors="replace")).hexdigest()
-
-
-def _key(row: KeyRow) -> Key:
-    return Key(
-        id=row.id,
-        name=row.name,
-        owner=row.owner,
-        role="admin" if row.role == "admin" else "user",
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
-        requests_per_minute=row.requests_per_minute,
-        max_parallel=row.max_parallel,
-    )

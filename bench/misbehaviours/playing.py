@@ -146,7 +146,7 @@ async def _of_agent(
             settings=settings,
             models=models,
             engine=shared.engine,
-            blobs=BlobStore(settings.data_dir / "blobs"),
+            blobs=BlobStore.of(settings),
             recorder=shared.recorder,
             tools=case.tools,
         )

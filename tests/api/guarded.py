@@ -13,7 +13,8 @@ import httpx
 
 from backend.config.settings import Settings, load_settings
 from backend.store.database import open_database
-from backend.store.keys import Key, KeyStore, open_keys
+from backend.store.key_records import Key
+from backend.store.keys import KeyStore, open_keys
 from tests.api.conftest import running
 from tests.scripts import write_script
 
@@ -24,7 +25,7 @@ def with_keys(settings: Settings, work: Any) -> Any:
     async def opened() -> Any:
         async with (
             open_database(settings) as database,
-            open_keys(database, settings.data_dir) as keys,
+            open_keys(database, settings) as keys,
         ):
             return await work(keys)
 

@@ -92,7 +92,7 @@ async def test_who_asks_is_known_while_a_request_is_worked_on(
 
     settings = load_settings()
     app.add_middleware(Gate, settings=settings)
-    async with open_database(settings) as database, open_keys(database, tmp_path) as keys:
+    async with open_database(settings) as database, open_keys(database, settings) as keys:
         app.state.server = SimpleNamespace(keys=keys)
         expected, headers = LOCAL, {}
         if with_keys:

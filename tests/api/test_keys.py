@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from backend.store.audit import trail_folder
+from backend.store.audit_reading import Wanted, read_trail
 from tests.api.guarded import Guarded, guarded_server
 
 Server = tuple[Guarded, httpx.Client]
@@ -41,6 +43,17 @@ def test_an_admin_makes_lists_and_revokes_keys(server: Server) -> None:
     assert revoked.json()["revoked_at"] >= key["created_at"]
     assert client.get("/v1/files").status_code == 401
     assert admin.delete("/v1/keys/key-0").status_code == 404
+    trail = trail_folder(guarded.settings)
+    changes = [
+        (each.outcome, each.began["source"], each.began["owner"])
+        for each in read_trail(trail, Wanted(only_keys=True), limit=100)
+        if each.began["key"]["id"] == key["id"]
+    ]
+    boss = next(each["owner"] for each in listed.json()["data"] if each["name"] == "boss")
+    assert changes == [
+        ("created", "POST /v1/keys", boss),
+        ("revoked", f"DELETE /v1/keys/{key['id']}", boss),
+    ]
 
 
 def test_a_users_key_manages_none(server: Server) -> None:

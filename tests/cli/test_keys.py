@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from backend.cli.app import run_command
-from tests.commands import PATIENCE_S, Done, files_below, needs_sandbox, start
+from tests.commands import PATIENCE_S, Done, files_below, needs_sandbox, run, start
 from tests.scripts import use_script
 
 Keys = Callable[..., Done]
@@ -42,6 +42,10 @@ def test_a_key_is_made_listed_and_revoked(keys: Keys, tmp_path: Path) -> None:
     [gone] = keys("list", "--json").document["keys"]
     assert gone["revoked_at"] is not None
     assert "revoked" in keys("list").out
+    on_record = run("audit", "--keys", "--json").document["keys"]
+    assert [each["change"] for each in on_record] == ["created", "revoked"]
+    assert {each["source"] for each in on_record} == {"python-coder keys"}
+    assert f"admin key {key['id']} 'laptop'" in run("audit").out
 
 
 def test_without_json_the_key_alone_is_on_stdout(keys: Keys) -> None:

@@ -146,7 +146,7 @@ class Dies:
 async def main():
     settings = load_settings()
     async with open_database(settings) as database:
-        blobs = BlobStore(settings.data_dir / "blobs")
+        blobs = BlobStore.of(settings)
         solutions = Solutions(
             runs=RunStore(database), engine=Dies(), blobs=blobs, settings=settings
         )

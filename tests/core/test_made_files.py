@@ -17,7 +17,7 @@ DRAW = "import matplotlib.pyplot as plt\nplt.plot([{n}, 2])\nplt.show()\nprint('
 
 
 def contents(given: Answer) -> dict[str, str]:
-    blobs = BlobStore(load_settings().data_dir / "blobs")
+    blobs = BlobStore.of(load_settings())
     return {
         each["name"]: blobs.path(each["sha256"]).read_bytes().decode(errors="replace")
         for each in given.artifacts

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import StoreUnavailable
+from backend.config.settings import load_settings
+from backend.errors import RequestError, StoreUnavailable
 from backend.request_context import in_request
 from backend.store.audit import AuditTrail
 from backend.store.audit_reading import Wanted, read_trail
+from backend.store.database import open_database
+from backend.store.keys import open_keys
 from backend.types import Artifact, ExecutionRequest, ExecutionResult, Isolation, Issue
 
 RESULT = ExecutionResult(
@@ -218,3 +221,45 @@ def test_a_folder_that_was_removed_comes_again(folder: Path) -> None:
     folder.rmdir()
     trail.began(ExecutionRequest(code="2"), "passed")
     assert len(read_trail(folder, Wanted(), limit=10)) == 1
+
+
+async def test_keys_that_are_made_revoked_and_forgotten_are_on_record_with_who_did_it(
+    folder: Path,
+) -> None:
+    settings = load_settings(data_dir=folder.parent)
+    async with open_database(settings) as database, open_keys(database, settings) as keys:
+        with in_request(owner="boss", key_id="key-1", request_id="r-1", source="POST /v1/keys"):
+            key, text = await keys.create(name="laptop", role="admin", owner="alice")
+        with pytest.raises(RequestError):
+            await keys.create(name="laptop")
+        with in_request(source="python-coder keys"):
+            for _ in range(2):
+                await keys.revoke("laptop")
+            await keys.create(name="other", owner="bob")
+            assert await keys.forget_all() == 2
+        AuditTrail(folder, days=0).began(ExecutionRequest(code="print(1)"), "passed")
+        found = read_trail(folder, Wanted(only_keys=True), limit=10)
+        told = [(each.outcome, each.began["key"]["name"]) for each in found]
+        assert told == [
+            ("created", "laptop"),
+            ("revoked", "laptop"),
+            ("created", "other"),
+            ("forgotten", "laptop"),
+            ("forgotten", "other"),
+        ]
+        made, revoked = (each.as_dict() for each in found[:2])
+        by = {"owner": "boss", "key_id": "key-1", "user": "", "source": "POST /v1/keys"}
+        assert by.items() <= made.items()
+        assert {"id": key.id, "role": "admin", "owner": "alice"}.items() <= made["key"].items()
+        assert revoked["user"]
+        assert text.rpartition("-")[2] not in trail_file(folder).read_text()
+        about = Wanted(owner="alice")
+        assert len(read_trail(folder, about, limit=10)) == 3
+        assert len(read_trail(folder, Wanted(), limit=10)) == 6
+
+        # What cannot be put on record does not happen.
+        trail_file(folder).unlink()
+        trail_file(folder).mkdir()
+        with pytest.raises(StoreUnavailable, match="nor does a key change"):
+            await keys.create(name="secretly")
+        assert await keys.list() == []

@@ -44,7 +44,7 @@ def place(tmp_path: Path, request: pytest.FixtureRequest) -> Place:
 
 
 def files_of(database: Database, settings: Settings) -> FileStore:
-    return FileStore(database, BlobStore(settings.data_dir / "blobs"))
+    return FileStore(database, BlobStore.of(settings))
 
 
 async def fill(settings: Settings) -> None:
@@ -177,7 +177,7 @@ async def test_it_is_whole_though_others_write_and_remove_meanwhile(
                 of_any_owner(select(func.count(MessageRow.position)), "a test")
             )
     assert digests
-    assert all(BlobStore(after.data_dir / "blobs").path(each).is_file() for each in digests)
+    assert all(BlobStore.of(after).path(each).is_file() for each in digests)
     assert turns
     assert turns % 2 == 0
 
@@ -186,7 +186,7 @@ async def test_nothing_is_swept_while_a_backup_is_being_begun(place: Place, tmp_
     settings = place("swept", "sqlite")
     async with open_database(settings) as database:
         files = files_of(database, settings)
-        blobs = BlobStore(settings.data_dir / "blobs")
+        blobs = BlobStore.of(settings)
         path = blobs.path(await blobs.put(b"nobody's"))
         os.utime(path, (1, 1))
         upkeep = Upkeep(database=database, files=files, blobs=blobs)

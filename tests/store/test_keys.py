@@ -13,7 +13,8 @@ import backend.store.keys
 from backend.config.settings import load_settings
 from backend.errors import NotFound, RequestError, StoreUnavailable
 from backend.store.database import Database, open_database
-from backend.store.keys import Key, KeyStore, open_keys
+from backend.store.key_records import Key
+from backend.store.keys import KeyStore, open_keys
 from backend.store.ownership import of_any_owner
 from backend.store.tables import KeyRow
 
@@ -215,12 +216,12 @@ async def test_one_who_leaves_does_not_take_the_others_answer_along(
 
 
 async def test_the_last_use_is_kept_once_a_minute(database: Database, tmp_path: Path) -> None:
-    async with open_keys(database, tmp_path / "data") as keys:
+    async with open_keys(database, load_settings()) as keys:
         _, text = await keys.create(name="a")
         await keys.check(text)
     [key] = await keys.list()
     assert key.last_used_at is not None
     assert key.created_at <= key.last_used_at <= time.time()
-    async with open_keys(database, tmp_path / "data") as keys:
+    async with open_keys(database, load_settings()) as keys:
         await keys.check(text)
     assert [key] == await keys.list()

@@ -45,7 +45,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
 
 @pytest.fixture
 def blobs() -> BlobStore:
-    return BlobStore(load_settings().data_dir / "blobs")
+    return BlobStore.of(load_settings())
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ async def solutions() -> AsyncIterator[Solutions]:
         yield Solutions(
             runs=RunStore(database),
             engine=engine,
-            blobs=BlobStore(settings.data_dir / "blobs"),
+            blobs=BlobStore.of(settings),
             settings=settings,
         )
 
