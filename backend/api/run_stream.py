@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from backend.api.background import Background
+from backend.api.event_stream import KEEP_ALIVE, EventStream
 from backend.api.plain import as_json
-from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.errors import NotFound
 from backend.store.run_events import RunEvent
 from backend.store.runs import RunStore

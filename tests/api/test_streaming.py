@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from backend.api.feed import follow
-from backend.api.streaming import Words
+from backend.api.words import Words
 from tests.api.conftest import Serve
 from tests.scripts import APPROVE, act, generate, repair
 

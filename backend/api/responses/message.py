@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.api.artifacts import as_markdown
-from backend.api.responses.programs import Draft, pieces
+from backend.api.responses.programs import Draft
+from backend.api.words import pieces_of
 
 
 @dataclass(kw_only=True)
@@ -58,7 +59,7 @@ class AnswerMessage:
 
     def say(self, text: str) -> Iterator[Draft]:
         """More of its words."""
-        for piece in pieces(text):
+        for piece in pieces_of(text):
             self.text += piece
             yield "response.output_text.delta", {**self._place, "delta": piece, "logprobs": []}
 

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from backend.api.words import pieces_of
 from backend.types import Event
-
-PIECE_CHARS = 400
-"""Characters of a program, or of words that were there all at once, in one event."""
 
 CallStatus = Literal["in_progress", "interpreting", "completed", "incomplete", "failed"]
 Draft = tuple[str, dict[str, Any]]
@@ -53,7 +51,7 @@ class ProgramCall:
         item = {**self.item(with_outputs=False), "code": ""}
         yield "response.output_item.added", {"output_index": self.index, "item": item}
         yield "response.code_interpreter_call.in_progress", place
-        for piece in pieces(self.code):
+        for piece in pieces_of(self.code):
             yield "response.code_interpreter_call_code.delta", {**place, "delta": piece}
         yield "response.code_interpreter_call_code.done", {**place, "code": self.code}
         yield "response.code_interpreter_call.interpreting", place
@@ -79,11 +77,6 @@ class ProgramCall:
     def _outputs(self) -> list[dict[str, Any]]:
         logs = [{"type": "logs", "logs": self.logs}] if self.logs else []
         return [*logs, *({"type": "image", "url": url} for url in self.images)]
-
-
-def pieces(text: str) -> list[str]:
-    """A text that was there all at once, in parts that are sent one by one."""
-    return [text[start : start + PIECE_CHARS] for start in range(0, len(text), PIECE_CHARS)]
 
 
 def _failed(data: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 from backend.api.background import Background
+from backend.api.event_stream import KEEP_ALIVE, EventStream
 from backend.api.responses.answering import lines_of
 from backend.api.responses.linking import with_fresh_links
 from backend.api.responses.message import AnswerMessage
@@ -16,7 +17,6 @@ from backend.api.responses.telling import OutEvent, shown
 from backend.api.responses.thinking import Thoughts
 from backend.api.run_stream import LEAVE, follower
 from backend.api.state import Server
-from backend.api.streaming import KEEP_ALIVE, EventStream
 from backend.store.responses import StoredResponse
 
 _LAST = {

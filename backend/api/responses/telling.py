@@ -26,7 +26,7 @@ from backend.api.responses.programs import Draft, ProgramCall
 from backend.api.responses.thinking import Thoughts
 from backend.api.state import Server
 from backend.api.steps import step_of
-from backend.api.streaming import Words
+from backend.api.words import Words
 from backend.core.requests import Answer
 from backend.errors import StoreUnavailable
 from backend.types import ArtifactRef, Event
