@@ -9,7 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError
-from backend.store.json_text import as_json
+from backend.store.json_text import storable_json
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
@@ -69,9 +69,9 @@ def is_file(url: URL) -> bool:
 def engine_options(url: URL) -> dict[str, Any]:
     """What SQLAlchemy is told beside the URL."""
     if url.get_backend_name() != "postgresql":
-        return {"json_serializer": as_json}
+        return {"json_serializer": storable_json}
     return {
-        "json_serializer": as_json,
+        "json_serializer": storable_json,
         "pool_size": POOL_SIZE,
         "max_overflow": POOL_OVERFLOW,
         "pool_timeout": POOL_WAIT_S,

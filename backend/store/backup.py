@@ -30,7 +30,7 @@ from backend.errors import RequestError, StoreUnavailable
 from backend.store import archive
 from backend.store.addresses import database_url, engine_options
 from backend.store.backup_steps import count_steps, export_steps, import_steps
-from backend.store.json_text import as_json
+from backend.store.json_text import storable_json
 from backend.store.migrations import HEAD
 from backend.store.tables import Table
 
@@ -222,7 +222,7 @@ def _exported(connection: Connection, table: Relation, summary: Summary) -> Iter
         query = select(table).order_by(table.c.position).execution_options(yield_per=_AT_A_TIME)
         names = [str(column.name) for column in table.columns]
         for row in connection.execute(query):
-            file.write(as_json(dict(zip(names, row, strict=True))).encode() + b"\n")
+            file.write(storable_json(dict(zip(names, row, strict=True))).encode() + b"\n")
             count += 1
         summary.rows[str(table.name)] = count
         yield file

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, MetaData, func, insert, select
 from sqlalchemy import Table as Relation
 
 from backend.errors import RequestError
-from backend.store.json_text import as_json
+from backend.store.json_text import storable_json
 
 _TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 _BYTES = "$bytes"
@@ -38,7 +38,7 @@ def export_steps(connection: Connection, file: IO[bytes]) -> None:
         names = [str(column.name) for column in table.columns]
         for row in connection.execute(select(table).execution_options(yield_per=_AT_A_TIME)):
             values = dict(zip(names, map(_told, row), strict=True))
-            file.write(as_json({"table": str(table.name), "row": values}).encode() + b"\n")
+            file.write(storable_json({"table": str(table.name), "row": values}).encode() + b"\n")
 
 
 def import_steps(connection: Connection, content: IO[bytes]) -> None:

@@ -18,8 +18,8 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def as_json(value: Any) -> str:
-    """Plain JSON values in words; what a database refuses in them is written as ``storable`` does.
+def storable_json(value: Any) -> str:
+    """Plain JSON values as text; what a database refuses in them is written as ``storable`` does.
 
     What is no number (NaN, infinity) becomes null: JSON has no word for it.
     """
