@@ -34,6 +34,7 @@ from sqlalchemy.ext.asyncio import (
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
 from backend.store.addresses import ANSWER_TIMEOUT_S, database_url, engine_options, is_file
+from backend.store.endings import to_its_end
 from backend.store.ownership import guard_ownership
 from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
@@ -73,12 +74,15 @@ def new_id(prefix: str) -> str:
 
 
 class Database:
-    """An open database: transactions, and whether it answers."""
+    """An open database: transactions, and whether it answers. See ``open_database``."""
 
     def __init__(self, engine: AsyncEngine, thread: SqliteThread | None = None) -> None:
         self._engine = engine
         self._thread = thread
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self._uses = 0
+        self._unused = asyncio.Event()
+        self._is_closed = False
 
     async def work(self, do: Callable[[Connection], R]) -> R:
         """Do statements that need nothing in between, as one transaction: the quick way.
@@ -90,7 +94,7 @@ class Database:
         Raises:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
-        with _told():
+        with _told(), self._in_use():
             if self._thread is not None:
                 return await self._thread.run(do)
             async with _answering(), self._engine.begin() as connection:
@@ -103,18 +107,45 @@ class Database:
         Raises:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
-        with _told():
+        with _told(), self._in_use():
             async with _answering(), self._sessions.begin() as session:
                 yield session
 
     async def works(self) -> bool:
         """Whether it answers."""
         try:
-            async with self._engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (SQLAlchemyError, OSError):
+            with self._in_use():
+                async with self._engine.connect() as connection:
+                    await connection.execute(text("SELECT 1"))
+        except (SQLAlchemyError, OSError, StoreUnavailable):
             return False
         return True
+
+    async def aclose(self) -> None:
+        """Wait for what is under way, whoever began it; after that nothing begins any more.
+
+        The pool closes only the connections that nobody has at that time. One that came back to it
+        later, or was opened anew, would stay open.
+        """
+        while self._uses:
+            self._unused.clear()
+            await self._unused.wait()
+        self._is_closed = True
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        if self._is_closed:
+            raise StoreUnavailable(
+                "The database is closed: what had opened it is ending.",
+                "Try again once it runs again.",
+            )
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            if not self._uses:
+                self._unused.set()
 
 
 @contextmanager
@@ -168,7 +199,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         ) from None
     _prepare(engine.sync_engine)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(to_its_end, engine.dispose)
         thread = None
         with _opening(url):
             if is_file(url):
@@ -179,7 +210,9 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
                 async with engine.connect() as opened:
                     connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
                     await connection.run_sync(ensure_schema)
-        yield Database(engine, thread)
+        database = Database(engine, thread)
+        stack.push_async_callback(to_its_end, database.aclose)
+        yield database
 
 
 @contextmanager

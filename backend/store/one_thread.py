@@ -14,6 +14,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from backend.errors import StoreUnavailable
+from backend.store.endings import to_its_end
+
 T = TypeVar("T")
 
 SOON_S = 0.003
@@ -31,6 +34,7 @@ class OneThread:
         self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._timer: asyncio.TimerHandle | None = None
+        self._ends = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -42,8 +46,14 @@ class OneThread:
             soon: it is not urgent: it waits for other work, but not longer than ``SOON_S``.
 
         Raises:
+            StoreUnavailable: the thread has been told to end.
             Exception: what the work raised.
         """
+        if self._ends:
+            raise StoreUnavailable(
+                "The data folder is closed: what had opened it is ending.",
+                "Try again once it runs again.",
+            )
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((do, done))
         if not soon:
@@ -53,7 +63,8 @@ class OneThread:
         return await done
 
     async def aclose(self) -> None:
-        """Do what still waits, and end."""
+        """Do what still waits, and end; nothing is taken any more."""
+        self._ends = True
         if self._timer is not None:
             self._timer.cancel()
         self._wakes.put(False)
@@ -114,4 +125,4 @@ async def open_thread(
     try:
         yield thread
     finally:
-        await thread.aclose()
+        await to_its_end(thread.aclose)

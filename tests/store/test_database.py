@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import stat
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 from sqlalchemy import text
 
 from backend.config.settings import load_settings
-from backend.errors import SettingsError
+from backend.errors import SettingsError, StoreUnavailable
 from backend.store.database import Database, open_database
+from tests.leaks import cancel_everywhere, nothing_left_open
+from tests.store.conftest import ON_BOTH
 
 
 async def test_sqlite_waits_for_others_and_keeps_references_whole(database: Database) -> None:
@@ -56,3 +59,40 @@ async def test_a_password_is_never_shown() -> None:
         async with open_database(load_settings(database_url=url)):
             pass
     assert "secret" not in str(caught.value)
+
+
+@ON_BOTH
+async def test_what_is_under_way_when_it_is_closed_comes_to_its_end(database: Database) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(opened: Database) -> None:
+        async with opened.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            begun.set()
+            await goes_on.wait()
+            await session.execute(text("SELECT 1"))
+
+    with nothing_left_open():
+        async with open_database(load_settings()) as opened:
+            holder = asyncio.create_task(hold(opened))
+            await begun.wait()
+            asyncio.get_running_loop().call_later(0.05, goes_on.set)
+        assert holder.done()
+        await holder
+        assert not await opened.works()
+        for late in (hold(opened), opened.work(lambda connection: None)):
+            with pytest.raises(StoreUnavailable, match="is closed"):
+                await late
+        del opened, holder, late
+
+
+async def test_nothing_stays_open_wherever_it_is_cancelled() -> None:
+    async def use() -> None:
+        async with open_database(load_settings()) as opened:
+            assert await opened.works()
+            async with opened.transaction() as session:
+                await session.execute(text("SELECT 1"))
+            await opened.work(lambda connection: connection.execute(text("SELECT 1")))
+
+    with nothing_left_open():
+        assert await cancel_everywhere(use)

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from backend.errors import StoreUnavailable
 from backend.store.one_thread import open_thread
 
 
@@ -57,6 +58,8 @@ async def test_what_waits_is_done_before_it_ends() -> None:
         await asyncio.sleep(0)
     await waiting
     assert done == ["last"]
+    with pytest.raises(StoreUnavailable, match="is closed"):
+        await thread.run(lambda: done.append("too late"))
 
 
 async def test_nothing_counts_as_done_where_what_follows_fails() -> None:

@@ -57,13 +57,25 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
             yield tables
         return
     path = await asyncio.to_thread(settings.data_dir.absolute) / "checkpoints.db"
-    saver = await asyncio.to_thread(_open, path)
+    opened: list[_CheckpointFile] = []
+
+    def commit() -> None:
+        for each in opened:
+            each.conn.commit()
+
+    def close() -> None:
+        for each in opened:
+            each.conn.close()
+
     try:
-        async with open_thread("checkpoints", after=saver.conn.commit) as thread:
-            saver.thread = thread
-            yield saver
+        async with open_thread("checkpoints", after=commit) as thread:
+            # By the thread, which does it to its end, and ends itself before the file is closed,
+            # whoever is cancelled meanwhile.
+            await thread.run(lambda: opened.append(_open(path)))
+            opened[0].thread = thread
+            yield opened[0]
     finally:
-        await asyncio.to_thread(saver.conn.close)
+        await asyncio.to_thread(close)
 
 
 class _CheckpointFile(SqliteSaver):
