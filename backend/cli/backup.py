@@ -12,7 +12,7 @@ from backend.cli.output import print_json, print_line
 from backend.cli.signals import run_async
 
 if TYPE_CHECKING:
-    from backend.store.backup import Summary
+    from backend.store.backup_parts import Summary
 
 
 @click.command("backup")
@@ -22,8 +22,8 @@ def command(target: Path, as_json: bool) -> int:
     """Write everything a server keeps into FILE, which ends in .tar or .tar.gz.
 
     The server may run meanwhile: the backup is as it was at one moment. Whoever has it can read
-    all conversations and files; the audit trail is not in it. `python-coder restore FILE` puts it
-    back.
+    all conversations, files and programs: the audit trail is in it. `python-coder restore FILE`
+    puts it back.
     """
     import asyncio
 
@@ -44,7 +44,9 @@ def report(summary: Summary, line: str, as_json: bool) -> None:
     """Say what a backup holds."""
     if as_json:
         document: dict[str, Any] = {"success": True, "rows": summary.rows}
-        print_json(document | {"files": summary.files, "bytes": summary.bytes})
+        document |= {"files": summary.files, "bytes": summary.bytes, "days": summary.days}
+        print_json(document)
         return
     rows = ", ".join(f"{count} {table}" for table, count in summary.rows.items() if count)
-    print_line(f"{line} ({rows or 'no rows'}; {summary.files} contents, {summary.bytes} bytes)")
+    held = f"{rows or 'no rows'}; {summary.files} contents, {summary.bytes} bytes"
+    print_line(f"{line} ({held}; {summary.days} days of the audit trail)")

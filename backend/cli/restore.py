@@ -12,7 +12,7 @@ from backend.cli.options import json_option, read_settings
 from backend.cli.signals import run_async
 
 if TYPE_CHECKING:
-    from backend.store.backup import Summary
+    from backend.store.backup_parts import Summary
 
 
 @click.command("restore")
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def command(source: Path, as_json: bool) -> int:
     """Put a backup back into the data folder and the database, both of which must be empty.
 
-    Nothing is overwritten. What was kept in SQLite may go on in PostgreSQL (DATABASE_URL), and the
+    Nothing is overwritten; of the audit trail, days that are there already and have more than the
+    backup stay as they are. What was kept in SQLite may go on in PostgreSQL (DATABASE_URL), and the
     other way round; runs that were interrupted then begin anew.
     """
     import asyncio
 
-    from backend.store.backup import read_backup
     from backend.store.database import open_database
+    from backend.store.restoring import read_backup
     from backend.tools.coder.checkpoints import open_checkpointer
 
     settings = read_settings()

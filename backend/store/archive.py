@@ -1,7 +1,7 @@
 """The file of a backup: a tar of known parts in a known order, read without trusting it.
 
 ``manifest.json``, ``blobs/SHA256`` for each, ``tables/NAME.jsonl`` (a row a line), what else belongs to
-a data folder, and ``end.json``, without which a backup was cut off.
+a data folder, ``audit/DAY.jsonl``, and ``end.json``, without which a backup was cut off.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import orjson
 
 from backend.errors import RequestError, StoreUnavailable
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Formats that can be put back; the first had no audit trail."""
 FIRST, LAST = "manifest.json", "end.json"
 _PARTS = re.compile(
     r"manifest\.json|end\.json|blobs/[0-9a-f]{64}|tables/[a-z_]{1,64}\.jsonl|files/[a-z_.-]{1,64}"
+    r"|audit/[0-9]{4}-[0-9]{2}-[0-9]{2}\.jsonl"
 )
 _COMPRESSION = 5
 _SMALL = 1024 * 1024

@@ -180,7 +180,9 @@ def days_of(folder: Path) -> list[tuple[date, Path]]:
     found = []
     for path in folder.glob("*.jsonl"):
         with suppress(ValueError):
-            found.append((date.fromisoformat(path.stem), path))
+            day = date.fromisoformat(path.stem)
+            if path.stem == day.isoformat():  # and not a week's, which reads as one
+                found.append((day, path))
     return sorted(found)
 
 

@@ -9,6 +9,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,20 @@ from sqlalchemy import func, select
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import RequestError
-from backend.store.backup import read_backup, write_backup
+from backend.store.audit import AuditTrail, trail_folder
+from backend.store.backup import write_backup
 from backend.store.blobs import BlobStore
 from backend.store.change_lock import ChangeLock
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
+from backend.store.restoring import read_backup
 from backend.store.runs import RunStore
 from backend.store.sessions import SessionStore, Turn
 from backend.store.tables import FileRow, MessageRow
 from backend.store.upkeep import Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
+from backend.types import ExecutionRequest
 from tests.postgres import Cluster
 
 Place = Callable[[str, str], Settings]
@@ -144,6 +148,42 @@ async def test_nothing_is_overwritten(place: Place, tmp_path: Path) -> None:
         path.unlink()
     with pytest.raises(RequestError, match=r"2 rows in '"):
         read_backup(empty, tmp_path / "b.tar")
+
+
+async def test_the_audit_trail_comes_back_and_none_is_overwritten(
+    place: Place, tmp_path: Path
+) -> None:
+    before = place("before", "sqlite")
+    await fill(before)
+    trail = AuditTrail(trail_folder(before), days=0)
+    old, today = b'{"record":"began","id":"1"}\n', datetime.now(UTC).date()
+    trail.began(ExecutionRequest(code="print(1)"), "passed")
+    (trail_folder(before) / "2020-01-02.jsonl").write_bytes(old)
+    (trail_folder(before) / "20200103.jsonl").write_bytes(b"nobody's")
+    assert write_backup(before, tmp_path / "b.tar").days == 2
+    kept = (trail_folder(before) / f"{today}.jsonl").read_bytes()
+    for name, already, comes_back in (
+        ("empty", None, True),
+        ("has more", kept + b"more\n", True),
+        ("has less", kept[:-10], False),
+        ("has another", b"x" * len(kept), False),
+    ):
+        after = place(name, "sqlite")
+        day, other = (trail_folder(after) / f"{each}.jsonl" for each in (today, "2020-01-02"))
+        if already is not None:
+            day.parent.mkdir(parents=True)
+            day.write_bytes(already)
+        async with open_database(after):
+            pass
+        if comes_back:
+            assert read_backup(after, tmp_path / "b.tar").days == 2
+            assert (day.read_bytes(), other.read_bytes()) == (already or kept, old)
+            assert {stat.S_IMODE(each.stat().st_mode) for each in (other,)} == {0o600}
+        else:
+            with pytest.raises(RequestError, match=r"has .* already"):
+                read_backup(after, tmp_path / "b.tar")
+            assert (day.read_bytes(), other.exists()) == (already, False)
+            assert list(after.data_dir.glob("blobs/??/*")) == []
 
 
 async def test_it_is_whole_though_others_write_and_remove_meanwhile(
