@@ -58,7 +58,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
     async with open_database(settings) as database:
         runs = RunStore(database)
         await runs.interrupted.mark(owner=LOCAL_OWNER)
-        blobs = BlobStore(settings.data_dir / "blobs")
+        blobs = BlobStore.of(settings)
         files = FileStore(database, blobs)
         yield Records(runs=runs, blobs=blobs, files=files, owner=LOCAL_OWNER, settings=settings)
 

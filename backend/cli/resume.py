@@ -100,7 +100,7 @@ async def _solve(
         result = await PythonCoderTool(settings).resume(
             run.id, approver=terminal_approver(), emit=progress
         )
-    blobs = BlobStore(settings.data_dir / "blobs")
+    blobs = BlobStore.of(settings)
     return result, await delivery.write(result, blobs, request=run.request, files=[*files])
 
 

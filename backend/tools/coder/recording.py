@@ -323,5 +323,5 @@ async def open_recorder(
         if database is None:
             database = await stack.enter_async_context(open_database(settings))
         checkpointer = await stack.enter_async_context(open_checkpointer(settings))
-        blobs = BlobStore(settings.data_dir / "blobs")
+        blobs = BlobStore.of(settings)
         yield Recorder(RunStore(database), blobs, checkpointer)
