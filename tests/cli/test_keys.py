@@ -92,17 +92,23 @@ def test_with_a_key_a_server_can_be_bound_where_others_reach_it(
     use_script(monkeypatch, tmp_path / "script.jsonl", {"stage": "chat", "reply": "ok"})
     key = keys("create", "--name", "a", "--json").document["key"]
     process = start("serve", "--host", "0.0.0.0", "--port", "0", "--json")
-    assert process.stdout is not None
-    announced = json.loads(b"".join(iter(process.stdout.readline, b"}\n")) + b"}")
-    port = announced["url"].rpartition(":")[2]
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
-        assert client.get("/health").status_code == 200
-        assert client.get("/v1/files").status_code == 401
-        assert client.get("/v1/files", headers={"X-API-Key": key}).status_code == 200
-        # Whatever becomes of its keys, it is not for everybody.
-        assert keys("off", "--yes").status == 0
-        assert client.get("/v1/files", headers={"Host": "localhost"}).status_code == 401
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=PATIENCE_S)
+    try:
+        assert process.stdout is not None
+        announced = json.loads(b"".join(iter(process.stdout.readline, b"}\n")) + b"}")
+        port = announced["url"].rpartition(":")[2]
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+        ) as client:
+            assert client.get("/health").status_code == 200
+            assert client.get("/v1/files").status_code == 401
+            assert client.get("/v1/files", headers={"X-API-Key": key}).status_code == 200
+            # Whatever becomes of its keys, it is not for everybody.
+            assert keys("off", "--yes").status == 0
+            assert client.get("/v1/files", headers={"Host": "localhost"}).status_code == 401
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.communicate()
     assert announced["wants_keys"] is True
     assert "/v1 (for whoever has an API key)" in err.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -46,10 +45,12 @@ def interrupt(
             act("python_coder", QUESTION, when="You answer a request step by step"),
         )
         process = start(*command)
-        while REVIEW not in ollama_server.next_request().body["messages"][-1]["content"]:
-            pass
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        try:
+            while REVIEW not in ollama_server.next_request().body["messages"][-1]["content"]:
+                pass
+        finally:
+            process.kill()
+            process.communicate()
         ollama_server.add(
             {"reply": '{"verdict": "approve", "findings": []}', "when": REVIEW, "repeat": True},
             {"reply": '{"answers_request": true}', "when": "Judge whether its output"},
