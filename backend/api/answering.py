@@ -231,17 +231,19 @@ def _result(result: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -
     return {**result, "artifacts": shown}
 
 
+def sent_turns(job: ChatJob) -> list[Turn]:
+    """What the client sent of the conversation before its question."""
+    return [
+        Turn(role="assistant" if each.role == "assistant" else "user", content=each.content)
+        for each in job.sent
+    ]
+
+
 async def _keep_turn(
     job: ChatJob, answer: Answer, metadata: Mapping[str, Any], server: Server
 ) -> None:
     assert job.session is not None
-    turns: list[Turn] = []
-    if not job.session.is_kept:
-        for message in job.sent:
-            role: Literal["user", "assistant"] = (
-                "assistant" if message.role == "assistant" else "user"
-            )
-            turns.append(Turn(role=role, content=message.content))
+    turns = [] if job.session.is_kept else sent_turns(job)
     turns.append(
         Turn(
             role="user",

@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from backend.api import chat, execute, files, health, keys, metrics, models, runs, sessions
+from backend.api import (
+    chat,
+    execute,
+    files,
+    health,
+    keys,
+    metrics,
+    models,
+    run_decisions,
+    runs,
+    sessions,
+)
 from backend.api.background import open_background
 from backend.api.description import install_description
 from backend.api.errors import install_error_handlers
@@ -59,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
         files,
         execute,
         runs,
+        run_decisions,
         sessions,
         keys,
         health,

@@ -67,9 +67,6 @@ async def find_waiting(
 
     It is known by its id in the assistant's last message, as the client sent it or as it is kept.
     """
-    recorder = server.assistant.recorder
-    if recorder is None:
-        return None
     last: Message | StoredMessage | None = None
     if session.is_kept and (session.source == "named" or not conversation.earlier):
         kept = await server.sessions.messages(session.id, owner=owner, limit=1, order="desc")
@@ -82,7 +79,7 @@ async def find_waiting(
     if not ids:
         return None
     try:
-        run = await recorder.runs.get(ids[-1], owner=owner)
+        run = await server.recorder.runs.get(ids[-1], owner=owner)
     except NotFound:
         return None
     return run if run.status == "waiting" else None

@@ -129,8 +129,9 @@ async def prepare_chat(
     if may_run_code:
         earlier = await kept_files([*kept_ids, *at_hand], server, owner)
         earlier += await attach(before_that, server, owner, session_id)
-    if waiting is not None and (recorder := server.assistant.recorder) is not None:
-        await recorder.leave(waiting.id, refused_text("Something else was asked."), owner=owner)
+    if waiting is not None:
+        refused = refused_text("Something else was asked.")
+        await server.recorder.leave(waiting.id, refused, owner=owner)
     placed: dict[str, Path] = {}
     if not is_side and (files or earlier):
         placed = await asyncio.to_thread(place, files, earlier, server)

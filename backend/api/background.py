@@ -30,7 +30,6 @@ from backend.request_context import in_request
 from backend.store.processes import this_process
 from backend.store.run_records import OVER, Run
 from backend.store.run_rows import LOST_S, is_abandoned
-from backend.store.runs import RunStore
 from backend.tools.coder.recording import CANCELLED
 from backend.types import Event
 
@@ -54,11 +53,9 @@ class Background:
     """Works on runs. Open it with ``open_background``."""
 
     def __init__(self, server: Server) -> None:
-        recorder = server.assistant.recorder
-        assert recorder is not None, "a server records"
         self._server = server
-        self._recorder = recorder
-        self._runs: RunStore = recorder.runs
+        self._recorder = server.recorder
+        self._runs = server.recorder.runs
         self._most = max(2, server.turns.places() // 2)  # the other half is for who waits
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: dict[str, str] = {}

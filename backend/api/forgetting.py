@@ -12,9 +12,6 @@ from backend.store.run_records import Forgotten
 async def forget(forgotten: Forgotten, server: Server) -> None:
     """Remove the bytes that nothing refers to any more, and the steps that nobody goes on with."""
     await server.files.forget_bytes(forgotten.unused)
-    recorder = server.assistant.recorder
-    if recorder is None:
-        return
     for run_id in forgotten.interrupted:
         with suppress(OSError, StoreUnavailable):
-            await recorder.checkpointer.adelete_thread(run_id)
+            await server.recorder.checkpointer.adelete_thread(run_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from fastapi.responses import JSONResponse
+
 from backend.api.answering import usage_body
 from backend.store.run_records import Run, RunStatus, RunSummary
 from backend.types import total_usage
@@ -65,6 +67,11 @@ def run_body(run: Run) -> dict[str, Any]:
         "error": _error(run),
         "response": dict(response) if "choices" in response else None,
     }
+
+
+def accepted(run: Run) -> JSONResponse:
+    """The answer to a request that goes on in the background."""
+    return JSONResponse(run_body(run), 202, {"Location": f"/v1/runs/{run.id}"})
 
 
 def _error(run: Run) -> dict[str, str] | None:

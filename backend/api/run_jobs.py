@@ -25,7 +25,7 @@ def _adapter() -> TypeAdapter[ChatJob]:
     return TypeAdapter(ChatJob)
 
 
-def spec_of(job: ChatJob, *, links: str, digest: str = "") -> dict[str, Any]:
+def queued_spec(job: ChatJob, *, links: str, digest: str = "") -> dict[str, Any]:
     """What is needed to work on a request later: plain JSON values.
 
     Args:

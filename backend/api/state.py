@@ -30,6 +30,7 @@ from backend.store.files import FileStore
 from backend.store.keys import KeyStore, open_keys
 from backend.store.responses import ResponseStore
 from backend.store.sessions import SessionStore
+from backend.tools.coder.recording import Recorder
 from backend.tools.live_sessions import LiveSessions
 
 _AUTHORITY = re.compile(r"([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
@@ -41,6 +42,7 @@ class Server:
 
     settings: Settings
     assistant: Assistant
+    recorder: Recorder
     database: Database
     files: FileStore
     sessions: SessionStore
@@ -91,7 +93,8 @@ async def _open_with(
         secret = await asyncio.to_thread(link_secret, settings.data_dir)
         sessions = SessionStore(database)
         live_sessions = assistant.live_sessions
-        assert live_sessions is not None, "open_assistant opens them"
+        recorder = assistant.recorder
+        assert live_sessions and recorder, "open_assistant opens them"
         files = FileStore(database, assistant.blobs, most_bytes=settings.max_storage_bytes)
         turns = Turns.of(settings, meters.turn)
         standing = Standing(assistant, turns, database)
@@ -99,6 +102,7 @@ async def _open_with(
         yield Server(
             settings=settings,
             assistant=assistant,
+            recorder=recorder,
             database=database,
             files=files,
             sessions=sessions,

@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import Any
 
 from backend.api.background import Background
+from backend.api.queueing import open_conversation, put_into_queue
 from backend.api.responses.body import response_body
 from backend.api.responses.outcome import UNFINISHED
 from backend.api.responses.preparing import ResponseJob
 from backend.api.responses.settling import settled
-from backend.api.run_jobs import spec_of
-from backend.api.runs import with_session
+from backend.api.run_jobs import queued_spec
 from backend.api.state import Server
 from backend.errors import Conflict
 from backend.store.database import new_id
@@ -22,15 +22,9 @@ async def queue_response(
     job: ResponseJob, server: Server, background: Background, links: str
 ) -> dict[str, Any]:
     """Put the work on a response into the queue; the response as it stands."""
-    recorder = server.assistant.recorder
-    assert recorder is not None, "a server records"
-    chat, runs = job.chat, recorder.runs.queued
-    goes_on_with = chat.ask.run_id
-    run_id = goes_on_with or new_id("run")
+    run_id = job.chat.ask.run_id or new_id("run")
     body = response_body(job, server.settings, "queued") | {"x_run_id": run_id}
-    spec = spec_of(chat, links=links)
-    if goes_on_with is None:
-        spec = await with_session(chat, spec, server)
+    chat = await open_conversation(job.chat, server)
     await server.responses.add(
         body,
         owner=chat.owner,
@@ -38,17 +32,7 @@ async def queue_response(
         previous=job.request.previous_response_id or None,
         input=job.input,
     )
-    if goes_on_with is not None:  # a word about a program: the run that waits goes on
-        await runs.adopt_attended(run_id, spec, owner=chat.owner)
-    else:
-        await runs.add(
-            run_id,
-            owner=chat.owner,
-            request=chat.ask.question,
-            model=chat.model,
-            spec=spec,
-            session_id=chat.ask.session_id,
-        )
+    await put_into_queue(run_id, chat, queued_spec(chat, links=links), server)
     background.wake()
     return body
 

@@ -13,6 +13,7 @@ from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.plain import plain_response
 from backend.api.presence import while_connected
+from backend.api.queueing import require_queue_room
 from backend.api.responses.answering import ResponseStream, answer_whole
 from backend.api.responses.background import end_response, queue_response
 from backend.api.responses.linking import with_fresh_links
@@ -21,7 +22,6 @@ from backend.api.responses.replaying import ReplayedStream
 from backend.api.responses.schemas import WITH_OUTPUTS, ResponsesRequest
 from backend.api.responses.settling import settled
 from backend.api.responses.telling import shown
-from backend.api.runs import require_queue_room
 from backend.api.shapes.responses import (
     InputItemList,
     ResponseDeleted,

@@ -25,10 +25,8 @@ async def settled(stored: StoredResponse, server: Server, *, owner: str) -> dict
     body = stored.body
     if body["status"] not in UNFINISHED:
         return body
-    recorder = server.assistant.recorder
-    assert recorder is not None, "a server records"
     try:
-        run = await recorder.runs.get(body["x_run_id"], owner=owner)
+        run = await server.recorder.runs.get(body["x_run_id"], owner=owner)
     except NotFound:
         body = failed_body(body, "server_error", "Its run was deleted.")
     else:
