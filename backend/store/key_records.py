@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from backend.errors import RequestError
+from backend.store.ownership import S, of_any_owner
 from backend.store.tables import KeyRow
 
 Role = Literal["user", "admin"]
@@ -102,3 +103,8 @@ def on_record(row: KeyRow) -> dict[str, Any]:
     """What the audit trail tells of a key: never anything of its secret."""
     names = ("id", "name", "role", "owner", "expires_at", "requests_per_minute", "max_parallel")
     return {name: getattr(row, name) for name in names}
+
+
+def of_all(statement: S) -> S:
+    """Mark a statement that is meant to reach the keys of all owners."""
+    return of_any_owner(statement, "who asks is known only once the keys have been read")

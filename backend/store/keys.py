@@ -2,11 +2,7 @@
 
 A key is ``pc-ID-SECRET``. Its secret has 256 random bits, of which only the SHA-256 is kept: nobody
 can try that many, so a slow hash would make requests slower and no key safer. Keys are an admin's
-matter, so the statements here are about all owners.
-
-Every request asks for its key, so all keys are held in memory and looked at again when they may
-have changed: at once after a change on this machine, which leaves a mark in the data folder, and
-within ``FRESH_S`` after one elsewhere.
+matter, so the statements here are about all owners. Requests ask what is known of them (``known_keys.py``).
 """
 
 from __future__ import annotations
@@ -15,17 +11,15 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import os
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from backend.config.settings import Settings
@@ -39,35 +33,20 @@ from backend.store.key_records import (
     check_owner,
     digest_of,
     key_of,
+    of_all,
     on_record,
 )
-from backend.store.ownership import S, of_any_owner
+from backend.store.known_keys import KnownKeys
 from backend.store.tables import KeyRow
 
 Refusal = Literal["wrong", "expired", "revoked"]
 """Why a key opens nothing; the last two are only said of one whose secret is right."""
 
-FRESH_S = 1.0
-"""Seconds for which keys count as known without a look into the database."""
 USE_S = 60.0
 """To within how many seconds the last use of a key is kept."""
 
 _KEY = re.compile(r"pc-([0-9a-f]{16})-([0-9a-f]{64})", re.ASCII)
 _NOBODY: Final = hashlib.sha256(b"").hexdigest()
-_MARK = "keys-changed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Known:
-    """All keys, as they were at a time."""
-
-    keys: Mapping[str, tuple[Key, str]]
-    """Each with the digest of its secret, by its id."""
-    version: tuple[Any, ...]
-    changes: int
-    """Size of the mark that was seen before they were read."""
-    read_at: float
-    """``time.monotonic``."""
 
 
 class KeyStore:
@@ -77,9 +56,7 @@ class KeyStore:
         """Say where they are, and where changes of them are put on record."""
         self._database = database
         self._trail = trail
-        self._mark = data_dir / _MARK
-        self._known: _Known | None = None
-        self._reading: asyncio.Task[_Known] | None = None
+        self._known = KnownKeys(database, data_dir)
         self._used: dict[str, float] = {}
         self._unwritten: dict[str, float] = {}
         self._writer: asyncio.Task[None] | None = None
@@ -141,13 +118,13 @@ class KeyStore:
                 "Choose another name, or revoke that one.",
                 param="name",
             ) from None
-        await asyncio.to_thread(self._tell)
+        await asyncio.to_thread(self._known.tell)
         return key_of(row), f"pc-{part}-{secret}"
 
     async def list(self) -> list[Key]:
         """All keys, oldest first, revoked ones too."""
         async with self._database.transaction() as session:
-            rows = (await session.scalars(_any(select(KeyRow).order_by(KeyRow.position)))).all()
+            rows = (await session.scalars(of_all(select(KeyRow).order_by(KeyRow.position)))).all()
         return [key_of(row) for row in rows]
 
     async def revoke(self, reference: str) -> Key:
@@ -167,24 +144,24 @@ class KeyStore:
                 .values(revoked_at=time.time())
                 .returning(KeyRow)
             )
-            await self._put_on_record("revoked", (await session.scalars(_any(revoke))).all())
+            await self._put_on_record("revoked", (await session.scalars(of_all(revoke))).all())
             found = select(KeyRow).where(is_meant).order_by(KeyRow.position.desc()).limit(1)
-            row = await session.scalar(_any(found))
+            row = await session.scalar(of_all(found))
         if row is None:
             raise NotFound(
                 f"There is no key {reference[:80]!r}.",
                 "`python-coder keys list` names those there are.",
                 param="key_id",
             )
-        await asyncio.to_thread(self._tell)
+        await asyncio.to_thread(self._known.tell)
         return key_of(row)
 
     async def forget_all(self) -> int:
         """Forget that there were keys; how many there were. What they made stays their owners'."""
         async with self._database.transaction() as session:
-            forgotten = (await session.scalars(_any(delete(KeyRow).returning(KeyRow)))).all()
+            forgotten = (await session.scalars(of_all(delete(KeyRow).returning(KeyRow)))).all()
             await self._put_on_record("forgotten", forgotten)
-        await asyncio.to_thread(self._tell)
+        await asyncio.to_thread(self._known.tell)
         return len(forgotten)
 
     async def _put_on_record(self, change: KeyChange, rows: Sequence[KeyRow]) -> None:
@@ -195,14 +172,14 @@ class KeyStore:
 
     async def any_good(self) -> bool:
         """Whether there is a key that opens something."""
-        return any(key.is_good for key, _ in (await self._fresh()).keys.values())
+        return any(key.is_good for key, _ in (await self._known.fresh()).values())
 
     async def are_wanted(self) -> bool:
         """Whether requests need a key: from the first one on, even when none is good any more.
 
         Otherwise revoking the last one would open everything to everybody.
         """
-        return bool((await self._fresh()).keys)
+        return bool(await self._known.fresh())
 
     async def check(self, given: str) -> Key | Refusal:
         """The key of a request, or why it is none. Takes as long for an id that is unknown.
@@ -210,7 +187,7 @@ class KeyStore:
         Raises:
             StoreUnavailable: the database has to be asked, and cannot be.
         """
-        keys = (await self._fresh()).keys
+        keys = await self._known.fresh()
         parts = _KEY.fullmatch(given)
         key, digest = (keys.get(f"key-{parts[1]}") if parts else None) or (None, _NOBODY)
         is_right = hmac.compare_digest(digest_of(parts[2] if parts else given), digest)
@@ -225,60 +202,9 @@ class KeyStore:
 
     async def aclose(self) -> None:
         """Keep what is known of the keys' use, and end what is still being read."""
-        if self._reading is not None:
-            await asyncio.wait([self._reading])
+        await self._known.aclose()
         if self._writer is not None:
             await self._writer
-
-    async def _fresh(self) -> _Known:
-        known = self._known
-        if known is not None and self._is_fresh(known):
-            return known
-        while True:
-            # All who wait wait for one reading, and all hear of it when it fails.
-            if self._reading is None or self._reading.done():
-                self._reading = asyncio.create_task(self._read(self._known))
-                self._reading.add_done_callback(_heard)
-            known = await asyncio.shield(self._reading)
-            if known.changes == self._changes():  # else it began before the last change
-                return known
-
-    def _is_fresh(self, known: _Known) -> bool:
-        return known.changes == self._changes() and time.monotonic() - known.read_at < FRESH_S
-
-    async def _read(self, before: _Known | None) -> _Known:
-        # Both before the rows are read: what changes meanwhile is noticed the next time.
-        changes, read_at = self._changes(), time.monotonic()
-        state = select(
-            func.count(), func.count(KeyRow.revoked_at), func.max(KeyRow.created_at)
-        ).select_from(KeyRow)
-        async with self._database.transaction() as session:
-            version = tuple((await session.execute(_any(state))).one())
-            if before is not None and (before.version, before.changes) == (version, changes):
-                keys = before.keys
-            else:
-                rows = (await session.scalars(_any(select(KeyRow)))).all()
-                keys = {row.id: (key_of(row), row.digest) for row in rows}
-        self._known = _Known(keys=keys, version=version, changes=changes, read_at=read_at)
-        return self._known
-
-    def _changes(self) -> int:
-        """How often keys were changed on this machine: the mark grows by a byte each time.
-
-        Sizes only grow, where times of two changes can be the same.
-        """
-        try:
-            return os.stat(self._mark).st_size
-        except FileNotFoundError:
-            return 0
-
-    def _tell(self) -> None:
-        self._mark.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._mark, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, b".")
-        finally:
-            os.close(handle)
 
     def _note_use(self, key: Key) -> None:
         now = time.time()
@@ -295,14 +221,12 @@ class KeyStore:
             try:
                 async with self._database.transaction() as session:
                     await session.execute(
-                        _any(update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=used_at))
+                        of_all(
+                            update(KeyRow).where(KeyRow.id == key_id).values(last_used_at=used_at)
+                        )
                     )
             except PythonCoderError as error:
                 logging.getLogger("backend.store").warning("A key's use was not kept: %s", error)
-
-
-def _any(statement: S) -> S:
-    return of_any_owner(statement, "who asks is known only once the keys have been read")
 
 
 @asynccontextmanager
@@ -314,9 +238,3 @@ async def open_keys(database: Database, settings: Settings) -> AsyncIterator[Key
         yield keys
     finally:
         await keys.aclose()
-
-
-def _heard(reading: asyncio.Task[_Known]) -> None:
-    """A reading that failed has been told to whoever waited, if anybody still did."""
-    if not reading.cancelled():
-        reading.exception()

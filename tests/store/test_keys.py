@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 import backend.store.keys
+import backend.store.known_keys
 from backend.config.settings import load_settings
 from backend.errors import NotFound, RequestError, StoreUnavailable
 from backend.store.database import Database, open_database
@@ -138,7 +139,7 @@ async def test_keys_are_wanted_from_the_first_one_on(keys: KeyStore) -> None:
 async def test_a_change_on_this_machine_counts_at_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend.store.keys, "FRESH_S", 1e9)
+    monkeypatch.setattr(backend.store.known_keys, "FRESH_S", 1e9)
     server, command = (KeyStore(database, tmp_path / "data") for _ in range(2))
     assert not await server.are_wanted()
     key, text = await command.create(name="a")
@@ -153,12 +154,12 @@ async def test_a_change_elsewhere_counts_when_what_is_known_is_old(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = KeyStore(database, tmp_path / "here"), KeyStore(database, tmp_path / "there")
-    monkeypatch.setattr(backend.store.keys, "FRESH_S", 1e9)
+    monkeypatch.setattr(backend.store.known_keys, "FRESH_S", 1e9)
     key, text = await there.create(name="a")
     assert await here.check(text) == key
     await there.revoke("a")
     assert await here.check(text) == key
-    monkeypatch.setattr(backend.store.keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(backend.store.known_keys, "FRESH_S", 0.0)
     assert await here.check(text) == "revoked"
 
 
@@ -175,7 +176,7 @@ async def test_many_requests_at_once_ask_the_database_once(
         asked += 1
         return transaction()
 
-    monkeypatch.setattr(backend.store.keys, "FRESH_S", 1e9)
+    monkeypatch.setattr(backend.store.known_keys, "FRESH_S", 1e9)
     monkeypatch.setattr(backend.store.keys, "USE_S", 1e12)
     monkeypatch.setattr(database, "transaction", counted)
     found = await asyncio.gather(*(keys.check(text) for _ in range(100)))
