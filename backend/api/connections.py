@@ -125,7 +125,11 @@ class Connection(HttpToolsProtocol):
         self._body_since, self._body_bytes = time.monotonic(), 0
         super().on_headers_complete()
         if len(self.pipeline) > _MAX_PIPELINED:
-            self._refuse(400, "Too many requests were sent before the first one was answered.")
+            self._refuse(
+                400,
+                f"More than {_MAX_PIPELINED} requests were sent before the first one was answered. "
+                "Wait for answers, or use more connections.",
+            )
 
     def on_body(self, body: bytes) -> None:
         """Note that the body goes on."""
@@ -161,13 +165,21 @@ class Connection(HttpToolsProtocol):
             self._head_since = now  # the next request has time until this one is answered
         elif self._is_late(self._head_since, self._limits.head_s, now):
             if self._head_bytes:
-                self._refuse(408, f"The head was not whole within {self._limits.head_s:g} s.")
+                self._refuse(
+                    408,
+                    f"The head was not whole within {self._limits.head_s:g} s. "
+                    "Send it in one piece.",
+                )
             else:
                 self.transport.close()
         elif self.flow.read_paused:
             self._body_since = now if self._body_since is not None else None  # we did not read
         elif self._is_late(self._body_since, self._limits.body_s, now):
-            self._refuse(408, f"Nothing more of the body came within {self._limits.body_s:g} s.")
+            self._refuse(
+                408,
+                f"Less than {_ENOUGH} bytes of the body came within {self._limits.body_s:g} s. "
+                "Send it again without pauses, and as long as Content-Length says.",
+            )
 
     def shutdown(self) -> None:
         """Take no more requests; the one that is worked on may end."""
@@ -178,7 +190,11 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
-        self._refuse(400, "This is not HTTP as it should be.")
+        self._refuse(
+            400,
+            "This is not HTTP as it should be. Send HTTP/1.1 to this port; for HTTPS, put a proxy "
+            "before it.",
+        )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -217,7 +233,8 @@ class Connection(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _too_long(self) -> str:
-        return f"The request's head has more than {self._limits.head_bytes // 1024} KiB."
+        most = self._limits.head_bytes // 1024
+        return f"The request's head has more than {most} KiB. Send what is long in the body."
 
     def _make_room(self) -> bool:
         idle = [

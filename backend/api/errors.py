@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match
 
 from backend.errors import (
     BadReply,
@@ -46,6 +47,7 @@ RETRY_AFTER_S = 5
 _FIELD_CHARS = 200
 """Of the place of a fault: names of fields may be the caller's."""
 _REASON_CHARS = 600
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _PLACES = frozenset({"body", "query", "path", "header"})
 
 
@@ -203,13 +205,27 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = _methods(request)
     messages = {
         404: f"There is no {request.method} {request.url.path}. The API begins with /v1.",
-        405: f"{request.url.path} does not take {request.method}.",
+        405: f"{request.url.path} does not take {request.method}. Use {headers.get('Allow')}.",
     }
     message = messages.get(error.status_code) or HTTPStatus(error.status_code).phrase
     body = envelope(message, status=error.status_code)
-    return JSONResponse(body, error.status_code, dict(error.headers or {}))
+    return JSONResponse(body, error.status_code, headers)
+
+
+def _methods(request: Request) -> str:
+    """What an address takes, over all its routes: Starlette names the first one's only."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return ", ".join(
+        method
+        for method, scope in scopes.items()
+        if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    )
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

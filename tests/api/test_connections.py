@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 from collections.abc import Iterator
@@ -119,7 +120,9 @@ def test_what_cannot_be_served_is_answered_and_closed(hostile: Hostile, kind: st
         connection.sendall(sent)
         head, _, body = all_of(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status), head
-    assert json.loads(body)["error"]["type"] == "invalid_request_error"
+    error = json.loads(body)["error"]
+    assert error["type"] == "invalid_request_error"
+    assert re.search(r"\. Send ", error["message"]), "what to do next"
     assert hostile.answers()
 
 

@@ -83,6 +83,10 @@ def test_every_refusal_has_the_envelope(
     error = reply.json()["error"]
     assert error["message"]
     assert error["type"] == "invalid_request_error"
+    if status == 405:
+        allowed = {"/v1/chat/completions": "POST", "/v1/files": "GET, POST"}[path]
+        assert reply.headers["allow"] == allowed
+        assert error["message"].endswith(f"Use {allowed}.")
 
 
 def unhelpful() -> Iterator[str]:
