@@ -88,7 +88,9 @@ def read_conversation(messages: Sequence[ChatMessage]) -> Conversation:
 def clean_answer(text: str) -> str:
     """An assistant's text as a model should see it again."""
     text = _without_details(text)
-    text = _DATA_IMAGE.sub(r"[image \1]", text)
+    # Behind the last one each beginning would be followed to the text's end, for no end.
+    last = text.rfind(")") + 1
+    text = _DATA_IMAGE.sub(r"[image \1]", text[:last]) + text[last:]
     text = _BARE_DATA_IMAGE.sub("[image]", text)
     return _OUR_LINK.sub(r"(\1)", text).strip()
 
@@ -178,7 +180,7 @@ def _without_details(text: str) -> str:
     """Leave out ``<details>`` blocks, nested ones too; one that never ends stays as it is."""
     kept: list[str] = []
     depth, begin, after = 0, 0, 0
-    for tag in _DETAILS.finditer(text):
+    for tag in _DETAILS.finditer(text, 0, text.rfind(">") + 1):  # as in clean_answer
         if not tag[1]:
             if depth == 0:
                 begin = tag.start()
