@@ -231,12 +231,12 @@ def _open_input(name: str, path: Path) -> BinaryIO:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
-            f"The file {str(path)!r} does not exist.", "Correct the path.", param="files"
+            f"The file given as {name!r} does not exist.", "Correct its path.", param="files"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise RequestError(
-            f"The file {str(path)!r} cannot be read: {reason}.",
+            f"The file given as {name!r} cannot be read: {reason}.",
             "Give a file that this user may read.",
             param="files",
         ) from None
@@ -245,6 +245,6 @@ def _open_input(name: str, path: Path) -> BinaryIO:
         os.close(fd)
         kind = "a folder" if stat.S_ISDIR(mode) else "no regular file"
         raise RequestError(
-            f"{str(path)!r}, given as {name!r}, is {kind}.", "Name the file itself.", param="files"
+            f"What is given as {name!r} is {kind}.", "Name the file itself.", param="files"
         )
     return open(fd, "rb")

@@ -74,8 +74,12 @@ def test_what_cannot_be_an_input_says_why(tmp_path: Path) -> None:
     ]
     with open_workspaces(tmp_path / "execution") as workspaces:
         for name, error, words in cases:
-            with pytest.raises(error, match=words), workspaces.stage({"x": tmp_path / name}, 1):
+            given = {"x.csv": tmp_path / name}
+            with pytest.raises(error, match=words) as refusal, workspaces.stage(given, 1):
                 pass
+            # Whoever asked over HTTP knows the file by its name, and is not to learn where it lies.
+            assert "'x.csv'" in str(refusal.value)
+            assert str(tmp_path) not in str(refusal.value)
         assert list((workspaces.folder / "runs").iterdir()) == []
 
 

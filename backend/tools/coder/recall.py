@@ -98,16 +98,16 @@ def mark_files(files: Mapping[str, Path]) -> dict[str, FileMark]:
     Raises:
         NotFound: one is gone.
     """
-    return {name: _mark(path) for name, path in files.items()}
+    return {name: _mark(name, path) for name, path in files.items()}
 
 
-def _mark(path: Path) -> FileMark:
+def _mark(name: str, path: Path) -> FileMark:
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             return {"sha256": digest, "size": file.tell(), "path": str(path.absolute())}
     except FileNotFoundError:
-        raise NotFound(f"The file {str(path)!r} does not exist.", "Check the path.") from None
+        raise NotFound(f"The file {name!r} does not exist any more.", "Give it again.") from None
 
 
 def request_key(
