@@ -9,9 +9,10 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import aliased
 
 from backend.errors import NotFound
-from backend.store.database import Database, Order, owned_by, page
+from backend.store.database import Database, Order, owned_by
 from backend.store.file_records import FilePage, StoredFile
 from backend.store.files import FileStore
+from backend.store.paging import Part, read_page
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
 
@@ -52,18 +53,11 @@ class ContainerFiles:
         )
         inside = (owned_by(FileRow, owner), FileRow.session_id == session_id)
         query = select(FileRow.id).where(*inside, FileRow.position == newest)
-        place: int | None = None
+        part = Part(after=after, limit=limit, order=order, unknown=unknown_container_file)
         async with self._database.transaction() as session:
-            if after is not None:
-                place = await session.scalar(
-                    select(FileRow.position).where(*inside, FileRow.id == after)
-                )
-                if place is None:
-                    raise unknown_container_file(after, "after")
-            query = page(query, FileRow, after=place, order=order, limit=limit)
-            ids = list((await session.scalars(query)).all())
-        found = await self._get_many(ids[:limit], owner)
-        return FilePage(files=[*found], has_more=len(ids) > limit)
+            rows, has_more = await read_page(session, query, FileRow, part, *inside)
+        found = await self._get_many([file_id for (file_id,) in rows], owner)
+        return FilePage(files=[*found], has_more=has_more)
 
     async def get(self, file_id: str, session_id: str, *, owner: str) -> StoredFile:
         """One file of a container.

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from backend.errors import NotFound
-from backend.store.database import Database, Order, owned_by, page
+from backend.store.database import Database, Order, owned_by
+from backend.store.paging import Part, read_page
 from backend.store.tables import ContainerRow
 
 DEFAULT_EXPIRY_MIN = 20
@@ -125,22 +126,14 @@ class ContainerStore:
         Raises:
             NotFound: the owner has no container ``after``.
         """
-        query = select(ContainerRow).where(owned_by(ContainerRow, owner))
+        mine = owned_by(ContainerRow, owner)
+        query = select(ContainerRow).where(mine)
         if name is not None:
             query = query.where(ContainerRow.name == name)
-        place: int | None = None
+        part = Part(after=after, limit=limit, order=order, unknown=unknown_container)
         async with self._database.transaction() as session:
-            if after is not None:
-                place = await session.scalar(
-                    select(ContainerRow.position).where(*_is(after, owner))
-                )
-                if place is None:
-                    raise unknown_container(after, "after")
-            query = page(query, ContainerRow, after=place, order=order, limit=limit)
-            rows = (await session.scalars(query)).all()
-        return ContainerPage(
-            containers=[_container(row) for row in rows[:limit]], has_more=len(rows) > limit
-        )
+            rows, has_more = await read_page(session, query, ContainerRow, part, mine)
+        return ContainerPage(containers=[_container(row) for (row,) in rows], has_more=has_more)
 
     async def forget_session(self, session_id: str, *, owner: str) -> None:
         """Forget the containers of a session that is deleted."""

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, select
 
 from backend.store.blobs import BlobStore, Incoming
 from backend.store.change_lock import ChangeLock
-from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.database import Database, Order, new_id, owned_by
 from backend.store.file_names import output_name, safe_name
 from backend.store.file_records import (
     OUTPUT_PURPOSE,
@@ -23,6 +23,7 @@ from backend.store.file_records import (
     unknown_file,
 )
 from backend.store.ownership import SHARED, of_any_owner
+from backend.store.paging import Part, read_page
 from backend.store.room import Room, is_there
 from backend.store.tables import FileRow
 from backend.types import ArtifactRef
@@ -189,19 +190,11 @@ class FileStore:
         query = select(FileRow).where(owned_by(FileRow, owner), is_there())
         if purpose is not None:
             query = query.where(FileRow.purpose == purpose)
-        place: int | None = None
+        mine = owned_by(FileRow, owner)
+        part = Part(after=after, limit=limit, order=order, unknown=unknown_file)
         async with self._database.transaction() as session:
-            if after is not None:
-                place = await session.scalar(
-                    select(FileRow.position).where(owned_by(FileRow, owner), FileRow.id == after)
-                )
-                if place is None:
-                    raise unknown_file(after, param="after")
-            query = page(query, FileRow, after=place, order=order, limit=limit)
-            rows = (await session.scalars(query)).all()
-        return FilePage(
-            files=[stored_file(row) for row in rows[:limit]], has_more=len(rows) > limit
-        )
+            rows, has_more = await read_page(session, query, FileRow, part, mine)
+        return FilePage(files=[stored_file(row) for (row,) in rows], has_more=has_more)
 
     async def delete(self, file_id: str, *, owner: str) -> None:
         """Forget a file, and its bytes unless another file has the same ones.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVarTuple
 
 from sqlalchemy import ColumnElement, Row, Select, select
@@ -26,35 +27,43 @@ def page(
     return query.order_by(by).limit(limit + 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Which part of a list is wanted."""
+
+    after: str | None
+    """The id of the row in front of it; None for the beginning."""
+    limit: int
+    """Rows at the most."""
+    order: Order
+    unknown: Callable[[str, str], NotFound]
+    """The error for an id that there is not, and the name of the field it came in."""
+
+
 async def read_page(
     session: AsyncSession,
     query: Select[*Columns],
     table: type[ContainerRow | FileRow | RunRow | SessionRow],
+    part: Part,
     *mine: ColumnElement[bool],
-    after: str | None,
-    limit: int,
-    order: Order,
-    unknown: Callable[[str, str], NotFound],
 ) -> tuple[Sequence[Row[*Columns]], bool]:
-    """Some of the rows a query finds, and whether there are more of them.
+    """Some of the rows that a query finds, and whether there are more of them.
 
     Args:
         session: the transaction.
         query: what is wanted of the rows of the table.
         table: what is listed.
-        mine: where the row ``after`` is looked for; the owner is among it.
-        after: the id of the row in front of the page, whether or not the query finds it.
-        limit: how many rows at the most.
-        order: oldest or newest first.
-        unknown: the error for the id and the name of a field.
+        part: which of them.
+        mine: where the row ``after`` is looked for, its owner among it; the query need not find it.
 
     Raises:
-        NotFound: as ``unknown`` has it, where there is no row ``after``.
+        NotFound: there is no row ``after``.
     """
     place: int | None = None
-    if after is not None:
-        place = await session.scalar(select(table.position).where(*mine, table.id == after))
+    if part.after is not None:
+        place = await session.scalar(select(table.position).where(*mine, table.id == part.after))
         if place is None:
-            raise unknown(after, "after")
-    rows = (await session.execute(page(query, table, after=place, order=order, limit=limit))).all()
-    return rows[:limit], len(rows) > limit
+            raise part.unknown(part.after, "after")
+    wanted = page(query, table, after=place, order=part.order, limit=part.limit)
+    rows = (await session.execute(wanted)).all()
+    return rows[: part.limit], len(rows) > part.limit

@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.errors import RequestError
 from backend.store.database import Database, Order, owned_by
 from backend.store.interrupted_runs import InterruptedRuns
-from backend.store.paging import read_page
+from backend.store.paging import Part, read_page
 from backend.store.queued_runs import QueuedRuns
 from backend.store.run_events import RunEvents
 from backend.store.run_records import (
@@ -265,17 +265,10 @@ class RunStore:
             query = query.where(RunRow.kind == kind)
         if saved:
             query = query.where(RunRow.name.is_not(None))
+        mine = owned_by(RunRow, owner)
+        part = Part(after=after, limit=limit, order=order, unknown=unknown_run)
         async with self._database.transaction() as session:
-            rows, has_more = await read_page(
-                session,
-                query,
-                RunRow,
-                owned_by(RunRow, owner),
-                after=after,
-                limit=limit,
-                order=order,
-                unknown=unknown_run,
-            )
+            rows, has_more = await read_page(session, query, RunRow, part, mine)
         return RunPage(runs=[summary_of(row) for (row,) in rows], has_more=has_more)
 
     async def find_completed(self, *, owner: str, key: str) -> Run | None:
