@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.api.responses.container_schemas import AutoContainer
 from backend.api.responses.outcome import Status
 from backend.api.responses.preparing import ResponseJob
-from backend.api.responses.schemas import AutoContainer, ResponsesRequest
+from backend.api.responses.schemas import ResponsesRequest
 from backend.config.settings import Settings
 
 

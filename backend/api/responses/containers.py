@@ -12,8 +12,12 @@ from backend.api.downloads import DOWNLOADS, download
 from backend.api.errors import UnsupportedParameter
 from backend.api.lists import list_body
 from backend.api.operations import answers, takes
+from backend.api.responses.container_schemas import (
+    ContainerFileRequest,
+    ContainerRequest,
+    refuse_network,
+)
 from backend.api.responses.preparing import memory_mb_of
-from backend.api.responses.schemas import ContainerFileRequest, ContainerRequest, refuse_network
 from backend.api.shapes.containers import (
     ContainerDeleted,
     ContainerFileDeleted,

@@ -18,9 +18,10 @@ from starlette.datastructures import Headers
 from backend.api.asking import SESSION_HEADERS, ChatJob, prepare_chat
 from backend.api.errors import validation_error
 from backend.api.models import read_agent, split_model
+from backend.api.responses.container_schemas import AutoContainer
 from backend.api.responses.outcome import UNFINISHED
 from backend.api.responses.reading import kept_items, messages_of, turns_of
-from backend.api.responses.schemas import AutoContainer, ResponsesRequest
+from backend.api.responses.schemas import ResponsesRequest
 from backend.api.responses.settling import settled
 from backend.api.schemas import ChatRequest
 from backend.api.state import Server

@@ -1,4 +1,4 @@
-"""What comes in for ``/v1/responses`` and ``/v1/containers``.
+"""What comes in for ``/v1/responses``.
 
 As in a chat request, fields that change nothing here are accepted and not declared:
 ``parallel_tool_calls``, ``reasoning.effort``, ``service_tier``, ``truncation``, ``prompt_cache_key``,
@@ -12,16 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from backend.api.errors import UnsupportedParameter
-from backend.api.schemas import WITHOUT_NUL, Edge
+from backend.api.responses.container_schemas import AutoContainer, FileIds, refuse_network
+from backend.api.schemas import Edge
 from backend.errors import RequestError
 from backend.types import ApprovalMode
 
-MemoryLimit = Literal["1g", "4g", "16g", "64g"]
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]],
     Field(max_length=16),
 ]
-FileIds = Annotated[list[str], Field(max_length=100)]
 
 CODE_INTERPRETER = "code_interpreter"
 WITH_OUTPUTS = "code_interpreter_call.outputs"
@@ -75,19 +74,6 @@ class Item(Edge):
 
 def _as_items(value: Any) -> Any:
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
-
-
-class AutoContainer(Edge):
-    """A container of the server's choice: that of the conversation, or a new one."""
-
-    type: Literal["auto"]
-    """Always `auto`."""
-    file_ids: FileIds | None = None
-    """Uploaded files that lie in it."""
-    memory_limit: MemoryLimit | None = None
-    """What its programs may use; at most what the settings allow."""
-    network_policy: dict[str, Any] | None = None
-    """Only `{"type": "disabled"}`."""
 
 
 class RequestTool(Edge):
@@ -281,50 +267,3 @@ class ResponsesRequest(Edge):
                 "Add {'type': 'code_interpreter', 'container': {'type': 'auto'}}.",
                 param="tool_choice",
             )
-
-
-def refuse_network(policy: dict[str, Any] | None, param: str) -> None:
-    """Programs have the network that the server's settings give them, and no other.
-
-    Raises:
-        UnsupportedParameter: another one is asked for.
-    """
-    if policy is not None and policy.get("type") != "disabled":
-        raise UnsupportedParameter(
-            f"The network policy {str(policy.get('type'))[:80]!r} is not offered.",
-            "Leave it out: the operator decides about the network (PYTHON_CODE_ALLOW_NETWORK).",
-            param=param,
-        )
-
-
-class LifetimeRequest(Edge):
-    """When a container is let go."""
-
-    anchor: Literal["last_active_at"] = "last_active_at"
-    """From when the time counts."""
-    minutes: Annotated[int, Field(ge=1, le=525_600)]
-    """Minutes without use after which it is let go."""
-
-
-class ContainerRequest(Edge):
-    """``POST /v1/containers``."""
-
-    name: Annotated[str, Field(min_length=1, max_length=255), WITHOUT_NUL]
-    """The caller's name for it."""
-    file_ids: FileIds | None = None
-    """Uploaded files that lie in it from the beginning."""
-    expires_after: LifetimeRequest | None = None
-    """When it is let go."""
-    memory_limit: MemoryLimit | None = None
-    """What its programs may use; at most what the settings allow."""
-    network_policy: dict[str, Any] | None = None
-    """Only `{"type": "disabled"}`."""
-    skills: list[Any] | None = None
-    """Refused, unless empty."""
-
-
-class ContainerFileRequest(Edge):
-    """``POST /v1/containers/{id}/files`` as JSON: a file that is there already, copied into it."""
-
-    file_id: Annotated[str, Field(max_length=64)]
-    """The file that is copied."""
