@@ -24,7 +24,7 @@ from backend.api.allowance import Allowance
 from backend.api.auth import LOCAL, Principal, find_key, introduce
 from backend.api.errors import Forbidden, error_response
 from backend.config.settings import Settings
-from backend.errors import PythonCoderError
+from backend.errors import PythonCoderError, StoreUnavailable
 from backend.request_context import in_request
 from backend.store.keys import KeyStore
 
@@ -69,7 +69,7 @@ class Gate:
         """Who asks; None where nobody has to say so."""
         headers = Headers(scope=scope)
         keys: KeyStore = scope["app"].state.server.keys
-        if not (self._is_reachable or await keys.are_wanted()):
+        if not (self._is_reachable or await _are_wanted(keys, scope)):
             self._local.require(scope["method"], scope["scheme"], headers)
             return LOCAL
         if scope["method"] in _READING and _is_open(scope):
@@ -80,6 +80,20 @@ class Gate:
         if _is_work(scope["method"], scope["path"]):
             place.enter_context(self._allowance.place(key))
         return Principal(owner=key.owner, role=key.role, key_id=key.id)
+
+
+async def _are_wanted(keys: KeyStore, scope: Scope) -> bool:
+    """Whether requests need a key; while nobody knows, those need none that tell what is wrong.
+
+    Raises:
+        StoreUnavailable: the database has to be asked, and cannot be.
+    """
+    try:
+        return await keys.are_wanted()
+    except StoreUnavailable:
+        if scope["path"] in OPEN_DOORS:
+            return True
+        raise
 
 
 def _is_open(scope: Scope) -> bool:

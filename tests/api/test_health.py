@@ -13,6 +13,7 @@ from backend.api.probes import FRESH_S, OLD_S, Probe
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest, ExecutionResult
 from tests.api.conftest import Serve
+from tests.postgres import Cluster
 
 
 def test_health_names_the_model_the_sandbox_and_the_version(client: httpx.Client) -> None:
@@ -44,6 +45,19 @@ def test_a_model_that_is_gone_is_told_and_the_rest_is_well(serve: Serve) -> None
     assert ready.status_code == 503
     assert ready.json()["model"]["state"] == "failed"
     assert ready.json()["sandbox"]["state"] == "ok"
+
+
+def test_a_database_that_is_gone_is_told_and_the_server_lives(
+    serve: Serve, postgres: Cluster
+) -> None:
+    with postgres.database() as url:
+        client = serve({"stage": "chat", "reply": "ok"}, database_url=url)
+        assert client.get("/v1/files").status_code == 200
+    assert client.get("/v1/files").status_code == 503
+    assert client.get("/health").status_code == 200, "another process would not have it either"
+    ready = client.get("/ready")
+    assert ready.status_code == 503
+    assert [ready.json()[part]["state"] for part in ("store", "sandbox")] == ["failed", "ok"]
 
 
 def test_switched_off_is_not_ready(serve: Serve) -> None:
