@@ -22,7 +22,7 @@ from backend.request_context import current_request
 
 _OURS: Final = "backend"
 _LIBRARIES: Final = ("uvicorn", "asyncio", "sqlalchemy", "alembic", "opentelemetry")
-"""Whose words are formatted as ours are; the others say nothing of note below a warning."""
+"""What they say below a warning is of note to whoever looks for a fault; of others it never is."""
 _MOST_FRAMES: Final = 30
 
 
@@ -79,7 +79,7 @@ class TextLines(logging.Formatter):
 
 @contextmanager
 def logging_to_stderr(settings: Settings) -> Iterator[None]:
-    """Let what our loggers and uvicorn's say go to stderr, as the settings want it."""
+    """Let what our loggers and those of libraries say go to stderr, as the settings want it."""
     handler = logging.StreamHandler(sys.stderr)
     is_debug = settings.log_level == "debug"
     handler.setFormatter(
@@ -93,9 +93,13 @@ def logging_to_stderr(settings: Settings) -> Iterator[None]:
         logger.addHandler(handler)
         logger.setLevel(level if name == _OURS or is_debug else max(level, logging.WARNING))
         logger.propagate = False
+    # Else a library without a handler, as a pool of connections, writes a line of its own make.
+    root = logging.getLogger()
+    root.addHandler(handler)
     try:
         yield
     finally:
+        root.removeHandler(handler)
         for logger, was, propagated in before:
             logger.removeHandler(handler)
             logger.setLevel(was)

@@ -186,8 +186,20 @@ def test_text_has_the_id_and_the_stack() -> None:
     assert "KeyError" in text.splitlines()[-1]
 
 
-def test_logging_is_as_it_was_afterwards() -> None:
-    logger = logging.getLogger("backend")
+def test_what_any_library_says_is_a_line_of_the_same_make() -> None:
+    stream = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        with logging_to_stderr(load_settings(log_format="json")):
+            logging.getLogger("psycopg.pool").warning("error connecting:\n%s", "refused")
+            logging.getLogger("psycopg.pool").info("Not told")
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["message"] == "error connecting:\nrefused"
+
+
+@pytest.mark.parametrize("name", ["backend", None])
+def test_logging_is_as_it_was_afterwards(name: str | None) -> None:
+    logger = logging.getLogger(name)
     before = (logger.level, logger.propagate, list(logger.handlers))
     formatted("json")
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
