@@ -305,12 +305,21 @@ def yaml_file() -> Path | None:
 def _named_or_first(variable: str, *candidates: Path) -> Path | None:
     named = os.environ.get(variable)
     if named:
-        if not Path(named).is_file():
+        if not _is_file(Path(named)):
             raise SettingsError(
-                f"{variable} is {named!r}, which is not a file.", "Name one that exists."
+                f"{variable} is {named!r}, which is not a file.",
+                "Name one that exists, in a folder that this user may enter.",
             )
         return Path(named)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if _is_file(path)), None)
+
+
+def _is_file(path: Path) -> bool:
+    """As far as can be seen: who was given another's HOME, as by ``su``, may not look into it."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -329,6 +338,11 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**{variables[field]: value for field, value in overrides.items()})
     except ValidationError as error:
         raise SettingsError(_explain(error), "Correct it, or unset it for the default.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"The settings file {str(error.filename)!r} cannot be read: {error.strerror}.",
+            "Make it readable for this user.",
+        ) from None
     except (yaml.YAMLError, ValueError, TypeError) as error:
         what = " ".join(str(error).split())
         raise SettingsError(

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -198,3 +202,42 @@ def test_the_example_file_names_every_setting_with_its_default() -> None:
         Settings.model_construct().model_dump(exclude={"execution_dir", "data_dir", "ollama_host"})
         | {"openai_base_url": example.openai_base_url}
     )
+
+
+def test_files_that_may_not_be_read_are_passed_over_or_named(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    secret = Path(tempfile.mkdtemp()) / "secret.env"
+    secret.touch(mode=0)
+    secret.parent.chmod(0o755)
+
+    def read(**environment: str) -> str:
+        program = """
+import os
+from backend.config.settings import load_settings
+from backend.errors import SettingsError
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    print(load_settings().port)
+except SettingsError as error:
+    print(error)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd="/",
+            env={"PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    try:
+        assert read(XDG_CONFIG_HOME=str(closed / "config")) == "8000\n"
+        named = read(PYTHON_CODER_ENV_FILE=str(secret))
+    finally:
+        shutil.rmtree(secret.parent)
+    assert f"{str(secret)!r} cannot be read: Permission denied." in named
