@@ -31,7 +31,8 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
     """Look for what is missing on this machine. Exit status 3 when something needed is.
 
     Looked at: the settings and where they come from, the sandbox (with a real run), the model
-    server and its model, MCP servers and other tools, and the folders that are written to.
+    server and its model, MCP servers and other tools, the folders that are written to, and
+    PostgreSQL where DATABASE_URL names one.
     """
     if model and not names_provider(model):
         model = f"ollama:{model}"
@@ -57,7 +58,7 @@ async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
         _folder("data", settings.data_dir, "PYTHON_CODER_DATA_DIR"),
         _folder("runs", settings.execution_dir, "PYTHON_CODE_EXECUTION_DIR"),
     ]
-    return findings
+    return findings + await _database(settings)
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -133,6 +134,16 @@ async def _tools(settings: Settings, *, runs: bool) -> list[Finding]:
         return await examine(settings, start=runs)
     except PythonCoderError as error:
         return [_missing("mcp", error)]
+
+
+async def _database(settings: Settings) -> list[Finding]:
+    from backend.store.reaching import reach_postgres
+
+    try:
+        place = await reach_postgres(settings)
+    except PythonCoderError as error:
+        return [_missing("database", error)]
+    return [Finding(topic="database", state="ok", what=place)] if place else []
 
 
 def _missing(topic: str, error: PythonCoderError) -> Finding:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.commands import Done, files_below, needs_sandbox, run
 from tests.ollama_server import OllamaServer
+from tests.postgres import Cluster
 from tests.scripts import use_script
 
 
@@ -129,3 +130,17 @@ def test_a_bad_file_of_mcp_servers_is_missing_with_its_place(tmp_path: Path) -> 
     mcp = findings(run("doctor", "--json", "--no-run", PYTHON_CODER_MCP=named))["mcp"]
     assert mcp["state"] == "missing"
     assert "mcpServers.a" in mcp["what"]
+
+
+def test_a_database_is_reached_or_named_without_its_password(postgres: Cluster) -> None:
+    with postgres.database() as url:
+        there = findings(run("doctor", "--no-run", "--json", DATABASE_URL=url))["database"]
+    assert there["state"] == "ok"
+    assert there["what"].startswith("PostgreSQL ")
+    gone = "postgresql://me:secret@127.0.0.1:9/coder"
+    done = run("doctor", "--no-run", DATABASE_URL=gone)
+    assert done.status == 3
+    assert "MISSING  database   postgresql://me:***@127.0.0.1:9/coder cannot be reached" in done.out
+    assert "secret" not in done.out
+    other = findings(run("doctor", "--no-run", "--json", DATABASE_URL="mysql://h/x"))["database"]
+    assert "'mysql'" in other["what"]
