@@ -204,12 +204,19 @@ async def download_notebook(session_id: str, server: ServerDep, owner: OwnerDep)
             break
         after = part.messages[-1].id
     notebook = await build_conversation_notebook(turns, server.assistant.blobs, title=found.title)
-    name = quote(f"{session_id}.ipynb")
-    disposition = f"attachment; filename*=UTF-8''{name}"
     return Response(
         notebook_text(notebook),
         media_type=NOTEBOOK_TYPE,
-        headers={"Content-Disposition": disposition},
+        headers={"Content-Disposition": _saved_as(f"{session_id}.ipynb")},
+    )
+
+
+def _saved_as(name: str) -> str:
+    """Plainly where that is possible: not every client, such as curl, reads the other form."""
+    quoted = quote(name)
+    is_plain = quoted == name
+    return (
+        f'attachment; filename="{name}"' if is_plain else f"attachment; filename*=UTF-8''{quoted}"
     )
 
 

@@ -274,7 +274,7 @@ def test_a_conversation_is_downloaded_as_a_notebook(drawing: httpx.Client) -> No
     chat(drawing, "thanks", session_id=session_id, agent_type="chat")
     reply = drawing.get(f"/v1/sessions/{session_id}/notebook")
     assert reply.headers["content-type"] == "application/x-ipynb+json"
-    assert f"{session_id}.ipynb" in reply.headers["content-disposition"]
+    assert f'filename="{session_id}.ipynb"' in reply.headers["content-disposition"]
     notebook = nbformat.reads(reply.text, as_version=4)
     nbformat.validate(notebook)
     kinds = [cell.cell_type for cell in notebook.cells]
