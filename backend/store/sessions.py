@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from backend.store.tables import MessageRow, SessionRow
 from backend.types import Message
 
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:@-]{0,126}[A-Za-z0-9])?")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _TITLE_CHARS = 80
 _MOST_TITLE_CHARS = 200
 _PRINTED_CHARS = 200
@@ -39,6 +41,7 @@ class StoredMessage(Turn):
     """A message of a conversation."""
 
     id: str
+    """Its number in the conversation; one over all would tell how much others say."""
     created_at: float
     """Unix time in seconds."""
 
@@ -163,15 +166,9 @@ class SessionStore:
             "updated_at": now,
             "title": storable(" ".join(title.split()))[:_TITLE_CHARS],
         }
+        common = {"owner": owner, "created_at": now, "session_id": session_id}
         said = [
-            {
-                "owner": owner,
-                "created_at": now,
-                "session_id": session_id,
-                "role": turn.role,
-                "content": turn.content,
-                "details": dict(turn.details),
-            }
+            common | {"role": turn.role, "content": turn.content, "details": dict(turn.details)}
             for turn in turns
         ]
         touched = {"of": owner, "which": session_id, "at": now}
@@ -212,9 +209,7 @@ class SessionStore:
         rows = await self._database.work(lambda connection: connection.scalars(query).all())
         return [row for row in rows if isinstance(row, list)]
 
-    async def answers_of_run(
-        self, session_id: str, run_id: str, *, owner: str
-    ) -> list[StoredMessage]:
+    async def answers_of_run(self, session_id: str, run_id: str, *, owner: str) -> list[Turn]:
         """The answers in a conversation that a run gave: the programs it waited with, its last."""
         query = select(MessageRow).where(
             owned_by(MessageRow, owner),
@@ -224,7 +219,7 @@ class SessionStore:
         )
         async with self._database.transaction() as session:
             rows = (await session.scalars(query.order_by(MessageRow.position))).all()
-        return [_message(row) for row in rows]
+        return [Turn(**_turn(row)) for row in rows]
 
     async def words(self, session_id: str, *, owner: str, limit: int = 100) -> tuple[Message, ...]:
         """The last messages for a model, oldest first: what was said, and what came of it.
@@ -257,24 +252,26 @@ class SessionStore:
             RequestError: ``after`` is not the id of a message.
         """
         await self.check(session_id, owner=owner)
-        is_meant = (owned_by(MessageRow, owner), MessageRow.session_id == session_id)
-        place = _position(after)
-        query = page(
-            select(MessageRow).where(*is_meant), MessageRow, after=place, order=order, limit=limit
-        )
+        mine = (owned_by(MessageRow, owner), MessageRow.session_id == session_id)
+        place: int | None = None
         async with self._database.transaction() as session:
-            if place is not None and not await session.scalar(
-                select(MessageRow.position).where(*is_meant, MessageRow.position == place)
-            ):
-                raise NotFound(
-                    f"There is no message {str(after)[:80]!r} in this session.",
-                    _HOW_TO_PAGE,
-                    param="after",
-                )
+            if (number := _number(after)) is not None:
+                in_order = select(MessageRow.position).where(*mine).order_by(MessageRow.position)
+                place = await session.scalar(in_order.offset(number - 1).limit(1))
+                if place is None:
+                    raise NotFound(
+                        f"There is no message {str(after)[:80]!r} in this session.",
+                        _HOW_TO_PAGE,
+                        param="after",
+                    )
+            query = select(MessageRow).where(*mine)
+            query = page(query, MessageRow, after=place, order=order, limit=limit)
             rows = (await session.scalars(query)).all()
-        return MessagePage(
-            messages=[_message(row) for row in rows[:limit]], has_more=len(rows) > limit
-        )
+            up_to = MessageRow.position <= (rows[0].position if rows else 0)
+            first = await session.scalar(select(func.count()).where(*mine, up_to)) or 0
+        numbers = itertools.count(first, 1 if order == "asc" else -1)
+        messages = [_message(row, next(numbers)) for row in rows[:limit]]
+        return MessagePage(messages=messages, has_more=len(rows) > limit)
 
     async def get(self, session_id: str, *, owner: str) -> StoredSession:
         """A conversation as it stands in a list.
@@ -380,22 +377,21 @@ def _unknown(session_id: str, param: str = "session_id") -> NotFound:
     )
 
 
-def _position(message_id: str | None) -> int | None:
+def _number(message_id: str | None) -> int | None:
     if message_id is None:
         return None
     prefix, _, number = message_id.rpartition("-")
-    if prefix != "msg" or not number.isascii() or not number.isdigit() or len(number) > 18:
+    if prefix != "msg" or not _NUMBER.fullmatch(number):
         raise RequestError(
             f"{message_id[:80]!r} is not a message's id.", _HOW_TO_PAGE, param="after"
         )
     return int(number)
 
 
-def _message(row: MessageRow) -> StoredMessage:
-    return StoredMessage(
-        id=f"msg-{row.position}",
-        role="assistant" if row.role == "assistant" else "user",
-        content=row.content,
-        details=row.details,
-        created_at=row.created_at,
-    )
+def _message(row: MessageRow, number: int) -> StoredMessage:
+    return StoredMessage(id=f"msg-{number}", created_at=row.created_at, **_turn(row))
+
+
+def _turn(row: MessageRow) -> dict[str, Any]:
+    role = "assistant" if row.role == "assistant" else "user"
+    return {"role": role, "content": row.content, "details": row.details}

@@ -80,15 +80,24 @@ async def test_the_list_says_what_each_is_about(sessions: SessionStore) -> None:
 
 async def test_messages_come_in_pages(sessions: SessionStore) -> None:
     await sessions.append("s", [Turn(role="user", content=str(n)) for n in range(5)], owner="local")
+    await sessions.append("t", PAIR, owner="local")
+    await sessions.append("s", [Turn(role="user", content="5")], owner="local")
     first = await sessions.messages("s", owner="local", limit=3)
     rest = await sessions.messages("s", owner="local", after=first.messages[-1].id)
     assert first.has_more
     assert not rest.has_more
-    assert [turn.content for turn in rest.messages] == ["3", "4"]
-    newest = await sessions.messages("s", owner="local", limit=1, order="desc")
-    assert newest.messages[0].content == "4"
-    with pytest.raises(RequestError):
-        await sessions.messages("s", owner="local", after="msg-x")
+    assert [turn.content for turn in rest.messages] == ["3", "4", "5"]
+    newest = await sessions.messages("s", owner="local", limit=2, order="desc")
+    assert [turn.content for turn in newest.messages] == ["5", "4"]
+    before = await sessions.messages("s", owner="local", after="msg-5", limit=9, order="desc")
+    assert [turn.content for turn in before.messages] == ["3", "2", "1", "0"]
+    # What is said elsewhere is not counted: its numbers would tell of it.
+    pages = (first, rest, newest, before)
+    ids = [[int(turn.id.removeprefix("msg-")) for turn in page.messages] for page in pages]
+    assert ids == [[1, 2, 3], [4, 5, 6], [6, 5], [4, 3, 2, 1]]
+    for after, error in (("msg-x", RequestError), ("msg-0", RequestError), ("msg-7", NotFound)):
+        with pytest.raises(error):
+            await sessions.messages("s", owner="local", after=after)
 
 
 async def test_parallel_turns_of_one_conversation_stay_in_pairs(sessions: SessionStore) -> None:

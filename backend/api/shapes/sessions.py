@@ -50,7 +50,7 @@ class MessageObject(Shape):
     """A question or an answer."""
 
     id: str
-    """What `after` takes."""
+    """What `after` takes; the first message of a session is `msg-1`."""
     object: Literal["session.message"]
     """Always `session.message`."""
     role: Literal["user", "assistant"]
