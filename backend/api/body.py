@@ -17,6 +17,9 @@ from backend.errors import RequestError, TooLarge
 _MIB = 1024 * 1024
 _LARGE = 256 * 1024
 """Bytes from which on parsing would hold up the event loop for a noticeable time."""
+_MOST_VALUES = 250_000
+"""Objects and lists of a body, those that are quoted in it too. Reading them keeps the interpreter to
+itself, in whatever thread: a hundred megabytes of empty ones would stop the server for a minute."""
 _DRAIN_S = 2.0
 """Seconds to go on reading what will be thrown away: a client that is still sending when the
 connection closes loses the answer."""
@@ -87,6 +90,11 @@ async def _read(request: Request, max_bytes: int) -> bytes:
 
 
 def _parse(body: bytes, model: type[Model]) -> Model:
+    if body.count(b"{") + body.count(b"[") > _MOST_VALUES:
+        raise TooLarge(
+            f"The body has more than {_MOST_VALUES} objects and lists.",
+            "Upload data as files with POST /v1/files and name their ids.",
+        )
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

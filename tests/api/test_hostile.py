@@ -158,6 +158,14 @@ def test_unknown_fields_are_ignored_where_openais_clients_send_them(steady: http
     assert error["param"] == "cod"
 
 
+def test_a_body_of_very_many_values_is_not_read(steady: httpx.Client) -> None:
+    many = b'{"messages": [{"role": "user", "content": "hi"}], "new_field": [%s1]}' % (
+        b"[]," * 250_000
+    )
+    error = refused(steady.post(CHAT, content=many, headers=JSON), 413)
+    assert "250000" in error["message"]
+
+
 def test_a_body_that_comes_in_pieces_is_taken_and_bounded(steady: httpx.Client) -> None:
     body = json.dumps({"messages": [USER]}).encode()
     pieces = (body[at : at + 1] for at in range(len(body)))
