@@ -8,12 +8,16 @@ makes nobody wait, and a thousand questions a second cost one look.
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 from backend.core.assistant import Assistant
 from backend.errors import PythonCoderError
+from backend.store.addresses import database_url, is_file
 from backend.store.database import Database
 from backend.types import ExecutionRequest
 
@@ -25,6 +29,8 @@ PATIENCE_S: Final = 1.0
 """How long a look is waited for: whoever asks for health gives up soon."""
 _RAN_LATELY_S: Final = 10.0
 """A program that came back so lately shows that the sandbox works."""
+_ROOM_BYTES: Final = 2**16
+"""What must find room in the data folder: about a small run with its steps."""
 
 State = dict[str, Any]
 Look = Callable[[], Awaitable[State]]
@@ -86,8 +92,15 @@ class Probes:
             | _failed(f"A program of one line {slow} Others may be running."),
         )
         self.store = Probe(self._store, _failed(f"The database {slow}"))
+        self._folder = assistant.settings.data_dir
+        self._file: Path | None = None
+        self._opened: os.stat_result | None = None
 
     async def __aenter__(self) -> Probes:
+        url = database_url(self._assistant.settings)
+        if is_file(url):
+            self._file = Path(str(url.database))
+            self._opened = await asyncio.to_thread(os.stat, self._file)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -117,9 +130,23 @@ class Probes:
         return about | {"state": "ok", "error": None}
 
     async def _store(self) -> State:
-        if await self._database.works():
-            return {"state": "ok", "error": None}
-        return _failed("The database does not answer.")
+        if not await self._database.works():
+            return _failed("The database does not answer.")
+        wrong = await asyncio.to_thread(self._wrong_on_disk)
+        return _failed(wrong) if wrong else {"state": "ok", "error": None}
+
+    def _wrong_on_disk(self) -> str:
+        """Why nothing new would be kept; '' where it would. An open file can be read all the same."""
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                file.write(bytes(_ROOM_BYTES))
+            if self._opened is None or self._file is None:
+                return ""
+            if not os.path.samestat(self._opened, os.stat(self._file)):
+                return "The database's file is not the one that was opened. Start the server again."
+        except OSError as error:
+            return f"Nothing can be written where the data lies: {error.strerror}."
+        return ""
 
 
 def _failed(error: str) -> State:

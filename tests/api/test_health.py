@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -58,6 +60,17 @@ def test_a_database_that_is_gone_is_told_and_the_server_lives(
     ready = client.get("/ready")
     assert ready.status_code == 503
     assert [ready.json()[part]["state"] for part in ("store", "sandbox")] == ["failed", "ok"]
+
+
+def test_a_data_folder_that_takes_nothing_is_not_ready(serve: Serve, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    client = serve({"stage": "chat", "reply": "ok"}, data_dir=folder)
+    client.get("/v1/files")
+    shutil.rmtree(folder)
+    ready = client.get("/ready")
+    assert ready.status_code == 503
+    assert ready.json()["store"]["state"] == "failed"
+    assert "Nothing can be written" in ready.json()["store"]["error"]
 
 
 def test_switched_off_is_not_ready(serve: Serve) -> None:
