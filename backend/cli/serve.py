@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
 import click
 
 from backend.cli.options import json_option, read_settings
 from backend.cli.output import print_json, print_line
+
+if TYPE_CHECKING:
+    from backend.config.settings import Settings
 
 
 @click.command("serve")
@@ -29,13 +35,23 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
         if as_json:
             about = {"url": url, "model": settings.model, "wants_keys": wants_keys}
             print_json({"success": True, **about})
-        who = (
-            "for whoever has an API key"
-            if wants_keys
-            else "this machine only, because there are no API keys"
-        )
-        say(f"python-coder listens on {url}/v1 ({who})")
+        say(f"python-coder listens on {url}/v1 ({for_whom(settings, wants_keys=wants_keys)})")
         say(f"Model: {settings.model}. Ctrl-C ends it.")
 
     serve(settings, announce=announce)
     return 0
+
+
+def for_whom(settings: Settings, *, wants_keys: bool) -> str:
+    """Who may use the server, as it says when it starts."""
+    from backend.api.guard import is_loopback
+
+    if wants_keys:
+        return "for whoever has an API key"
+    public = settings.public_base_url
+    if public and not is_loopback(urlsplit(public).hostname or ""):
+        return (
+            f"WITHOUT API keys: whoever gets through to {public} may run programs here; "
+            "`python-coder keys create --name NAME` ends that"
+        )
+    return "this machine only, because there are no API keys"

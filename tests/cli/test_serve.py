@@ -7,6 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from backend.cli.serve import for_whom
+from backend.config.settings import load_settings
 from tests.commands import PATIENCE_S, Descendants, files_below, needs_sandbox, start
 from tests.scripts import use_script
 
@@ -38,6 +40,21 @@ def test_the_api_answers_until_it_is_told_to_stop(
     assert f"{announced['url']}/v1 (this machine only" in err.decode()
     assert descendants.left() == []
     assert not [path for path in files_below(tmp_path) if "code_execution" in path.parts]
+
+
+@pytest.mark.parametrize(
+    ("address", "wants_keys", "said"),
+    [
+        ("https://coder.example", False, "WITHOUT API keys: whoever gets through to https://coder"),
+        ("https://coder.example", True, "for whoever has an API key"),
+        ("http://127.0.0.1:8000", False, "this machine only"),
+    ],
+)
+def test_who_may_use_it_is_told_of_a_public_address_too(
+    address: str, wants_keys: bool, said: str
+) -> None:
+    settings = load_settings(public_base_url=address)
+    assert said in for_whom(settings, wants_keys=wants_keys)
 
 
 def test_a_port_that_is_taken_is_the_callers_mistake(
