@@ -50,13 +50,13 @@ class Cluster:
         return f"postgresql://{_USER}@/{database}?host={self.folder}"
 
     @contextmanager
-    def database(self) -> Iterator[str]:
+    def database(self, encoding: str = "UTF8") -> Iterator[str]:
         """The URL of a fresh, empty database that is dropped afterwards, whoever uses it still."""
         import psycopg
 
         name = f"t{secrets.token_hex(8)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+            connection.execute(f'CREATE DATABASE "{name}" ENCODING {encoding} TEMPLATE template0')
             try:
                 yield self.url(name)
             finally:

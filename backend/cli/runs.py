@@ -89,7 +89,9 @@ def list_runs(
         print_line(f"There are more: --after {page.runs[-1].id[:_ID_CHARS]}")
     if not page.runs:
         where = "DATABASE_URL" if settings.database_url else f"{settings.data_dir.absolute()}"
-        print_line(f"There are none in {where}.")
+        print_line(
+            f"There are none of this machine's own in {where}; API keys see theirs over HTTP."
+        )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -18,17 +19,20 @@ async def reach_postgres(settings: Settings) -> str | None:
 
     Raises:
         SettingsError: the URL cannot be read.
-        StoreUnavailable: it cannot be reached, or its driver is missing.
+        StoreUnavailable: it cannot be reached, its driver is missing, or it is not in UTF-8.
     """
     url = database_url(settings)
     if url.get_backend_name() != "postgresql":
         return None
     place = url.set(drivername="postgresql").render_as_string()
     try:
-        engine = create_async_engine(url, **engine_options(url))
+        options = engine_options(url)
+        options["connect_args"]["client_encoding"] = "utf8"  # else SQL_ASCII comes as bytes
+        engine = create_async_engine(url, **options)
         try:
             async with engine.connect() as connection:
                 version = connection.dialect.server_version_info or ()
+                encoding = await connection.scalar(text("SHOW server_encoding"))
         finally:
             await engine.dispose()
     except ImportError as error:
@@ -41,4 +45,9 @@ async def reach_postgres(settings: Settings) -> str | None:
             f"{place} cannot be reached: {getattr(error, 'orig', None) or error}",
             "See that it runs and lets this user in, or correct DATABASE_URL.",
         ) from None
+    if encoding != "UTF8":
+        raise StoreUnavailable(
+            f"The encoding of {place} is {encoding}, which cannot hold every text.",
+            "Make another: createdb NAME --owner USER --encoding UTF8 --template template0.",
+        )
     return f"PostgreSQL {'.'.join(map(str, version))}, {place}"

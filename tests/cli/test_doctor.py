@@ -133,6 +133,9 @@ def test_a_bad_file_of_mcp_servers_is_missing_with_its_place(tmp_path: Path) -> 
 
 
 def test_a_database_is_reached_or_named_without_its_password(postgres: Cluster) -> None:
+    with postgres.database(encoding="SQL_ASCII") as url:
+        narrow = findings(run("doctor", "--no-run", "--json", DATABASE_URL=url))["database"]
+    assert (narrow["state"], "SQL_ASCII" in narrow["what"]) == ("missing", True)
     with postgres.database() as url:
         there = findings(run("doctor", "--no-run", "--json", DATABASE_URL=url))["database"]
     assert there["state"] == "ok"
