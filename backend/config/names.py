@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from backend.errors import SettingsError
 
 _PREFIXES = ("PYTHON_CODE_", "PYTHON_CODER_")
-_READ_ELSEWHERE = frozenset(
+READ_ELSEWHERE = frozenset(
     {"PYTHON_CODER_CONFIG", "PYTHON_CODER_ENV_FILE", "PYTHON_CODER_CORPORA"}
 )
 """Variables of the environment that say where things are, and are not settings."""
@@ -42,7 +42,7 @@ def refuse_unknown(known: Iterable[str], dotenv: Path | None, config: Path | Non
 
 
 def _found(dotenv: Path | None, config: Path | None) -> Iterator[tuple[str, str]]:
-    for name in sorted(set(os.environ) - _READ_ELSEWHERE):
+    for name in sorted(set(os.environ) - READ_ELSEWHERE):
         if name.startswith(_PREFIXES):
             yield name, "the environment"
     if dotenv is not None:
