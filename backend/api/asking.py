@@ -19,13 +19,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
 
 from backend.api.approvals import SessionUse, find_waiting, read_word
-from backend.api.attachments import attach, check_attachments, kept_files, place, require_room
+from backend.api.attachments import check_attachments, gather_files
 from backend.api.conversation import Conversation, read_conversation
 from backend.api.models import find_model, read_agent, split_model
 from backend.api.schemas import ChatRequest, TextPart
@@ -33,7 +32,6 @@ from backend.api.state import Server
 from backend.api.turns import Lane
 from backend.core.requests import AnswerForm, Ask
 from backend.core.router import route
-from backend.store.file_records import StoredFile
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.approval import Given, refused_text
@@ -118,23 +116,21 @@ async def prepare_chat(
     if waiting is not None and (word := read_word(conversation.question)) is not None:
         return await decided_job(waiting, word, server, owner=owner, said=conversation.question)
     model = await find_model(server.assistant.models, name)
-    carried = () if is_side else conversation.attachments
-    session_id = session.id if session else None
     may_run_code = _may_run_code(agent, conversation.question)
-    sent_again = may_run_code and session is not None and session.source != "named"
-    before_that = conversation.earlier_attachments if sent_again else ()
-    await require_room((*carried, *before_that), server, owner)
-    files = [*named, *await attach(carried, server, owner, session_id)]
-    earlier: list[StoredFile] = []
-    if may_run_code:
-        earlier = await kept_files([*kept_ids, *at_hand], server, owner)
-        earlier += await attach(before_that, server, owner, session_id)
+    files, placed = await gather_files(
+        conversation,
+        named,
+        [*kept_ids, *at_hand],
+        server,
+        owner,
+        session=session,
+        with_earlier=may_run_code,
+    )
     if waiting is not None:
         refused = refused_text("Something else was asked.")
         await server.recorder.leave(waiting.id, refused, owner=owner)
-    placed: dict[str, Path] = {}
-    if not is_side and (files or earlier):
-        placed = await asyncio.to_thread(place, files, earlier, server)
+    # What ends words would cut JSON in two.
+    stop = () if form else body.stop_sequences
     return ChatJob(
         ask=Ask(
             question=conversation.question,
@@ -149,9 +145,9 @@ async def prepare_chat(
                 "max_tokens": body.output_tokens,
             },
             owner=owner,
-            session_id=session_id,
+            session_id=session.id if session else None,
             form=form,
-            stop=() if form else body.stop_sequences,
+            stop=stop,
             approve=body.approve or server.settings.approve,
         ),
         owner=owner,
@@ -159,8 +155,7 @@ async def prepare_chat(
         session=session,
         sent=conversation.earlier,
         file_ids=tuple(file.id for file in files),
-        # What ends words would cut JSON in two.
-        stop=() if form else body.stop_sequences,
+        stop=stop,
         lane="work" if may_run_code or (files and agent == "auto") else "talk",
         told={key: value for key in ("user", "metadata") if (value := getattr(body, key))},
     )

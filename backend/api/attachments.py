@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from backend.api.approvals import SessionUse
 from backend.api.conversation import Attachment, Conversation
 from backend.api.state import Server
 from backend.errors import NotFound, TooLarge
@@ -42,18 +44,54 @@ async def check_attachments(conversation: Conversation, server: Server, owner: s
             await server.files.get(attachment.file_id, owner=owner)
 
 
-async def require_room(attachments: Sequence[Attachment], server: Server, owner: str) -> None:
-    """See that the owner may keep all of them, before any is kept.
+async def gather_files(
+    conversation: Conversation,
+    named: Sequence[StoredFile],
+    kept_ids: Sequence[str],
+    server: Server,
+    owner: str,
+    *,
+    session: SessionUse | None,
+    with_earlier: bool,
+) -> tuple[list[StoredFile], dict[str, Path]]:
+    """The files of a question, and where they lie under their names for programs.
+
+    Args:
+        conversation: what was sent, with what is attached to it.
+        named: the files that the request names.
+        kept_ids: of files that are at hand from before.
+        server: what is open.
+        owner: whose request it is.
+        session: its conversation; a side request has none, and no files beside those it names.
+        with_earlier: place those of earlier turns as well.
 
     Raises:
         TooLarge: they would be more than ``PYTHON_CODER_MAX_STORAGE``.
     """
+    session_id = session.id if session else None
+    carried = conversation.attachments if session else ()
+    sent_again = with_earlier and session is not None and session.source != "named"
+    before_that = conversation.earlier_attachments if sent_again else ()
+    await _require_room((*carried, *before_that), server, owner)
+    files = [*named, *await _attach(carried, server, owner, session_id)]
+    earlier: list[StoredFile] = []
+    if with_earlier:
+        earlier = await kept_files(kept_ids, server, owner)
+        earlier += await _attach(before_that, server, owner, session_id)
+    placed: dict[str, Path] = {}
+    if session is not None and (files or earlier):
+        placed = await asyncio.to_thread(_place, files, earlier, server)
+    return files, placed
+
+
+async def _require_room(attachments: Sequence[Attachment], server: Server, owner: str) -> None:
+    """See that the owner may keep all of them, before any is kept."""
     contents = [each.content for each in attachments if each.file_id is None]
     if contents:
         await server.files.require_room(contents, owner=owner, param="messages")
 
 
-async def attach(
+async def _attach(
     attachments: Sequence[Attachment], server: Server, owner: str, session_id: str | None
 ) -> list[StoredFile]:
     """The files of messages: looked up, or kept; those deleted since an earlier turn are left out.
@@ -79,7 +117,7 @@ async def attach(
     return files
 
 
-async def kept_files(ids: list[str], server: Server, owner: str) -> list[StoredFile]:
+async def kept_files(ids: Sequence[str], server: Server, owner: str) -> list[StoredFile]:
     """Files of the conversation's earlier turns that are still there, oldest first."""
     found: list[StoredFile] = []
     for file_id in ids:
@@ -88,7 +126,7 @@ async def kept_files(ids: list[str], server: Server, owner: str) -> list[StoredF
     return found
 
 
-def place(files: list[StoredFile], earlier: list[StoredFile], server: Server) -> dict[str, Path]:
+def _place(files: list[StoredFile], earlier: list[StoredFile], server: Server) -> dict[str, Path]:
     """Names in the working directory; of earlier files with one name only the newest is there.
 
     Reads the disk.
