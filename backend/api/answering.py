@@ -17,7 +17,7 @@ from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import BadReply, StoreUnavailable
 from backend.store.session_removal import remove_session
-from backend.store.sessions import Turn
+from backend.store.sessions import ChatTurn
 from backend.types import Event, UsageTotals, total_usage
 
 FinishReason = Literal["stop", "length"]
@@ -231,10 +231,10 @@ def _result(result: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]]) -
     return {**result, "artifacts": shown}
 
 
-def sent_turns(job: ChatJob) -> list[Turn]:
+def sent_turns(job: ChatJob) -> list[ChatTurn]:
     """What the client sent of the conversation before its question."""
     return [
-        Turn(role="assistant" if each.role == "assistant" else "user", content=each.content)
+        ChatTurn(role="assistant" if each.role == "assistant" else "user", content=each.content)
         for each in job.sent
     ]
 
@@ -245,7 +245,7 @@ async def _keep_turn(
     assert job.session is not None
     turns = [] if job.session.is_kept else sent_turns(job)
     turns.append(
-        Turn(
+        ChatTurn(
             role="user",
             content=job.said or job.ask.question,
             details={"file_ids": list(job.file_ids), **job.told},
@@ -257,7 +257,7 @@ async def _keep_turn(
         for artifact in metadata["artifacts"]
     ]
     details = dict(metadata) | {"artifacts": kept}
-    turns.append(Turn(role="assistant", content=answer.text, details=details))
+    turns.append(ChatTurn(role="assistant", content=answer.text, details=details))
     is_there = await server.sessions.append(
         job.session.id, turns, owner=job.owner, opens=not job.session.is_kept
     )

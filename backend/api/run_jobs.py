@@ -17,7 +17,7 @@ from backend.api.schemas import ChatRequest
 from backend.api.state import Server
 from backend.core.requests import answer_of
 from backend.store.run_records import Run
-from backend.store.sessions import Turn
+from backend.store.sessions import ChatTurn
 
 
 @lru_cache(maxsize=1)
@@ -95,7 +95,7 @@ async def response_of(run: Run, server: Server) -> dict[str, Any]:
     return completion_body(head, job, done)
 
 
-async def _kept_turn(run: Run, job: ChatJob, server: Server) -> Turn | None:
+async def _kept_turn(run: Run, job: ChatJob, server: Server) -> ChatTurn | None:
     """The answer in its conversation, where it is there already."""
     if job.session is None:
         return None

@@ -48,7 +48,7 @@ class Conversation:
             ask: as it was before ``continued``.
             answer: what came of it.
         """
-        from backend.store.sessions import Turn
+        from backend.store.sessions import ChatTurn
 
         file_ids = [await self._keep_file(name, path, ask) for name, path in ask.files.items()]
         newest = {reference["name"]: reference for reference in answer.artifacts}
@@ -57,9 +57,9 @@ class Conversation:
             file = await self._files.add_artifact(reference, owner=ask.owner)
             described = {key: reference[key] for key in ("media_type", "size")}
             artifacts.append({"id": file.id, "name": name, **described})
-        question = Turn(role="user", content=ask.question, details={"file_ids": file_ids})
+        question = ChatTurn(role="user", content=ask.question, details={"file_ids": file_ids})
         details = _details(answer) | {"artifacts": artifacts}
-        answered = Turn(role="assistant", content=answer.text, details=details)
+        answered = ChatTurn(role="assistant", content=answer.text, details=details)
         await self._sessions.append(self._name, [question, answered], owner=ask.owner)
 
     async def _keep_file(self, name: str, path: Path, ask: Ask) -> str:

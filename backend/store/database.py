@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, Select, event, text
+from sqlalchemy import BindParameter, ColumnElement, Connection, Engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import (
     ArgumentError,
@@ -55,17 +55,6 @@ BUSY_TIMEOUT_MS = 10_000
 def owned_by(table: type[Table], owner: str | BindParameter[str]) -> ColumnElement[bool]:
     """The one condition by which a statement is confined to what an owner has."""
     return table.owner == owner
-
-
-def page(
-    query: Select[R], table: type[Table], *, after: int | None, order: Order, limit: int
-) -> Select[R]:
-    """The rows that follow a position, and one more than ``limit`` when there are more."""
-    position = table.position
-    if after is not None:
-        query = query.where(position > after if order == "asc" else position < after)
-    by = position.asc() if order == "asc" else position.desc()
-    return query.order_by(by).limit(limit + 1)
 
 
 def new_id(prefix: str) -> str:

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, ScalarSelect, bindparam, delete, func, insert
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
-from backend.store.database import Database, Order, new_id, owned_by, page
+from backend.store.database import Database, Order, new_id, owned_by
 from backend.store.json_text import storable
+from backend.store.paging import Part, page, read_page
 from backend.store.tables import MessageRow, SessionRow
 from backend.types import Message
 
@@ -27,7 +28,7 @@ _HOW_TO_PAGE = "Send the 'last_id' of the page before."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turn:
+class ChatTurn:
     """A message on its way into a conversation."""
 
     role: Literal["user", "assistant"]
@@ -37,7 +38,7 @@ class Turn:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredMessage(Turn):
+class StoredMessage(ChatTurn):
     """A message of a conversation."""
 
     id: str
@@ -129,7 +130,7 @@ class SessionStore:
     async def append(
         self,
         session_id: str,
-        turns: Sequence[Turn],
+        turns: Sequence[ChatTurn],
         *,
         owner: str,
         opens: bool = True,
@@ -156,7 +157,7 @@ class SessionStore:
             return await self._append(session_id, turns, owner, opens, title)
 
     async def _append(
-        self, session_id: str, turns: Sequence[Turn], owner: str, opens: bool, title: str
+        self, session_id: str, turns: Sequence[ChatTurn], owner: str, opens: bool, title: str
     ) -> bool:
         now = time.time()
         about = {
@@ -209,7 +210,7 @@ class SessionStore:
         rows = await self._database.work(lambda connection: connection.scalars(query).all())
         return [row for row in rows if isinstance(row, list)]
 
-    async def answers_of_run(self, session_id: str, run_id: str, *, owner: str) -> list[Turn]:
+    async def answers_of_run(self, session_id: str, run_id: str, *, owner: str) -> list[ChatTurn]:
         """The answers in a conversation that a run gave: the programs it waited with, its last."""
         query = select(MessageRow).where(
             owned_by(MessageRow, owner),
@@ -219,7 +220,7 @@ class SessionStore:
         )
         async with self._database.transaction() as session:
             rows = (await session.scalars(query.order_by(MessageRow.position))).all()
-        return [Turn(**_turn(row)) for row in rows]
+        return [ChatTurn(**_turn(row)) for row in rows]
 
     async def words(self, session_id: str, *, owner: str, limit: int = 100) -> tuple[Message, ...]:
         """The last messages for a model, oldest first: what was said, and what came of it.
@@ -294,17 +295,12 @@ class SessionStore:
         Raises:
             NotFound: the owner has no conversation ``after``.
         """
-        query = select(SessionRow, _message_count()).where(owned_by(SessionRow, owner))
-        place: int | None = None
+        mine = owned_by(SessionRow, owner)
+        query = select(SessionRow, _message_count()).where(mine)
+        part = Part(after=after, limit=limit, order=order, unknown=_unknown)
         async with self._database.transaction() as session:
-            if after is not None:
-                place = await session.scalar(select(SessionRow.position).where(*_is(after, owner)))
-                if place is None:
-                    raise _unknown(after, param="after")
-            query = page(query, SessionRow, after=place, order=order, limit=limit)
-            rows = (await session.execute(query)).all()
-        sessions = [_session(row, messages) for row, messages in rows[:limit]]
-        return SessionPage(sessions=sessions, has_more=len(rows) > limit)
+            rows, has_more = await read_page(session, query, SessionRow, part, mine)
+        return SessionPage(sessions=[_session(*row) for row in rows], has_more=has_more)
 
     async def delete(self, session_id: str, *, owner: str) -> None:
         """Forget a conversation with its messages, and nothing else of it (see ``session_removal``).

@@ -27,7 +27,7 @@ from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
 from backend.store.restoring import read_backup
 from backend.store.runs import RunStore
-from backend.store.sessions import SessionStore, Turn
+from backend.store.sessions import ChatTurn, SessionStore
 from backend.store.tables import FileRow, MessageRow
 from backend.store.upkeep import Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
@@ -61,7 +61,7 @@ async def fill(settings: Settings) -> None:
         for owner in ("me", "you"):
             given = {"filename": "a.csv", "purpose": "user_data", "media_type": "text/csv"}
             await files.add(b"same", owner=owner, **given)
-            await sessions.append("s", [Turn(role="user", content=WORDS)], owner=owner)
+            await sessions.append("s", [ChatTurn(role="user", content=WORDS)], owner=owner)
         run_id = await runs.begin(owner="me", kind="ask", key="k", request="q", model="m")
         await runs.finish(run_id, {"success": True, "output": WORDS}, owner="me")
     (settings.data_dir / "link-secret").write_text("ab" * 32)
@@ -108,7 +108,9 @@ async def test_what_was_kept_is_there_again(
     assert written.rows["messages"] == 2
     assert (written.files, written.bytes) == (1, 4)
     async with open_database(after) as database:  # new rows stand behind the old ones
-        await SessionStore(database).append("s", [Turn(role="user", content="more")], owner="me")
+        await SessionStore(database).append(
+            "s", [ChatTurn(role="user", content="more")], owner="me"
+        )
 
 
 async def test_the_steps_of_unfinished_runs_go_from_one_postgresql_to_another(
@@ -197,7 +199,7 @@ async def test_it_is_whole_though_others_write_and_remove_meanwhile(
             for number in range(12):
                 given = {"filename": "a.csv", "purpose": "user_data", "media_type": "text/csv"}
                 file = await files.add(f"{owner} {number}".encode(), owner=owner, **given)
-                pair = [Turn(role="user", content="?"), Turn(role="assistant", content="!")]
+                pair = [ChatTurn(role="user", content="?"), ChatTurn(role="assistant", content="!")]
                 await sessions.append("s", pair, owner=owner)
                 if number % 3:
                     await files.delete(file.id, owner=owner)

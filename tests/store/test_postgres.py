@@ -16,7 +16,7 @@ from backend.errors import NotFound, SettingsError, StoreUnavailable
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.runs import RunStore
-from backend.store.sessions import SessionStore, Turn
+from backend.store.sessions import ChatTurn, SessionStore
 from tests.store.conftest import ON_BOTH
 
 HOSTILE = "a\0b\ud800c \\u0000 \x1b[2J 가"
@@ -44,8 +44,8 @@ async def test_nothing_that_is_said_or_printed_makes_a_request_fail(database: Da
     details: dict[str, Any] = {"artifacts": [{"id": HOSTILE}], HOSTILE: [float("nan"), 2**70]}
     sessions, runs = SessionStore(database), RunStore(database)
     turns = [
-        Turn(role="user", content=HOSTILE),
-        Turn(role="assistant", content="", details=details),
+        ChatTurn(role="user", content=HOSTILE),
+        ChatTurn(role="assistant", content="", details=details),
     ]
     await sessions.append("s", turns, owner=HOSTILE)
     asked, answered = (await sessions.messages("s", owner=HOSTILE)).messages
@@ -103,7 +103,7 @@ async def test_one_that_does_not_answer_is_given_up(
 
 async def test_more_requests_than_connections_wait_for_their_turn(opened: Database) -> None:
     sessions = SessionStore(opened)
-    turn = [Turn(role="user", content="?"), Turn(role="assistant", content="!")]
+    turn = [ChatTurn(role="user", content="?"), ChatTurn(role="assistant", content="!")]
     await asyncio.gather(
         *(sessions.append("s", turn, owner=f"o{number % 3}") for number in range(60))
     )

@@ -6,8 +6,8 @@ import pytest
 
 from backend.errors import NotFound, RequestError
 from backend.store.sessions import (
+    ChatTurn,
     SessionStore,
-    Turn,
     check_session_id,
     new_session_id,
 )
@@ -16,14 +16,14 @@ from backend.types import Message
 ON_BOTH_DATABASES = True
 
 PAIR = [
-    Turn(role="user", content="two plus two?"),
-    Turn(role="assistant", content="4", details={"agent": "chat"}),
+    ChatTurn(role="user", content="two plus two?"),
+    ChatTurn(role="assistant", content="4", details={"agent": "chat"}),
 ]
 
 
 async def test_a_conversation_is_kept_in_order_with_its_details(sessions: SessionStore) -> None:
     await sessions.append("s1", PAIR, owner="local")
-    await sessions.append("s1", [Turn(role="user", content="times ten?")], owner="local")
+    await sessions.append("s1", [ChatTurn(role="user", content="times ten?")], owner="local")
     page = await sessions.messages("s1", owner="local")
     assert [(turn.role, turn.content) for turn in page.messages] == [
         ("user", "two plus two?"),
@@ -37,15 +37,15 @@ async def test_a_conversation_is_kept_in_order_with_its_details(sessions: Sessio
 
 async def test_the_history_is_the_last_turns_oldest_first(sessions: SessionStore) -> None:
     for number in range(5):
-        await sessions.append("s", [Turn(role="user", content=str(number))], owner="local")
+        await sessions.append("s", [ChatTurn(role="user", content=str(number))], owner="local")
     turns = await sessions.words("s", owner="local", limit=2)
     assert [turn.content for turn in turns] == ["3", "4"]
     assert await sessions.words("none", owner="local") == ()
 
 
 async def test_one_id_of_two_owners_is_two_conversations(sessions: SessionStore) -> None:
-    await sessions.append("same", [Turn(role="user", content="alice's")], owner="alice")
-    await sessions.append("same", [Turn(role="user", content="bob's")], owner="bob")
+    await sessions.append("same", [ChatTurn(role="user", content="alice's")], owner="alice")
+    await sessions.append("same", [ChatTurn(role="user", content="bob's")], owner="bob")
     [turn] = (await sessions.messages("same", owner="bob")).messages
     assert turn.content == "bob's"
     await sessions.delete("same", owner="alice")
@@ -69,7 +69,7 @@ async def test_what_is_anothers_or_gone_is_unknown(sessions: SessionStore) -> No
 
 async def test_the_list_says_what_each_is_about(sessions: SessionStore) -> None:
     await sessions.append("first", PAIR, owner="local")
-    await sessions.append("second", [Turn(role="user", content="x" * 200)], owner="local")
+    await sessions.append("second", [ChatTurn(role="user", content="x" * 200)], owner="local")
     page = await sessions.list(owner="local", limit=1)
     assert [row.id for row in page.sessions] == ["second"]
     assert page.has_more
@@ -79,9 +79,11 @@ async def test_the_list_says_what_each_is_about(sessions: SessionStore) -> None:
 
 
 async def test_messages_come_in_pages(sessions: SessionStore) -> None:
-    await sessions.append("s", [Turn(role="user", content=str(n)) for n in range(5)], owner="local")
+    await sessions.append(
+        "s", [ChatTurn(role="user", content=str(n)) for n in range(5)], owner="local"
+    )
     await sessions.append("t", PAIR, owner="local")
-    await sessions.append("s", [Turn(role="user", content="5")], owner="local")
+    await sessions.append("s", [ChatTurn(role="user", content="5")], owner="local")
     first = await sessions.messages("s", owner="local", limit=3)
     rest = await sessions.messages("s", owner="local", after=first.messages[-1].id)
     assert first.has_more
@@ -105,8 +107,8 @@ async def test_parallel_turns_of_one_conversation_stay_in_pairs(sessions: Sessio
         await sessions.append(
             "s",
             [
-                Turn(role="user", content=f"question {number}"),
-                Turn(role="assistant", content=f"answer {number}"),
+                ChatTurn(role="user", content=f"question {number}"),
+                ChatTurn(role="assistant", content=f"answer {number}"),
             ],
             owner="local",
         )
@@ -143,11 +145,11 @@ async def test_what_came_with_a_conversation_and_of_it_is_known_however_long_it_
     for number in range(3):
         made = {"id": f"file-{number}", "name": f"plot_{number}.png", "size": number}
         turns = [
-            Turn(role="user", content="?", details={"file_ids": [f"file-in-{number}"]}),
-            Turn(role="assistant", content="!", details={"artifacts": [made], "output": "7\n"}),
+            ChatTurn(role="user", content="?", details={"file_ids": [f"file-in-{number}"]}),
+            ChatTurn(role="assistant", content="!", details={"artifacts": [made], "output": "7\n"}),
         ]
         await sessions.append("s", turns, owner="local")
-    await sessions.append("s", [Turn(role="user", content="and?")], owner="local")
+    await sessions.append("s", [ChatTurn(role="user", content="and?")], owner="local")
     ids = await sessions.file_ids("s", owner="local")
     assert ids == ["file-in-0", "file-in-1", "file-in-2"]
     listed = await sessions.artifacts("s", owner="local")
@@ -163,7 +165,7 @@ async def test_what_came_with_a_conversation_and_of_it_is_known_however_long_it_
 async def test_an_answer_that_comes_too_late_does_not_bring_a_conversation_back(
     sessions: SessionStore,
 ) -> None:
-    turns = [Turn(role="user", content="What?"), Turn(role="assistant", content="That.")]
+    turns = [ChatTurn(role="user", content="What?"), ChatTurn(role="assistant", content="That.")]
     await sessions.append("s1", turns, owner="me", opens=False)
     assert not await sessions.exists("s1", owner="me")
     await sessions.append("s1", turns, owner="me")

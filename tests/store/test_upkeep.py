@@ -21,7 +21,7 @@ from backend.store.database import Database, owned_by
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
 from backend.store.runs import RunStore
-from backend.store.sessions import SessionStore, Turn
+from backend.store.sessions import ChatTurn, SessionStore
 from backend.store.tables import ContainerRow, RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
@@ -125,7 +125,7 @@ async def test_containers_go_a_day_after_they_expired_unless_something_needs_the
         inside[name] = await files.add(name.encode(), owner="me", session_id=name, **given)
     uploaded = await keep(files, b"over")
     await SessionStore(database).append(
-        "talked-about", [Turn(role="user", content="?")], owner="me"
+        "talked-about", [ChatTurn(role="user", content="?")], owner="me"
     )
     await begin(database, session_id="under-way")
     used = await begin(database, session_id="used-by-a-run")
