@@ -6,18 +6,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from backend.config.settings import Settings
+from backend.core.agents import Agents
 from backend.core.classifier import Classifier
-from backend.core.context import AgentContext
 from backend.core.forming import Former
 from backend.core.outcome import answer_from, route_event, tell_deed
 from backend.core.requests import Answer, Ask, answer_of
-from backend.core.resuming import ask_of
+from backend.core.resuming import ask_of, entry_of
 from backend.core.router import Route, route
-from backend.core.running import AgentGraphs, chat, in_form
+from backend.core.running import chat, in_form
 from backend.errors import PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
@@ -33,19 +33,12 @@ from backend.tools.approval import (
     decision_of,
     require_approver,
 )
-from backend.tools.at_hand import tools_at_hand
-from backend.tools.coder.checkpoints import Checkpointer
-from backend.tools.coder.entries import Entry, Job
-from backend.tools.coder.graph import build_graph
-from backend.tools.coder.prepare import unreadable_files
-from backend.tools.coder.recall import columns_of
+from backend.tools.coder.entries import Job
 from backend.tools.coder.recording import Recorder, open_recorder
-from backend.tools.coder.state import CoderContext
 from backend.tools.extra.opening import open_tools
 from backend.tools.live_sessions import HeldSession, LiveSessions
 from backend.tools.python_executor_engine import (
     PythonExecutor,
-    describe_files,
     open_engine,
     require_enabled,
 )
@@ -56,16 +49,27 @@ from backend.types import (
     AgentType,
     Emit,
     Event,
+    ModelCall,
     ignore_event,
 )
 
 
-class _Graphs:
-    """The graphs of a request, compiled once."""
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A request, and who answers it with what."""
 
-    def __init__(self, checkpointer: Checkpointer | None) -> None:
-        self.coder = build_graph(checkpointer)
-        self.agents = AgentGraphs(checkpointer)
+    ask: Ask
+    agent: AgentName
+    mode: Literal["explicit", "auto"]
+    chosen: Route
+    calls: Sequence[ModelCall]
+    """Those that the choice took."""
+    model: LanguageModel
+    former: Former | None
+    """Puts the answer into the form that is wanted; None where any will do."""
+    budget: Budget
+    started: float
+    """By the monotonic clock, in seconds."""
 
 
 class Assistant:
@@ -92,10 +96,13 @@ class Assistant:
         self.live_sessions = live_sessions
         self._observe = observe
         self._classifier = Classifier(settings, models)
-        checkpointer = recorder.checkpointer if recorder else None
-        self._recorded = _Graphs(checkpointer)
-        # What is not to be recorded leaves no steps either.
-        self._unrecorded = _Graphs(None) if recorder else self._recorded
+        self._agents = Agents(
+            settings=settings,
+            engine=engine,
+            blobs=blobs,
+            checkpointer=recorder.checkpointer if recorder else None,
+            observe=observe,
+        )
 
     async def run(
         self, ask: Ask, emit: Emit = ignore_event, approver: Approver | None = None
@@ -119,46 +126,9 @@ class Assistant:
         return answer
 
     async def _run(self, ask: Ask, emit: Emit, approver: Approver | None) -> Answer:
-        started = time.monotonic()
-        question = require_question(ask.question, self.settings)
-        ask = replace(ask, question=question)
-        chosen = self._choose(ask)
-        budget = Budget.of(self.settings)
-        chosen, routing = await self._classifier.reconsider(chosen, ask, budget)
-        agent = chosen.agent if ask.agent_type == "auto" else ask.agent_type
-        model = self.models.get(ask.model).within(budget)
-        mode: Literal["explicit", "auto"] = "auto" if ask.agent_type == "auto" else "explicit"
-        emit(route_event(agent, mode, chosen))
-        former: Former | None = None
-        if ask.form is not None:
-            former = Former(ask.form, model=model, engine=self.engine, sampling=ask.sampling)
-
-        async def answer_it(job: Job | None = None) -> Answer:
-            if job is not None:
-                emit(Event(kind="begin", text="", data={"run_id": job.run_id}))
-            if agent == "chat":
-                state = await chat(ask, model, emit, former)
-            else:
-                approvals = Approvals(
-                    ask.approve,
-                    approver=approver,
-                    decided=job.decided if job else None,
-                    run_id=job.run_id if job else None,
-                    allow_network=self.settings.allow_network,
-                    emit=emit,
-                    on_wait=budget.extend,
-                )
-                state = await self._work(ask, model, agent, chosen, approvals, session, emit, job)
-                if former is not None:
-                    state = await in_form(ask, state, former)
-            state = {**state, "calls": [*routing, *state["calls"]]}
-            answer = answer_from(state, agent=agent, mode=mode, model=model.name, chosen=chosen)
-            answer.timings["total_s"] = round(time.monotonic() - started, 4)
-            return replace(answer, told_usage=job.told_usage) if job else answer
-
-        async def work(job: Job) -> dict[str, Any]:
-            return (await answer_it(job)).as_dict()
-
+        work = await self._prepare(ask)
+        ask, agent = work.ask, work.agent
+        emit(route_event(agent, work.mode, work.chosen))
         # Talk leaves no record: there is no program in it. In the background, the record is all.
         has_record = agent != "chat" or ask.run_id is not None
         recorded = self.recorder if has_record and ask.is_recorded else None
@@ -166,13 +136,79 @@ class Assistant:
             if recorded is None:
                 if agent != "chat":
                     require_approver(ask.approve, approver)
-                answer = await answer_it()
+                answer = await self._answer(work, session, emit, approver)
             else:
-                entry = _entry(ask, agent, model, self.settings, session)
-                answer = answer_of(await recorded.serve(entry, work))
+
+                async def answer_as(job: Job) -> dict[str, Any]:
+                    emit(Event(kind="begin", text="", data={"run_id": job.run_id}))
+                    return (await self._answer(work, session, emit, approver, job)).as_dict()
+
+                entry = entry_of(ask, agent, work.model, self.settings, session)
+                answer = answer_of(await recorded.serve(entry, answer_as))
         if answer.approval is None:
             emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
+
+    async def _prepare(self, ask: Ask) -> _Work:
+        started = time.monotonic()
+        ask = replace(ask, question=require_question(ask.question, self.settings))
+        budget = Budget.of(self.settings)
+        chosen, calls = await self._classifier.reconsider(self._choose(ask), ask, budget)
+        model = self.models.get(ask.model).within(budget)
+        former: Former | None = None
+        if ask.form is not None:
+            former = Former(ask.form, model=model, engine=self.engine, sampling=ask.sampling)
+        return _Work(
+            ask=ask,
+            agent=chosen.agent if ask.agent_type == "auto" else ask.agent_type,
+            mode="auto" if ask.agent_type == "auto" else "explicit",
+            chosen=chosen,
+            calls=calls,
+            model=model,
+            former=former,
+            budget=budget,
+            started=started,
+        )
+
+    async def _answer(
+        self,
+        work: _Work,
+        session: HeldSession | None,
+        emit: Emit,
+        approver: Approver | None,
+        job: Job | None = None,
+    ) -> Answer:
+        if work.agent == "chat":
+            state = await chat(work.ask, work.model, emit, work.former)
+        else:
+            approvals = Approvals(
+                work.ask.approve,
+                approver=approver,
+                decided=job.decided if job else None,
+                run_id=job.run_id if job else None,
+                allow_network=self.settings.allow_network,
+                emit=emit,
+                on_wait=work.budget.extend,
+            )
+            state = await self._agents.work(
+                work.ask,
+                work.agent,
+                work.model,
+                approvals=approvals,
+                needs_code=work.chosen.needs_code,
+                tools=self.tools,
+                session=session,
+                job=job,
+                emit=emit,
+            )
+            if work.former is not None:
+                state = await in_form(work.ask, state, work.former)
+        state = {**state, "calls": [*work.calls, *state["calls"]]}
+        answer = answer_from(
+            state, agent=work.agent, mode=work.mode, model=work.model.name, chosen=work.chosen
+        )
+        answer.timings["total_s"] = round(time.monotonic() - work.started, 4)
+        return replace(answer, told_usage=job.told_usage) if job else answer
 
     async def decide(self, run_id: str, given: Given, *, owner: str) -> Ask:
         """Record a decision about the program that a run waits with.
@@ -248,54 +284,6 @@ class Assistant:
             require_enabled(self.settings)
         return chosen
 
-    async def _work(
-        self,
-        ask: Ask,
-        model: LanguageModel,
-        agent: AgentName,
-        chosen: Route,
-        approvals: Approvals,
-        session: HeldSession | None,
-        emit: Emit,
-        job: Job | None,
-    ) -> dict[str, Any]:
-        if session is not None and session.notes:
-            await session.open()  # files that are to be there are so before anyone is asked
-        facts = await describe_files(self.engine, ask.files)
-        if job is not None:
-            job.columns.update(columns_of(facts))
-        if unreadable := unreadable_files(facts):
-            raise RequestError(unreadable, param="file_ids")
-        if facts:
-            emit(Event(kind="files", text="Looked into " + ", ".join(ask.files)))
-        graphs = self._unrecorded if job is None else self._recorded
-        coder = CoderContext(
-            settings=self.settings,
-            model=model,
-            engine=self.engine,
-            blobs=self.blobs,
-            emit=emit,
-            assess=False,
-            approvals=approvals,
-            session=session,
-            sampling=ask.sampling,
-            memory_mb=ask.memory_mb,
-        )
-        # It looks for a program on disk.
-        own_tools = await asyncio.to_thread(tools_at_hand, ask.files, self.settings, self.engine)
-        context = AgentContext(
-            coder=coder,
-            coder_graph=graphs.coder,
-            needs_code=chosen.needs_code,
-            tools=(*own_tools, *self.tools),
-            files=ask.files,
-            facts=facts,
-            history=ask.history,
-            run_id=job.run_id if job else None,
-            observe=self._observe,
-        )
-        return await graphs.agents.run(agent, ask.question, context)
-
 
 @asynccontextmanager
 async def open_assistant(
@@ -343,34 +331,3 @@ async def open_assistant(
             tools=extras.tools,
             observe=observe,
         )
-
-
-def _entry(
-    ask: Ask,
-    agent: AgentName,
-    model: LanguageModel,
-    settings: Settings,
-    session: HeldSession | None,
-) -> Entry:
-    return Entry(
-        kind="ask",
-        request=ask.question,
-        model=model,
-        settings=settings,
-        history=ask.history,
-        files=ask.files,
-        options={
-            "agent": agent,
-            "sampling": dict(ask.sampling),
-            "approve": ask.approve,
-            **({"form": ask.form.as_dict()} if ask.form else {}),
-        },
-        owner=ask.owner,
-        session_id=ask.session_id,
-        # What a session's programs leave is a result as well, and what they find counts.
-        recall=ask.use_cache and session is None,
-        resume=session is None or not (session.names or session.files),
-        run_id=ask.run_id,
-        is_claimed=ask.is_claimed,
-        hands_back=ask.in_background,
-    )

@@ -1,11 +1,16 @@
-"""From the record of a question to the question, for whoever goes on with it."""
+"""From a question to what is recorded of it, and back, for whoever goes on with it."""
 
 from __future__ import annotations
 
+from backend.config.settings import Settings
 from backend.core.requests import Ask, form_of
 from backend.errors import RequestError
+from backend.llm.models import LanguageModel
 from backend.store.run_records import Run
+from backend.tools.coder.entries import Entry
 from backend.tools.coder.resuming import history_of, model_of, unchanged_files
+from backend.tools.held_session import HeldSession
+from backend.types import AgentName
 
 
 async def ask_of(run: Run, *, owner: str) -> Ask:
@@ -32,4 +37,36 @@ async def ask_of(run: Run, *, owner: str) -> Ask:
         owner=owner,
         session_id=run.session_id,
         run_id=run.id,
+    )
+
+
+def entry_of(
+    ask: Ask,
+    agent: AgentName,
+    model: LanguageModel,
+    settings: Settings,
+    session: HeldSession | None,
+) -> Entry:
+    """What is recorded of a question to an agent, and what makes another one identical to it."""
+    return Entry(
+        kind="ask",
+        request=ask.question,
+        model=model,
+        settings=settings,
+        history=ask.history,
+        files=ask.files,
+        options={
+            "agent": agent,
+            "sampling": dict(ask.sampling),
+            "approve": ask.approve,
+            **({"form": ask.form.as_dict()} if ask.form else {}),
+        },
+        owner=ask.owner,
+        session_id=ask.session_id,
+        # What a session's programs leave is a result as well, and what they find counts.
+        recall=ask.use_cache and session is None,
+        resume=session is None or not (session.names or session.files),
+        run_id=ask.run_id,
+        is_claimed=ask.is_claimed,
+        hands_back=ask.in_background,
     )
