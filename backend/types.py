@@ -231,7 +231,7 @@ class ExecutionResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class MachineFinding:
     """Something of this machine that was looked at, for whoever asks what is missing."""
 
     topic: str

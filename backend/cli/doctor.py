@@ -14,7 +14,7 @@ from backend.cli.options import json_option, names_provider, read_settings
 from backend.cli.output import one_line, print_json
 from backend.cli.signals import run_async
 from backend.errors import PythonCoderError
-from backend.types import Finding, ToolSpec
+from backend.types import MachineFinding, ToolSpec
 
 if TYPE_CHECKING:
     from backend.config.settings import Settings
@@ -49,7 +49,7 @@ def command(model: str | None, no_run: bool, as_json: bool) -> int:
     return 0 if healthy else 3
 
 
-async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
+async def _examine(settings: Settings, *, runs: bool) -> list[MachineFinding]:
     findings = list(_settings(settings))
     findings += await _sandbox(settings, runs=runs)
     findings += await _model(settings)
@@ -61,24 +61,24 @@ async def _examine(settings: Settings, *, runs: bool) -> list[Finding]:
     return findings + await _database(settings)
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[MachineFinding]:
     from backend.config.settings import Settings, dotenv_file, yaml_file
 
     known = {str(field.alias) for field in Settings.model_fields.values()}
     sources = [f"{name} from the environment" for name in sorted(known & set(os.environ))]
     sources += [str(path.resolve()) for path in (dotenv_file(), yaml_file()) if path]
-    yield Finding(
+    yield MachineFinding(
         topic="settings", state="ok", what="; ".join(sources) or "defaults: no file, no variable"
     )
     if not settings.enabled:
-        yield Finding(
+        yield MachineFinding(
             topic="settings",
             state="note",
             what="Running code is switched off (PYTHON_CODE_ENABLED is false).",
             remedy="Set PYTHON_CODE_ENABLED=true to switch it on.",
         )
     if settings.allow_network:
-        yield Finding(
+        yield MachineFinding(
             topic="settings",
             state="note",
             what="Programs have the network of this machine (PYTHON_CODE_ALLOW_NETWORK is true).",
@@ -86,17 +86,17 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-async def _sandbox(settings: Settings, *, runs: bool) -> list[Finding]:
+async def _sandbox(settings: Settings, *, runs: bool) -> list[MachineFinding]:
     from backend.sandbox.doctor import diagnose
 
     findings = await diagnose(settings, run=runs)
     if not runs:
         not_run = "no program was run (--no-run)"
-        findings.append(Finding(topic="run", state="note", what=not_run))
+        findings.append(MachineFinding(topic="run", state="note", what=not_run))
     return findings
 
 
-async def _model(settings: Settings) -> list[Finding]:
+async def _model(settings: Settings) -> list[MachineFinding]:
     from backend.llm.models import open_models
 
     try:
@@ -104,14 +104,14 @@ async def _model(settings: Settings) -> list[Finding]:
             await models.check()
             if settings.model.startswith("scripted:"):
                 what = f"{settings.model}: a recorded conversation answers, not a model"
-                return [Finding(topic="model", state="note", what=what)]
-            there = Finding(topic="model", state="ok", what=f"{settings.model} is there")
+                return [MachineFinding(topic="model", state="note", what=what)]
+            there = MachineFinding(topic="model", state="ok", what=f"{settings.model} is there")
             return [there, await _actions(models, settings)]
     except PythonCoderError as error:
         return [_missing("model", error)]
 
 
-async def _actions(models: Models, settings: Settings) -> Finding:
+async def _actions(models: Models, settings: Settings) -> MachineFinding:
     """In which form agents ask their model for the next action."""
     own = settings.stage_options.get("act")
     name = own.model if own is not None and own.model is not None else settings.model
@@ -124,10 +124,10 @@ async def _actions(models: Models, settings: Settings) -> Finding:
         how = "asked for as native tool calls, which Ollama says the model has"
     else:
         how = "asked for as JSON by a schema: Ollama names no tool calls among what it can"
-    return Finding(topic="actions", state="ok", what=f"{name}: {how}")
+    return MachineFinding(topic="actions", state="ok", what=f"{name}: {how}")
 
 
-async def _tools(settings: Settings, *, runs: bool) -> list[Finding]:
+async def _tools(settings: Settings, *, runs: bool) -> list[MachineFinding]:
     from backend.tools.extra.opening import examine
 
     try:
@@ -136,29 +136,29 @@ async def _tools(settings: Settings, *, runs: bool) -> list[Finding]:
         return [_missing("mcp", error)]
 
 
-async def _database(settings: Settings) -> list[Finding]:
+async def _database(settings: Settings) -> list[MachineFinding]:
     from backend.store.reaching import reach_postgres
 
     try:
         place = await reach_postgres(settings)
     except PythonCoderError as error:
         return [_missing("database", error)]
-    return [Finding(topic="database", state="ok", what=place)] if place else []
+    return [MachineFinding(topic="database", state="ok", what=place)] if place else []
 
 
-def _missing(topic: str, error: PythonCoderError) -> Finding:
-    return Finding(topic=topic, state="missing", what=error.what, remedy=error.remedy)
+def _missing(topic: str, error: PythonCoderError) -> MachineFinding:
+    return MachineFinding(topic=topic, state="missing", what=error.what, remedy=error.remedy)
 
 
-def _folder(topic: str, folder: Path, variable: str) -> Finding:
+def _folder(topic: str, folder: Path, variable: str) -> MachineFinding:
     """Whether a folder can be written to, or be made; nothing is made here."""
     place = folder.absolute()
     existing = next((path for path in (place, *place.parents) if path.exists()), Path("/"))
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         made = "" if existing == place else " (will be made)"
-        return Finding(topic=topic, state="ok", what=f"{place}{made}")
+        return MachineFinding(topic=topic, state="ok", what=f"{place}{made}")
     why = "cannot be written to" if existing.is_dir() else "is no folder"
-    return Finding(
+    return MachineFinding(
         topic=topic,
         state="missing",
         what=f"{place} cannot be used: {existing} {why}.",

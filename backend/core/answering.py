@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from backend.core.context import AgentContext
-from backend.core.findings import Finding, last_words, list_findings
+from backend.core.findings import StepFinding, last_words, list_findings
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
@@ -28,7 +28,7 @@ async def answer_from_results(
     deps: AgentContext,
     *,
     request: str,
-    findings: Sequence[Finding],
+    findings: Sequence[StepFinding],
     plan: str,
     why: str = "",
 ) -> Given:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
 
-from backend.core.findings import Finding, list_findings
+from backend.core.findings import StepFinding, list_findings
 from backend.core.history import tell_history
 from backend.core.made_files import MadeFiles
 from backend.errors import PythonCoderError
@@ -94,7 +94,7 @@ class AgentContext:
         *,
         step: str,
         number: int,
-        findings: Sequence[Finding] = (),
+        findings: Sequence[StepFinding] = (),
         note: str = "",
     ) -> dict[str, Any]:
         """Let ``python_coder`` work on a task of a request.

@@ -9,7 +9,7 @@ from typing import Any
 from backend.prompts.fences import fenced
 from backend.prompts.texts import describe_output, shorten
 
-Finding = Mapping[str, Any]
+StepFinding = Mapping[str, Any]
 """What came of a step: the documented dict of ``python_coder``, or another tool's result, each
 with ``step`` (the step's id) and ``task`` (what the tool was given)."""
 
@@ -20,7 +20,7 @@ _CODE_CHARS = 2000
 _TASK_CHARS = 1500
 
 
-def findings_of(state: Mapping[str, Any]) -> list[Finding]:
+def findings_of(state: Mapping[str, Any]) -> list[StepFinding]:
     """The last finding of each step, in the order in which the steps were first done."""
     found = {
         each["step"]: each for each in (*state["python_coder_results"], *state["tool_results"])
@@ -29,12 +29,12 @@ def findings_of(state: Mapping[str, Any]) -> list[Finding]:
     return [found[step_id] for step_id in done if step_id in found]
 
 
-def has_run(findings: Sequence[Finding]) -> bool:
+def has_run(findings: Sequence[StepFinding]) -> bool:
     """Whether anything was found out by a program."""
     return any(each.get("isolation") is not None or "code" in each for each in findings)
 
 
-def describe(finding: Finding) -> str:
+def describe(finding: StepFinding) -> str:
     """What a step came to, as an observation: what was printed whole up to 6 KB."""
     if "text" in finding:
         return str(finding["text"])
@@ -46,12 +46,12 @@ def describe(finding: Finding) -> str:
     return describe_output(finding["output"], finding.get("value"), files)
 
 
-def list_findings(findings: Sequence[Finding]) -> str:
+def list_findings(findings: Sequence[StepFinding]) -> str:
     """Every finding with its program or its input, and what it came to."""
     return "\n\n".join(_entry(each) for each in findings)
 
 
-def _entry(finding: Finding) -> str:
+def _entry(finding: StepFinding) -> str:
     head = f"Result of {finding['step']}"
     if "text" in finding:
         given = shorten(finding["task"], _TASK_CHARS)
@@ -60,7 +60,7 @@ def _entry(finding: Finding) -> str:
     return f"{head}\n{program}\n{describe(finding)}"
 
 
-def last_words(findings: Sequence[Finding], why: str) -> str:
+def last_words(findings: Sequence[StepFinding], why: str) -> str:
     """An answer made by rule from what was found out, when the model gives none."""
     good = [finding for finding in findings if finding["success"]]
     if not good:
@@ -71,18 +71,18 @@ def last_words(findings: Sequence[Finding], why: str) -> str:
     return f"{why} This is what {source} printed:\n\n{shown}"
 
 
-def reason_of(finding: Finding) -> str:
+def reason_of(finding: StepFinding) -> str:
     """Why it failed, in words."""
     return str(finding["text"] if "text" in finding else finding["error"] or "no reason is known")
 
 
-def seconds_of(finding: Finding) -> float:
+def seconds_of(finding: StepFinding) -> float:
     """How long it took, model calls included."""
     seconds: float = finding["duration_s"] if "text" in finding else finding["timings"]["total_s"]
     return seconds
 
 
-def failure_mark(finding: Finding) -> str:
+def failure_mark(finding: StepFinding) -> str:
     """The same for the same failure, whatever its line numbers and values; '' for a success."""
     if finding["success"]:
         return ""

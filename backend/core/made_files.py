@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend.core.findings import Finding
+from backend.core.findings import StepFinding
 
 _FIGURE = re.compile(r"figure_\d+\.\w+")
 """What a figure is called that a program did not name."""
@@ -31,7 +31,7 @@ class MadeFiles:
     def __init__(self) -> None:
         self._made: dict[str, _Made] = {}
 
-    def note(self, findings: Sequence[Finding]) -> None:
+    def note(self, findings: Sequence[StepFinding]) -> None:
         """Know what was made before; the newest of a name counts."""
         for finding in reversed(findings):
             for entry in finding["artifacts"]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 
 from langgraph.types import Send
 
-from backend.core.findings import Finding, describe, findings_of, seconds_of
+from backend.core.findings import StepFinding, describe, findings_of, seconds_of
 from backend.core.plans import PlanStep
 from backend.core.progress import DoneStep, Progress, StepStatus
 from backend.tools.registry import ToolName
@@ -49,7 +49,7 @@ class Assignment(TypedDict):
     step: PlanStep
     number: int
     """Uses of the coder before this one."""
-    findings: list[Finding]
+    findings: list[StepFinding]
     note: str
     """What went wrong before."""
 

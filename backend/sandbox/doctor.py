@@ -19,9 +19,9 @@ from backend.sandbox.walls.interpreter import find_interpreter
 from backend.sandbox.walls.landlocked import landlock_abi
 from backend.sandbox.walls.probe import blocked_namespaces, find_bubblewrap, install_command
 from backend.sandbox.walls.seccomp import MACHINES
-from backend.types import ExecutionRequest, Finding
+from backend.types import ExecutionRequest, MachineFinding
 
-_TIER_C = Finding(
+_TIER_C = MachineFinding(
     topic="tier C",
     state="note",
     what="no namespaces, as PYTHON_CODE_MIN_TIER allows: programs see which files there are, what "
@@ -33,7 +33,7 @@ _IMPORT_SECONDS = 30.0
 """For everything that is imported ahead, on a machine that is busy with other things."""
 
 
-async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
+async def diagnose(settings: Settings, *, run: bool = True) -> list[MachineFinding]:
     """Look at everything the local sandbox is made of, and (with ``run``) run a program in it."""
     findings = [await _bubblewrap(), _user_namespaces(), _seccomp(), _landlock()]
     findings.append(await asyncio.to_thread(_cgroup))
@@ -47,13 +47,13 @@ async def diagnose(settings: Settings, *, run: bool = True) -> list[Finding]:
     return [replace(each, state="note") if each.state == "missing" else each for each in findings]
 
 
-def _finding(topic: str, ok: bool, what: str, remedy: str) -> Finding:
+def _finding(topic: str, ok: bool, what: str, remedy: str) -> MachineFinding:
     if ok:
-        return Finding(topic=topic, state="ok", what=what)
-    return Finding(topic=topic, state="missing", what=what, remedy=remedy)
+        return MachineFinding(topic=topic, state="ok", what=what)
+    return MachineFinding(topic=topic, state="missing", what=what, remedy=remedy)
 
 
-async def _bubblewrap() -> Finding:
+async def _bubblewrap() -> MachineFinding:
     try:
         path = find_bubblewrap()
     except PythonCoderError as error:
@@ -72,16 +72,16 @@ async def _bubblewrap() -> Finding:
     )
 
 
-def _user_namespaces() -> Finding:
+def _user_namespaces() -> MachineFinding:
     if os.geteuid() == 0:
         what = "made as root; programs run as nobody, in a user namespace of their own"
-        return Finding(topic="namespaces", state="ok", what=what)
+        return MachineFinding(topic="namespaces", state="ok", what=what)
     blocked = blocked_namespaces()
     what = "a setting of this machine may forbid them" if blocked else "not forbidden"
     return _finding("namespaces", not blocked, what, blocked)
 
 
-def _seccomp() -> Finding:
+def _seccomp() -> MachineFinding:
     machine = platform.machine()
     known = machine in MACHINES
     offered = Path("/proc/sys/kernel/seccomp/actions_avail").exists()
@@ -93,7 +93,7 @@ def _seccomp() -> Finding:
     )
 
 
-def _landlock() -> Finding:
+def _landlock() -> MachineFinding:
     abi = landlock_abi()
     return _finding(
         "landlock",
@@ -103,23 +103,23 @@ def _landlock() -> Finding:
     )
 
 
-def _cgroup() -> Finding:
+def _cgroup() -> MachineFinding:
     with open_cgroups() as found:
         if isinstance(found, Unusable):
             what = f"{found.reason} Limits are kept by rlimits and a watchdog (tier B)."
-            return Finding(topic="cgroup", state="note", what=what, remedy=found.remedy)
+            return MachineFinding(topic="cgroup", state="note", what=what, remedy=found.remedy)
         what = f"v{found.version}: the kernel holds the memory limit of each program (tier A)"
-        return Finding(topic="cgroup", state="ok", what=what)
+        return MachineFinding(topic="cgroup", state="ok", what=what)
 
 
-def _packages(settings: Settings) -> Finding:
+def _packages(settings: Settings) -> MachineFinding:
     """Whether packages may be installed, which, and what has been."""
     listed = sorted(read_install_list(settings.install_list))
     if not settings.allow_install:
         what = "programs have those of their interpreter; none is installed for them"
-        return Finding(topic="packages", state="ok", what=what)
+        return MachineFinding(topic="packages", state="ok", what=what)
     if not listed:
-        return Finding(
+        return MachineFinding(
             topic="packages",
             state="note",
             what="they may be installed (PYTHON_CODE_ALLOW_INSTALL), and none is listed.",
@@ -129,13 +129,13 @@ def _packages(settings: Settings) -> Finding:
         interpreter = find_interpreter(settings.interpreter)
         there = Overlay(folder_for(settings.data_dir, interpreter)).distributions()
     except PythonCoderError as error:
-        return Finding(topic="packages", state="note", what=error.what, remedy=error.remedy)
+        return MachineFinding(topic="packages", state="note", what=error.what, remedy=error.remedy)
     installed = ", ".join(f"{name} {version}" for name, version in sorted(there.items()))
     what = f"may be installed: {', '.join(listed)}; installed: {installed or 'none yet'}"
-    return Finding(topic="packages", state="ok", what=what)
+    return MachineFinding(topic="packages", state="ok", what=what)
 
 
-async def _real_run(settings: Settings) -> list[Finding]:
+async def _real_run(settings: Settings) -> list[MachineFinding]:
     try:
         async with open_local(settings) as executor:
             result = await executor.run(ExecutionRequest(code="print(6 * 7)"))
@@ -148,14 +148,14 @@ async def _real_run(settings: Settings) -> list[Finding]:
     failed = f"a program ended with {result.returncode}: {result.stderr[-200:]}"
     walls = f"tier {isolation.tier}: {', '.join(isolation.walls)}"
     return [
-        Finding(topic="walls", state="ok", what=walls),
+        MachineFinding(topic="walls", state="ok", what=walls),
         *([_TIER_C] if isolation.tier == "C" else []),
         imports,
         _finding("run", ok, ran if ok else failed, "Report it, with this output."),
     ]
 
 
-async def _imports(executor: LocalExecutor) -> Finding:
+async def _imports(executor: LocalExecutor) -> MachineFinding:
     pool = executor.pool
     with suppress(TimeoutError):
         async with asyncio.timeout(_IMPORT_SECONDS):
@@ -164,5 +164,7 @@ async def _imports(executor: LocalExecutor) -> Finding:
     if pool.why_cold or not pool.is_settled:
         what = pool.why_cold or f"not done after {_IMPORT_SECONDS:g} seconds"
         remedy = "Programs import what they need themselves; see PYTHON_CODE_PREIMPORT."
-        return Finding(topic="imports", state="note", what=what, remedy=remedy)
-    return Finding(topic="imports", state="ok", what=", ".join(pool.imported) or "none ahead")
+        return MachineFinding(topic="imports", state="note", what=what, remedy=remedy)
+    return MachineFinding(
+        topic="imports", state="ok", what=", ".join(pool.imported) or "none ahead"
+    )

@@ -15,7 +15,7 @@ from backend.tools.extra.mcp_file import Server, read_servers
 from backend.tools.extra.names import plain_schema, safe_name, shown_description, unique_names
 from backend.tools.registry import FINISHING, NO_TOOL, ToolName
 from backend.tools.toolbox import Tool
-from backend.types import Finding
+from backend.types import MachineFinding
 
 if TYPE_CHECKING:
     from mcp.types import Tool as OfferedTool
@@ -31,7 +31,7 @@ class Extras:
     """The tools from elsewhere that work, and what is to be known of all that were to be there."""
 
     tools: tuple[Tool, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[MachineFinding, ...] = ()
     """One for each server and entry point."""
 
 
@@ -58,7 +58,7 @@ async def open_tools(
         yield extras
 
 
-async def examine(settings: Settings, *, start: bool) -> list[Finding]:
+async def examine(settings: Settings, *, start: bool) -> list[MachineFinding]:
     """What there is to know of servers and entry points, for whoever asks what is missing.
 
     Args:
@@ -74,7 +74,10 @@ async def examine(settings: Settings, *, start: bool) -> list[Finding]:
     servers = await asyncio.to_thread(_servers, settings)
     named = [("mcp", f"{server.name}: {server.place}") for server in servers]
     named += [("tools", name) for name in await asyncio.to_thread(offered_names)]
-    return [Finding(topic=topic, state="note", what=f"{what}, not tried") for topic, what in named]
+    return [
+        MachineFinding(topic=topic, state="note", what=f"{what}, not tried")
+        for topic, what in named
+    ]
 
 
 @asynccontextmanager
@@ -179,9 +182,9 @@ def _mcp_tool(tool: OfferedTool, server: McpServer, name: str) -> Tool:
     )
 
 
-def _finding(topic: str, source: str, tools: Sequence[Tool], fault: str) -> Finding:
+def _finding(topic: str, source: str, tools: Sequence[Tool], fault: str) -> MachineFinding:
     if fault:
         remedy = "Its tools are not listed; mend it and start again."
-        return Finding(topic=topic, state="note", what=fault, remedy=remedy)
+        return MachineFinding(topic=topic, state="note", what=fault, remedy=remedy)
     names = ", ".join(tool.name for tool in tools)
-    return Finding(topic=topic, state="ok", what=f"{source}: {names or 'offers no tools'}")
+    return MachineFinding(topic=topic, state="ok", what=f"{source}: {names or 'offers no tools'}")
