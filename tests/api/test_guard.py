@@ -12,9 +12,10 @@ from fastapi.responses import StreamingResponse
 from backend.api.auth import LOCAL, Principal, PrincipalDep
 from backend.api.guard import Gate
 from backend.config.settings import load_settings
+from backend.errors import StoreUnavailable
 from backend.request_context import RequestContext, current_request
 from backend.store.database import open_database
-from backend.store.keys import open_keys
+from backend.store.keys import Key, open_keys
 from tests.api.conftest import Serve
 
 BODY = {"messages": [{"role": "user", "content": "hi"}]}
@@ -119,3 +120,26 @@ def test_pages_that_are_invited_are_taken_without_keys_too(serve: Serve) -> None
     )
     assert other.status_code == 403
     assert "access-control-allow-origin" not in other.headers
+
+
+class _Away:
+    """Keys whose database is gone."""
+
+    async def are_wanted(self) -> bool:
+        raise StoreUnavailable("connection to 10.0.0.5, port 5432 failed for user 'coder'")
+
+    async def check(self, given: str) -> Key:
+        raise StoreUnavailable(f"connection to 10.0.0.5 failed, asked for {given!r}")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_nobody_unknown_is_told_where_the_database_lies(host: str) -> None:
+    app = FastAPI()
+    app.add_middleware(Gate, settings=load_settings(host=host))
+    app.state.server = SimpleNamespace(keys=_Away())
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        reply = await client.get("/v1/files", headers={"X-API-Key": "pc-x"})
+    assert reply.status_code == 503
+    assert reply.json()["error"]["code"] == "store_unavailable"
+    assert "10.0.0.5" not in reply.text
