@@ -16,7 +16,7 @@ from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ChatRequest
 from backend.api.shapes.chat import ChatCompletion, ChatCompletionChunk
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.api.streaming import ChatStream
 from backend.errors import PythonCoderError
 
@@ -36,19 +36,19 @@ async def chat_completions(request: Request, server: ServerDep, owner: OwnerDep)
     limit = max_json_bytes(server.settings)
     body = await read_json(request, ChatRequest, max_bytes=limit)
     job = await prepare_chat(body, request.headers, server, owner=owner)
-    links = base_url(request, server.settings)
+    base_url = base_url_of(request, server.settings)
     if body.stream:
         return ChatStream(
             job,
             server,
-            base_url=links,
+            base_url=base_url,
             include_usage=body.includes_usage,
             shows_status=any(name.startswith("x-openwebui-") for name in request.headers),
         )
-    return await while_connected(request.receive, answer_job(job, server, links))
+    return await while_connected(request.receive, answer_job(job, server, base_url))
 
 
-async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
+async def answer_job(job: ChatJob, server: Server, base_url: str) -> Response:
     """The answer to a request in one piece."""
     progress = Progress()
     head = new_head(job.model)
@@ -56,10 +56,10 @@ async def answer_job(job: ChatJob, server: Server, links: str) -> Response:
         try:
             async with server.turns.take(job.owner, job.lane):
                 answer = await server.assistant.run(job.ask, progress)
-            done = await complete(job, answer, server, base_url=links, finish="stop")
+            done = await complete(job, answer, server, base_url=base_url, finish="stop")
         except PythonCoderError as error:
             cut = answer_of_cut_chat(job, error, progress)
-            done = await complete(job, cut, server, base_url=links, finish="length")
+            done = await complete(job, cut, server, base_url=base_url, finish="length")
     except Exception as error:
         if not progress.has_run:
             raise

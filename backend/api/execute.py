@@ -26,7 +26,7 @@ from backend.api.plain import plain_response
 from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
 from backend.api.shapes.programs import ExecutionShape
-from backend.api.state import Server, ServerDep, base_url
+from backend.api.state import Server, ServerDep, base_url_of
 from backend.errors import RequestError
 from backend.request_context import in_request
 from backend.store.file_names import working_names
@@ -57,8 +57,8 @@ async def execute(request: Request, server: ServerDep, principal: PrincipalDep) 
         require_admin(principal, "A program that is not checked", param="check")
     owner = principal.owner
     asked = await _prepare(body, server, owner)
-    links = base_url(request, server.settings)
-    return await while_connected(request.receive, _run(asked, body, server, owner, links))
+    base_url = base_url_of(request, server.settings)
+    return await while_connected(request.receive, _run(asked, body, server, owner, base_url))
 
 
 async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> ExecutionRequest:
@@ -106,7 +106,7 @@ def _language(value: str) -> Language:
 
 
 async def _run(
-    asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, links: str
+    asked: ExecutionRequest, body: ExecuteRequest, server: Server, owner: str, base_url: str
 ) -> Response:
     may_have_run = has_run = False
     try:
@@ -115,7 +115,7 @@ async def _run(
             result = await _execute(asked, body, server, owner)
         has_run = True
         artifacts = [
-            await _artifact(each, server, owner, links, body.session_id)
+            await _artifact(each, server, owner, base_url, body.session_id)
             for each in result.artifacts
         ]
     except Exception as error:
@@ -153,10 +153,10 @@ async def _engine(name: str | None, server: Server) -> AsyncIterator[PythonExecu
 
 
 async def _artifact(
-    artifact: Artifact, server: Server, owner: str, links: str, session_id: str | None
+    artifact: Artifact, server: Server, owner: str, base_url: str, session_id: str | None
 ) -> dict[str, Any]:
     reference = await server.assistant.blobs.put_artifact(artifact)
-    described = await keep_artifact(reference, server, owner, links, session_id=session_id)
+    described = await keep_artifact(reference, server, owner, base_url, session_id=session_id)
     small = artifact.size <= INLINE_BYTES
     described["content"] = base64.b64encode(artifact.content).decode() if small else None
     return described

@@ -16,7 +16,7 @@ from backend.api.lists import list_body
 from backend.api.operations import answers, takes
 from backend.api.schemas import LinkRequest
 from backend.api.shapes.files import FileDeleted, FileLink, FileList, FileObject
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.api.uploads import UploadForm, receive_form
 from backend.store.database import LOCAL_OWNER, Order
 from backend.store.file_records import StoredFile
@@ -119,9 +119,9 @@ async def make_link(
     """A link that opens the file without a key until its time is over or the file is deleted."""
     asked = await read_json(request, LinkRequest, max_bytes=_MAX_BODY, may_be_empty=True)
     file = await server.files.get(file_id, owner=owner)
-    links = base_url(request, server.settings)
+    base_url = base_url_of(request, server.settings)
     expires = int(time.time()) + asked.lifetime_s
-    url = server.links.url(links, file.id, owner=owner, expires=expires)
+    url = server.links.url(base_url, file.id, owner=owner, expires=expires)
     return {"id": file.id, "object": "file.link", "url": url, "expires_at": expires}
 
 

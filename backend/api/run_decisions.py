@@ -17,7 +17,7 @@ from backend.api.run_bodies import accepted, run_body
 from backend.api.schemas import DecisionRequest
 from backend.api.shapes.chat import ChatCompletion
 from backend.api.shapes.runs import RunObject
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.core.resuming import ask_of
 from backend.tools.approval import Decision, Verdict
 
@@ -110,5 +110,5 @@ async def _go_on(
         background.wake()
         return accepted(run)
     job = await decided_job(run, decision, server, owner=owner, said=said)
-    links = base_url(request, server.settings)
-    return await while_connected(request.receive, answer_job(job, server, links))
+    base_url = base_url_of(request, server.settings)
+    return await while_connected(request.receive, answer_job(job, server, base_url))

@@ -25,16 +25,16 @@ def _adapter() -> TypeAdapter[ChatJob]:
     return TypeAdapter(ChatJob)
 
 
-def queued_spec(job: ChatJob, *, links: str, digest: str = "") -> dict[str, Any]:
+def queued_spec(job: ChatJob, *, base_url: str, digest: str = "") -> dict[str, Any]:
     """What is needed to work on a request later: plain JSON values.
 
     Args:
         job: the request, every check passed.
-        links: the address that links in its answer begin with.
+        base_url: the address that links in its answer begin with.
         digest: of the request as it came, to know it again.
     """
     plain = _adapter().dump_python(job, mode="json")
-    return {"job": plain, "links": links, "digest": digest}
+    return {"job": plain, "links": base_url, "digest": digest}
 
 
 def job_of(run: Run) -> ChatJob:
@@ -68,7 +68,7 @@ async def response_of(run: Run, server: Server) -> dict[str, Any]:
     result = run.result
     if run.status == "cancelled" or not result or "agent" not in result:
         return {}
-    job, links = job_of(run), str(run.spec["links"])
+    job, base_url = job_of(run), str(run.spec["links"])
     number = len(run.spec.get("decided") or ())
     head = Head(
         id=f"chatcmpl-{run.id.removeprefix('run-')}{number or ''}",
@@ -78,10 +78,10 @@ async def response_of(run: Run, server: Server) -> dict[str, Any]:
     answer, finish = answer_of(result), result.get("finish_reason", "stop")
     kept = await _kept_turn(run, job, server)
     if kept is None:
-        done = await complete(job, answer, server, base_url=links, finish=finish)
+        done = await complete(job, answer, server, base_url=base_url, finish=finish)
     else:
         artifacts = [
-            artifact | {"url": server.links.url(links, artifact["id"], owner=job.owner)}
+            artifact | {"url": server.links.url(base_url, artifact["id"], owner=job.owner)}
             for artifact in kept.details.get("artifacts", ())
         ]
         done = Completion(

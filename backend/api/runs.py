@@ -27,7 +27,7 @@ from backend.api.shapes.runs import (
     RunObject,
     RunState,
 )
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.errors import Busy, NotFound, RequestError
 from backend.store.database import Order, new_id
 from backend.store.run_records import OVER, Run
@@ -69,7 +69,7 @@ async def create_run(
     await require_queue_room(server, owner)
     job = await prepare_chat(body, request.headers, server, owner=owner)
     job = await open_conversation(job, server)
-    spec = queued_spec(job, links=base_url(request, server.settings), digest=digest)
+    spec = queued_spec(job, base_url=base_url_of(request, server.settings), digest=digest)
     run, is_new = await put_into_queue(run_id, job, spec, server)
     if not is_new:  # the same was sent twice at once
         if job.session is not None and job.session.source == "new":

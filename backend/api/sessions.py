@@ -26,7 +26,7 @@ from backend.api.shapes.sessions import (
     SessionObject,
     SessionUndone,
 )
-from backend.api.state import OwnerDep, Server, ServerDep, base_url
+from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.errors import Conflict, NotFound
 from backend.store.database import Order
 from backend.store.session_removal import remove_session, unfinished_run_ids
@@ -117,9 +117,9 @@ async def list_messages(
     page = await server.sessions.messages(
         check_session_id(session_id), owner=owner, after=after, limit=limit, order=order
     )
-    links = base_url(request, server.settings)
+    base_url = base_url_of(request, server.settings)
     return list_body(
-        [_message(each, server, links, owner) for each in page.messages], has_more=page.has_more
+        [_message(each, server, base_url, owner) for each in page.messages], has_more=page.has_more
     )
 
 
@@ -264,11 +264,11 @@ def _session(session: StoredSession) -> dict[str, Any]:
     }
 
 
-def _message(message: StoredMessage, server: Server, links: str, owner: str) -> dict[str, Any]:
+def _message(message: StoredMessage, server: Server, base_url: str, owner: str) -> dict[str, Any]:
     metadata = dict(message.details)
     if "artifacts" in metadata:
         metadata["artifacts"] = [
-            artifact | {"url": server.links.url(links, artifact["id"], owner=owner)}
+            artifact | {"url": server.links.url(base_url, artifact["id"], owner=owner)}
             for artifact in metadata["artifacts"]
         ]
     return {

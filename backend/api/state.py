@@ -129,7 +129,7 @@ async def get_server(request: Request) -> Server:
     return server
 
 
-def base_url(request: Request, settings: Settings) -> str:
+def base_url_of(request: Request, settings: Settings) -> str:
     """The address that links begin with."""
     if settings.public_base_url:
         return settings.public_base_url

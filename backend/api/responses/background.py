@@ -19,7 +19,7 @@ from backend.store.responses import StoredResponse
 
 
 async def queue_response(
-    job: ResponseJob, server: Server, background: Background, links: str
+    job: ResponseJob, server: Server, background: Background, base_url: str
 ) -> dict[str, Any]:
     """Put the work on a response into the queue; the response as it stands."""
     run_id = job.chat.ask.run_id or new_id("run")
@@ -32,7 +32,7 @@ async def queue_response(
         previous=job.request.previous_response_id or None,
         input=job.input,
     )
-    await put_into_queue(run_id, chat, queued_spec(chat, links=links), server)
+    await put_into_queue(run_id, chat, queued_spec(chat, base_url=base_url), server)
     background.wake()
     return body
 

@@ -50,10 +50,10 @@ def kept_items(items: Iterable[Item]) -> list[dict[str, Any]]:
     return [_kept(item) for item in items]
 
 
-def turns_of(links: Iterable[Link]) -> tuple[Message, ...]:
+def turns_of(chain: Iterable[Link]) -> tuple[Message, ...]:
     """The conversation of a chain of responses, for a model."""
     turns: list[Message] = []
-    for link in links:
+    for link in chain:
         for item in link.input:
             if item.get("type") == "message" and (text := _text(item)):
                 turns.append(Message(role=_role(item["role"]), content=text))

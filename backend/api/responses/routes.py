@@ -28,7 +28,7 @@ from backend.api.shapes.responses import (
     ResponseEvent,
     ResponseObject,
 )
-from backend.api.state import OwnerDep, ServerDep, base_url
+from backend.api.state import OwnerDep, ServerDep, base_url_of
 from backend.errors import NotFound, RequestError
 
 router = APIRouter(prefix="/v1/responses", tags=["responses"])
@@ -52,12 +52,12 @@ async def create_response(
     if body.background:
         await require_queue_room(server, owner)
     job = await prepare_response(body, request.headers, server, owner=owner)
-    links = base_url(request, server.settings)
+    base_url = base_url_of(request, server.settings)
     if body.background:
-        return plain_response(await queue_response(job, server, background, links))
+        return plain_response(await queue_response(job, server, background, base_url))
     if body.stream:
-        return ResponseStream(job, server, base_url=links)
-    return await while_connected(request.receive, answer_whole(job, server, links))
+        return ResponseStream(job, server, base_url=base_url)
+    return await while_connected(request.receive, answer_whole(job, server, base_url))
 
 
 @router.get(
@@ -81,7 +81,7 @@ async def read_response(
     asked = {*include, *request.query_params.getlist("include")}
     with_outputs = WITH_OUTPUTS in asked
     body = await settled(stored, server, owner=owner)
-    links = base_url(request, server.settings)
+    base_url = base_url_of(request, server.settings)
     if stream:
         return ReplayedStream(
             stored,
@@ -90,9 +90,9 @@ async def read_response(
             owner=owner,
             after=starting_after,
             with_outputs=with_outputs,
-            base_url=links,
+            base_url=base_url,
         )
-    body = with_fresh_links(body, server, owner=owner, base_url=links)
+    body = with_fresh_links(body, server, owner=owner, base_url=base_url)
     return plain_response(shown(body, with_outputs=with_outputs))
 
 
