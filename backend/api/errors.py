@@ -209,7 +209,8 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 405:
         headers["Allow"] = _methods(request)
     messages = {
-        404: f"There is no {request.method} {request.url.path}. The API begins with /v1.",
+        404: f"There is no {request.method} {request.url.path}. "
+        "The API begins with /v1; /openapi.json describes it.",
         405: f"{request.url.path} does not take {request.method}. Use {headers.get('Allow')}.",
     }
     message = messages.get(error.status_code) or HTTPStatus(error.status_code).phrase
