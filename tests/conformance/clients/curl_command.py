@@ -146,13 +146,11 @@ def curl_version():
 report(
     name,
     curl_version(),
-    {
-        "plain": plain,
-        "streaming": streaming,
-        "usage": usage,
-        "files": files,
-        "errors": errors,
-        "cancel": cancel,
-        "responses": responses,
-    },
+    plain,
+    streaming,
+    usage,
+    files,
+    errors,
+    cancel,
+    responses,
 )

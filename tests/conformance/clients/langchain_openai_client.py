@@ -107,13 +107,11 @@ def responses():
 report(
     name,
     f"langchain-openai {version('langchain-openai')}, openai {openai.__version__}",
-    {
-        "plain": plain,
-        "streaming": streaming,
-        "usage": usage,
-        "files": files,
-        "errors": errors,
-        "cancel": cancel,
-        "responses": responses,
-    },
+    plain,
+    streaming,
+    usage,
+    files,
+    errors,
+    cancel,
+    responses,
 )

@@ -113,13 +113,11 @@ with folder:
     report(
         name,
         f"llm {version('llm')}, openai {version('openai')}",
-        {
-            "plain": plain,
-            "streaming": streaming,
-            "usage": usage,
-            "files": files,
-            "errors": errors,
-            "cancel": cancel,
-            "responses": responses,
-        },
+        plain,
+        streaming,
+        usage,
+        files,
+        errors,
+        cancel,
+        responses,
     )

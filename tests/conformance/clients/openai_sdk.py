@@ -160,13 +160,11 @@ def responses():
 report(
     name,
     f"openai {openai.__version__}",
-    {
-        "plain": plain,
-        "streaming": streaming,
-        "usage": usage,
-        "files": files,
-        "errors": errors,
-        "cancel": cancel,
-        "responses": responses,
-    },
+    plain,
+    streaming,
+    usage,
+    files,
+    errors,
+    cancel,
+    responses,
 )

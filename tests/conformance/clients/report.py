@@ -32,10 +32,11 @@ class NotApplicable(Exception):
     """The client has no such thing; the message says so."""
 
 
-def report(name: str, version: str, checks: dict[str, Callable[[], None]]) -> None:
-    """Run the checks and print what became of them."""
+def report(name: str, version: str, *checks: Callable[[], None]) -> None:
+    """Run the checks, each named as its column is, and print what became of them."""
     _print({"client": name, "version": version})
-    for column, check in checks.items():
+    for check in checks:
+        column = check.__name__
         try:
             check()
         except NotApplicable as error:
