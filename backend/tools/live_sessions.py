@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -67,7 +68,7 @@ class LiveSessions:
                 live,
                 session_id,
                 engine=self._engine,
-                begin=lambda: self._open(live, or_none=gives_way),
+                begin=lambda: self._open(live, owner, or_none=gives_way),
                 restore=lambda: self._made(session_id, owner),
                 note=note,
             )
@@ -147,10 +148,10 @@ class LiveSessions:
             return ""
         return lost("python-coder was started again since this session was begun.")
 
-    async def _open(self, live: Live, *, or_none: bool) -> EngineSession | None:
+    async def _open(self, live: Live, owner: str, *, or_none: bool) -> EngineSession | None:
         """A session of the sandbox; None, where that will do, when there is no room."""
         try:
-            state = await self._open_somehow()
+            state = await self._open_somehow("" if or_none else owner)
         except Busy:
             if or_none:
                 return None
@@ -161,19 +162,33 @@ class LiveSessions:
         self._forget_the_oldest()
         return state
 
-    async def _open_somehow(self) -> EngineSession:
+    async def _open_somehow(self, in_need: str) -> EngineSession:
+        """A session of the sandbox, in another one's place where there is no other.
+
+        Conversations make way for everybody. For an owner ``in_need`` so does whoever has at least
+        two more: else the first to come would keep all others out for as long as he likes.
+        """
         while True:
             try:
                 return await self._engine.open_session()
             except Busy:
-                idle = [
-                    live
-                    for live in self._live.values()
-                    if live.gives_way and live.users == 0 and live.is_open
-                ]
+                idle = self._idle(in_need)
                 if not idle:
                     raise
                 await min(idle, key=lambda live: live.used_at).make_way()
+
+    def _idle(self, in_need: str) -> list[Live]:
+        """What nobody uses at the moment and can make way."""
+        is_open = {key: live for key, live in self._live.items() if live.is_open}
+        unused = [(owner, live) for (owner, _), live in is_open.items() if live.users == 0]
+        conversations = [live for _, live in unused if live.gives_way]
+        if conversations or not in_need:
+            return conversations
+        count = Counter(owner for owner, _ in is_open)
+        most = max((count[owner] for owner, _ in unused), default=0)
+        if most < count[in_need] + 2:
+            return []
+        return [live for owner, live in unused if count[owner] == most]
 
     def _forget_the_oldest(self) -> None:
         ended = [

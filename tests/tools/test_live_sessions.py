@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from backend.config.settings import load_settings
-from backend.errors import NotFound, SandboxUnavailable
+from backend.errors import Busy, NotFound, SandboxUnavailable
 from backend.store.blobs import BlobStore
 from backend.store.database import open_database
 from backend.store.files import FileStore
@@ -135,6 +135,35 @@ async def test_a_session_that_nobody_has_is_unknown(live: LiveSessions) -> None:
     async with live.hold("new", owner="local", gives_way=True) as held:
         assert held.notes == ()
         assert (await run(held, "1 + 1")).value == "2"
+
+
+async def test_whoever_has_most_sessions_gives_one_up_for_who_has_none(tmp_path: Path) -> None:
+    settings = load_settings(execution_dir=tmp_path / "execution", preimport="none", max_sessions=2)
+    async with open_database(settings) as database, open_engine(settings) as engine:
+        store = SessionStore(database)
+        live = LiveSessions(engine, store, FileStore(database, BlobStore(tmp_path / "blobs")))
+        for owner in ("alice", "bob"):
+            for name in ("1", "2", "3"):
+                await store.append(owner + name, (), owner=owner)
+
+        async def names(session_id: str, owner: str) -> tuple[list[str], tuple[str, ...]]:
+            async with live.hold(session_id, owner=owner) as held:
+                before = list(held.names)
+                await run(held, f"{session_id} = 1")
+                return before, held.notes
+
+        assert await names("alice1", "alice") == await names("alice2", "alice") == ([], ())
+        with pytest.raises(Busy):
+            await names("alice3", "alice")
+        assert await names("bob1", "bob") == ([], ())
+        with pytest.raises(Busy):
+            await names("bob2", "bob")
+        assert await names("alice2", "alice") == (["alice2"], ()), (
+            "the other one was not used as long"
+        )
+        with pytest.raises(Busy):
+            await names("alice1", "alice")
+        await live.aclose()
 
 
 async def test_a_session_that_is_deleted_while_it_is_held_runs_nothing_more(
