@@ -50,7 +50,9 @@ async def find_key(headers: Headers, keys: KeyStore) -> Key:
     """
     given = _given(headers)
     if not given:
-        raise Unauthenticated("This server wants an API key, and there is none.", _HOW)
+        is_odd = "authorization" in headers
+        why = "'Authorization' does not have one behind 'Bearer '" if is_odd else "there is none"
+        raise Unauthenticated(f"This server wants an API key, and {why}.", _HOW)
     key = await keys.check(given)
     if isinstance(key, Key):
         return key

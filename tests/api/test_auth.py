@@ -67,7 +67,11 @@ def test_nothing_opens_without_a_good_key(guarded: Guarded) -> None:
             refused(client.request(method, path), says)
     odd = {b"Authorization": b"Bearer \xe9\xff"}
     refused(guarded.client().get("/v1/files", headers=odd), "is wrong")
-    refused(guarded.client().get("/nowhere"), "wants an API key")
+    for value in (text, f"Basic {text}", "Bearer"):
+        bare = guarded.client().get("/v1/files", headers={"Authorization": value})
+        refused(bare, "'Authorization' does not have one behind 'Bearer '")
+        assert text not in bare.text
+    refused(guarded.client().get("/nowhere"), "wants an API key, and there is none")
     refused(guarded.client().get("/v1/files/x/content?signatur=1"), "wants an API key")
 
 
