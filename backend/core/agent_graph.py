@@ -12,7 +12,7 @@ failure ends the work, and what was found out until then is answered (``progress
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from langgraph.graph import START, StateGraph
@@ -40,7 +40,7 @@ from backend.core.plans import (
 from backend.core.progress import DoneStep, Progress, StepStatus, repeated_steps
 from backend.errors import PythonCoderError
 from backend.llm.asking import ask
-from backend.tools.coder.checkpoints import Checkpointer
+from backend.tools.coder.checkpoints import Checkpointer, keeping_steps
 from backend.tools.registry import NO_TOOL, ToolName
 from backend.tools.toolbox import arguments_of
 from backend.types import Event
@@ -233,6 +233,12 @@ async def after_answer(state: PlanState, runtime: Runtime[AgentContext]) -> str:
 
 def build_plan_graph(checkpointer: Checkpointer | None = None) -> PlanGraph:
     """The compiled graph; it keeps nothing between requests but what the checkpointer holds."""
+    graph: PlanGraph = keeping_steps(_planning_and_following(), checkpointer)
+    return graph
+
+
+@cache
+def _planning_and_following() -> PlanGraph:
     builder = StateGraph(PlanState, context_schema=AgentContext)
     builder.add_node("plan", plan)
     builder.add_node("follow", follow)
@@ -245,4 +251,4 @@ def build_plan_graph(checkpointer: Checkpointer | None = None) -> PlanGraph:
     builder.add_edge("python_coder", "follow")
     builder.add_edge("tool", "follow")
     builder.add_conditional_edges("answer", after_answer, ["plan", "__end__"])
-    return builder.compile(checkpointer, name="plan_execute")
+    return builder.compile(name="plan_execute")

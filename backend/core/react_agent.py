@@ -7,7 +7,7 @@ act ─┬─> python_coder ─┬─> act
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 from langgraph.graph import END, START, StateGraph
@@ -31,7 +31,7 @@ from backend.core.react_steps import (
     take,
 )
 from backend.llm.asking import ask
-from backend.tools.coder.checkpoints import Checkpointer
+from backend.tools.coder.checkpoints import Checkpointer, keeping_steps
 from backend.tools.registry import FINISH, ToolName
 from backend.types import Event
 
@@ -144,6 +144,12 @@ async def after_tool(state: ReactState) -> Literal["act", "answer"]:
 
 def build_react_graph(checkpointer: Checkpointer | None = None) -> ReactGraph:
     """The compiled graph; it keeps nothing between requests but what the checkpointer holds."""
+    graph: ReactGraph = keeping_steps(_thinking_and_acting(), checkpointer)
+    return graph
+
+
+@cache
+def _thinking_and_acting() -> ReactGraph:
     builder = StateGraph(ReactState, context_schema=AgentContext)
     builder.add_node("act", act)
     builder.add_node("python_coder", python_coder)
@@ -154,4 +160,4 @@ def build_react_graph(checkpointer: Checkpointer | None = None) -> ReactGraph:
     builder.add_conditional_edges("python_coder", after_tool)
     builder.add_conditional_edges("tool", after_tool)
     builder.add_edge("answer", END)
-    return builder.compile(checkpointer, name="react")
+    return builder.compile(name="react")

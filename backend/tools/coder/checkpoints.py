@@ -29,6 +29,7 @@ from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
 from backend.store.addresses import postgres_address
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
+from backend.store.endings import to_its_end
 from backend.store.one_thread import OneThread, open_thread
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
             opened[0].thread = thread
             yield opened[0]
     finally:
-        await asyncio.to_thread(close)
+        await to_its_end(lambda: asyncio.to_thread(close))
 
 
 class _CheckpointFile(SqliteSaver):
@@ -227,6 +228,13 @@ def _set_aside(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
     path.replace(path.with_name(f"{path.name}.broken"))
     make_private(path)
+
+
+def keeping_steps(
+    graph: CompiledStateGraph[Any, Any, Any, Any], checkpointer: Checkpointer | None
+) -> Any:
+    """The same graph, its steps kept by ``checkpointer``; nothing is compiled again."""
+    return graph if checkpointer is None else graph.copy({"checkpointer": checkpointer})
 
 
 async def stream_states(

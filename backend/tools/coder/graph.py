@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any, Literal
 
 from langgraph.checkpoint.memory import InMemorySaver
@@ -26,7 +27,7 @@ from langgraph.runtime import Runtime
 from backend.errors import ApprovalNeeded, PythonCoderError, RequestError
 from backend.tools.coder.approve import after_approval, approve
 from backend.tools.coder.assess import assess
-from backend.tools.coder.checkpoints import Checkpointer, stream_states
+from backend.tools.coder.checkpoints import Checkpointer, keeping_steps, stream_states
 from backend.tools.coder.heal import (
     after_install,
     after_treatment,
@@ -77,6 +78,12 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     Args:
         checkpointer: where the steps of tasks are kept that have a thread; None to keep none.
     """
+    graph: CoderGraph = keeping_steps(_loop(), checkpointer)
+    return graph
+
+
+@cache
+def _loop() -> CoderGraph:
     builder = StateGraph(CoderState, context_schema=CoderContext)
     builder.add_node("prepare", prepare)
     builder.add_node("generate", generate)
@@ -105,7 +112,7 @@ def build_graph(checkpointer: Checkpointer | None = None) -> CoderGraph:
     builder.add_conditional_edges("diagnose", after_treatment)
     builder.add_conditional_edges("install", after_install)
     builder.add_edge("refuse", END)
-    return builder.compile(checkpointer, name="python_coder")
+    return builder.compile(name="python_coder")
 
 
 def _first_state(task: Task) -> CoderState:
