@@ -40,6 +40,10 @@ _SYNTAX_HINTS: Final = (
     (re.compile(r"[\u2018\u2019\u201c\u201d]"), "Use straight quotes."),
 )  # fmt: skip
 
+_COMPILED_CHARS: Final = 50_000
+"""Up to which length a program is compiled as well. That takes ten seconds for twenty thousand small
+functions, in which the whole process stands still; running it tells the same."""
+
 
 def check(
     code: str,
@@ -126,7 +130,8 @@ def _parse(code: str) -> ast.Module | Issue:
     with quiet_compiler():
         try:
             tree = ast.parse(code)
-            compile(tree, "<program>", "exec", dont_inherit=True)
+            if len(code) <= _COMPILED_CHARS:
+                compile(tree, "<program>", "exec", dont_inherit=True)
         except SyntaxError as error:
             return _syntax_issue(error, code)
         except UnicodeEncodeError as error:

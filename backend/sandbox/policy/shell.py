@@ -13,26 +13,26 @@ _STAY = "Work on files in the working directory by their plain names."
 
 _RULES: Final[tuple[tuple[str, str, str, Severity], ...]] = (
     (
-        rf"\brm\s+(?:-{{1,2}}[\w=-]+\s+)*(?:--\s+)?[\"']?{_ROOTS}[\"']?/?\*?[\"']?(?:\s|;|&|$)",
+        rf"\brm\s+(?:-[\w=-]+\s+)*[\"']?{_ROOTS}[\"']?/?\*?[\"']?(?:\s|;|&|$)",
         "rm of the file system's root, the home or a system folder destroys what is not the program's.",
         _STAY,
         "security",
     ),
     (r"--no-preserve-root", "--no-preserve-root is for destroying the root.", _STAY, "security"),
     (
-        r"([\w:.]+)\s*\(\)\s*\{[^}\n]{0,200}?\1\s*\|\s*\1\s*&",
+        r"(?<![\w:.])([\w:.]+)\s*\(\)\s*\{[^}\n]{0,200}?\1\s*\|\s*\1\s*&",
         "This is a fork bomb.",
         "Leave it out.",
         "security",
     ),
     (
-        r"(?:\b(?:curl|wget)\b|\bbase64\s+(?:-d|-D|--decode))[^\n;]{0,2000}?\|\s*(?:sudo\s+)?(?:\w*sh|python3?|perl|ruby|node)\b",
+        r"(?:\b(?:curl|wget)\b|\bbase64\s+(?:-d|-D|--decode))[^\n;]{0,500}?\|\s*(?:sudo\s+)?(?:\w*sh|python3?|perl|ruby|node)\b",
         "Piping fetched or decoded text into an interpreter runs code nobody has seen.",
         "Write the commands out.",
         "security",
     ),
     (
-        r"(?:>\s*|\bof=|\bmkfs\S*\s+(?:-\S+\s+)*|\bshred\s+(?:-\S+\s+)*|\bwipefs\s+(?:-\S+\s+)*)/dev/(?:sd|hd|vd|nvme|xvd|mem|kmem|mapper|disk|loop)",
+        r"(?:>\s*|\bof=|\bmkfs[\w.]{0,20}\s+(?:-\S+\s+)*|\bshred\s+(?:-\S+\s+)*|\bwipefs\s+(?:-\S+\s+)*)/dev/(?:sd|hd|vd|nvme|xvd|mem|kmem|mapper|disk|loop)",
         "Writing to a device destroys what is on it.",
         _STAY,
         "security",
@@ -44,7 +44,7 @@ _RULES: Final[tuple[tuple[str, str, str, Severity], ...]] = (
         "security",
     ),
     (
-        rf"{_START}(?:shutdown|reboot|halt|poweroff|init\s+[06]|telinit|mkfs\S*|mount|umount|insmod|rmmod|modprobe|iptables|crontab|useradd|usermod|passwd|visudo)\b",
+        rf"{_START}(?:shutdown|reboot|halt|poweroff|init\s+[06]|telinit|mkfs[\w.]{0, 20}|mount|umount|insmod|rmmod|modprobe|iptables|crontab|useradd|usermod|passwd|visudo)\b",
         "This command administers the machine.",
         "Leave it out.",
         "security",

@@ -489,3 +489,17 @@ def test_without_surroundings_next_to_nothing_benign_is_stopped(corpora: Path) -
 def test_gallery_programs_that_could_run_here_are_hardly_ever_stopped(corpora: Path) -> None:
     counts = bench.measure(corpora / f"{bench.GALLERY}.jsonl")
     assert len(counts.could_run) <= 0.03 * counts.programs
+
+
+def test_no_bash_program_is_looked_at_for_long() -> None:
+    # Years, where what is not harm is tried in every way in which it could be.
+    assert check("rm " + "--force " * 60 + "made.txt", "bash") == []
+    assert check(("0" * 19_000 + "\n") * 10, "bash") == []
+    assert check("cat x | bomb() { bomb|bomb& }; bomb", "bash")[0].severity == "security"
+    assert check("rm --recursive -f -- /", "bash")[0].severity == "security"
+
+
+def test_a_very_long_program_is_parsed_only() -> None:
+    long = "def f():\n  pass\n" * 10_000
+    assert check(long) == []
+    assert check(f"{long}(")[0].kind == "syntax"
