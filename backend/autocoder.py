@@ -15,14 +15,10 @@ from typing import Any
 
 from backend.config.settings import Settings
 from backend.errors import RequestError, TaskFailed
+from backend.tools.coder.arguments import Context
 from backend.tools.coder.proof.contract import live_values, single
 from backend.tools.coder.task import Options
-from backend.tools.python_coder_tool import (
-    Context,
-    PythonCoderTool,
-    open_tool,
-    python_coder_tool,
-)
+from backend.tools.python_coder_tool import PythonCoderTool, open_tool, python_coder_tool
 
 
 class AutoCoder:

@@ -7,29 +7,30 @@ result = await python_coder_tool.execute_code_task("Mean of the price column", N
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 from backend.config.settings import Settings, load_settings
 from backend.errors import PythonCoderError, RequestError
-from backend.llm.budget import Budget
 from backend.llm.models import Models, open_models
-from backend.store.blobs import BlobStore
 from backend.store.database import LOCAL_OWNER
-from backend.tools.approval import Approvals, Approver, Given, decision_of, require_approver
+from backend.tools.approval import Approver, Given, decision_of
+from backend.tools.coder.arguments import (
+    Context,
+    approval_of,
+    background_text,
+    require_arguments,
+    require_type,
+)
 from backend.tools.coder.batch import run_batch
-from backend.tools.coder.entries import Entry, Job
-from backend.tools.coder.graph import CoderGraph, build_graph, run_task
-from backend.tools.coder.recall import columns_of
+from backend.tools.coder.graph import CoderGraph, build_graph
 from backend.tools.coder.recording import Recorder, open_recorder
 from backend.tools.coder.result import build_result, failed
 from backend.tools.coder.resuming import model_of, task_of
-from backend.tools.coder.state import CoderContext
+from backend.tools.coder.serving import Opened, Wish, serve_task
 from backend.tools.coder.task import Options, Task
 from backend.tools.python_executor_engine import (
     PythonExecutor,
@@ -40,19 +41,7 @@ from backend.tools.python_executor_engine import (
 from backend.tools.question import require_question
 from backend.types import ApprovalMode, Emit, ignore_event
 
-Context = str | Mapping[str, Any] | None
 Result = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Open:
-    """What a task is worked on with."""
-
-    settings: Settings
-    models: Models
-    engine: PythonExecutor
-    recorder: Recorder | None
-    graph: CoderGraph
 
 
 class PythonCoderTool:
@@ -123,10 +112,10 @@ class PythonCoderTool:
         Raises:
             TypeError: an argument has the wrong type.
         """
-        _require_types(query, context, file_paths)
-        _require_type("options", options, Options)
-        _require_type("inputs", inputs, Mapping)
-        _require_type("model", model, str)
+        require_arguments(query, context, file_paths)
+        require_type("options", options, Options)
+        require_type("inputs", inputs, Mapping)
+        require_type("model", model, str)
         started = time.monotonic()
         try:
             settings = self._settings or load_settings()
@@ -140,10 +129,13 @@ class PythonCoderTool:
             )
             recall = settings.cache if use_cache is None else use_cache
             async with self._opened(settings) as open_:
-                wish = _Wish(
-                    model=model, recall=recall, emit=emit, **_approval(approve, approver, settings)
+                wish = Wish(
+                    model=model,
+                    recall=recall,
+                    emit=emit,
+                    **approval_of(approve, approver, settings),
                 )
-                return await _serve(open_, task, wish)
+                return await serve_task(open_, task, wish)
         except PythonCoderError as error:
             return build_result(failed({}, error), total_s=time.monotonic() - started)
 
@@ -167,7 +159,7 @@ class PythonCoderTool:
         Returns:
             As ``execute_code_task``. A run that cannot be gone on with is told in ``error``.
         """
-        _require_type("run_id", run_id, str)
+        require_type("run_id", run_id, str)
         started = time.monotonic()
         try:
             settings = self._settings or load_settings()
@@ -188,10 +180,10 @@ class PythonCoderTool:
                     plain = decision_of(decision).as_dict()
                     await runs.waiting.decide(run.id, plain, owner=LOCAL_OWNER)
                 mode: ApprovalMode = run.spec["options"].get("approve", "off")
-                wish = _Wish(
+                wish = Wish(
                     model=model_of(run), recall=False, emit=emit, mode=mode, approver=approver
                 )
-                return await _serve(open_, task, wish, run_id=run.id)
+                return await serve_task(open_, task, wish, run_id=run.id)
         except PythonCoderError as error:
             return build_result(failed({}, error), total_s=time.monotonic() - started)
 
@@ -217,7 +209,7 @@ class PythonCoderTool:
             return await run_batch(tasks, work, parallel=parallel, on_error=_batch_error)
 
     @asynccontextmanager
-    async def _opened(self, settings: Settings) -> AsyncIterator[_Open]:
+    async def _opened(self, settings: Settings) -> AsyncIterator[Opened]:
         async with AsyncExitStack() as stack:
             models, engine, recorder = self._models, self._engine, self._recorder
             if models is None:
@@ -229,7 +221,7 @@ class PythonCoderTool:
             graph = self._graph
             if recorder is not self._recorder:
                 graph = build_graph(recorder.checkpointer if recorder else None)
-            yield _Open(
+            yield Opened(
                 settings=settings, models=models, engine=engine, recorder=recorder, graph=graph
             )
 
@@ -256,124 +248,6 @@ async def open_tool(settings: Settings | None = None) -> AsyncIterator[PythonCod
         open_engine(settings) as engine,
     ):
         yield PythonCoderTool(settings, models, engine, recorder)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Wish:
-    """How a caller wants a task to be served."""
-
-    model: str | None
-    recall: bool
-    emit: Emit
-    mode: ApprovalMode
-    approver: Approver | None
-
-    def approvals(self, settings: Settings, budget: Budget, job: Job | None) -> Approvals:
-        return Approvals(
-            self.mode,
-            approver=self.approver,
-            decided=job.decided if job else None,
-            run_id=job.run_id if job else None,
-            allow_network=settings.allow_network,
-            emit=self.emit,
-            on_wait=budget.extend,
-        )
-
-
-def _approval(
-    approve: ApprovalMode | Approver | None, approver: Approver | None, settings: Settings
-) -> dict[str, Any]:
-    if callable(approve):
-        return {"mode": "always", "approver": approve}
-    mode = settings.approve if approve is None else approve
-    if mode not in get_args(ApprovalMode):
-        raise RequestError(
-            f"approve is {mode!r}.",
-            f"Use one of: {', '.join(get_args(ApprovalMode))}, or a function that decides.",
-            param="approve",
-        )
-    return {"mode": mode, "approver": approver}
-
-
-async def _serve(open_: _Open, task: Task, wish: _Wish, *, run_id: str | None = None) -> Result:
-    budget = Budget.of(open_.settings)
-    deps = CoderContext(
-        settings=open_.settings,
-        model=open_.models.get(wish.model).within(budget),
-        engine=open_.engine,
-        blobs=BlobStore.of(open_.settings),
-        emit=wish.emit,
-        inputs=task.inputs,
-        approvals=wish.approvals(open_.settings, budget, None),
-    )
-    plain = _plain(task.inputs)
-    if open_.recorder is None or plain is None:
-        require_approver(wish.mode, wish.approver)
-    if open_.recorder is None:
-        return await run_task(open_.graph, deps, task)
-
-    async def work(job: Job) -> Result:
-        approvals = wish.approvals(open_.settings, budget, job)
-        result = await run_task(
-            open_.graph, replace(deps, approvals=approvals), task, thread=job.run_id
-        )
-        job.columns.update(columns_of(result["facts"]))
-        return result
-
-    entry = Entry(
-        kind="task",
-        request=task.request,
-        model=deps.model,
-        settings=open_.settings,
-        background=task.background,
-        files=task.files,
-        options=task.options.as_dict() | {"inputs": plain, "approve": wish.mode},
-        run_id=run_id,
-        # Living objects cannot be told from each other without reading all of them.
-        recall=wish.recall and plain is not None,
-        resume=plain is not None,
-    )
-    return await open_.recorder.serve(entry, work)
-
-
-def _plain(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The input variables if they are plain JSON values, else None."""
-    try:
-        copy: dict[str, Any] = json.loads(json.dumps(dict(inputs)))
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return copy if copy == dict(inputs) else None
-
-
-def background_text(context: Context) -> str:
-    """The context as text: a mapping as readable JSON."""
-    if context is None:
-        return ""
-    if isinstance(context, str):
-        return context
-    return json.dumps(dict(context), ensure_ascii=False, indent=1, default=str)
-
-
-def _require_types(query: Any, context: Any, file_paths: Any) -> None:
-    if not isinstance(query, str):
-        raise TypeError(f"query must be a str, not {type(query).__name__}")
-    if context is not None and not isinstance(context, str | Mapping):
-        raise TypeError(f"context must be a str, a mapping or None, not {type(context).__name__}")
-    if file_paths is None:
-        return
-    if isinstance(file_paths, str | bytes) or not isinstance(file_paths, Sequence):
-        raise TypeError(
-            f"file_paths must be a list of str, not {type(file_paths).__name__}: write [path]."
-        )
-    for path in file_paths:
-        if not isinstance(path, str):
-            raise TypeError(f"each of file_paths must be a str, not {type(path).__name__}")
-
-
-def _require_type(name: str, value: Any, wanted: type) -> None:
-    if value is not None and not isinstance(value, wanted):
-        shown = wanted.__name__
-        raise TypeError(f"{name} must be of type {shown} or None, not {type(value).__name__}")
 
 
 python_coder_tool = PythonCoderTool()
