@@ -64,7 +64,7 @@ class Background:
         self._wake = asyncio.Event()
         self._not_before = 0.0
         self._is_stopping = False
-        self._shown_at = 0.0
+        self._touched_at = 0.0
         self.news = News()
         """Of the runs that this process works on."""
         server.turns.on_close(self.news.close)
@@ -184,7 +184,7 @@ class Background:
         log = RunLog(run.id, run.owner, self._runs.events, self.news)
         keeping = asyncio.create_task(log.keep())
         try:
-            return await self._tried(run, log)
+            return await self._run_in_turn(run, log)
         except asyncio.CancelledError:
             if run.id not in self._to_cancel:
                 await asyncio.shield(self._runs.queued.hand_back(run.id, owner=run.owner))
@@ -201,7 +201,8 @@ class Background:
             with suppress(StoreUnavailable):
                 await asyncio.shield(log.flush())
 
-    async def _tried(self, run: Run, log: RunLog) -> bool:
+    async def _run_in_turn(self, run: Run, log: RunLog) -> bool:
+        """Run it when its turn has come; False where there was none to be had here, now."""
         job, progress = job_of(run), Progress()
 
         def note(event: Event) -> None:
@@ -256,9 +257,9 @@ class Background:
             return
         for run_id in await self._runs.queued.to_cancel(ids):
             self._end(run_id)
-        if time.monotonic() - self._shown_at >= SIGN_S:
-            await self._runs.queued.show(ids)
-            self._shown_at = time.monotonic()
+        if time.monotonic() - self._touched_at >= SIGN_S:
+            await self._runs.queued.touch(ids)
+            self._touched_at = time.monotonic()
 
     async def _sweep(self, *, is_first: bool) -> None:
         """See to what other processes left, and to what got lost here."""

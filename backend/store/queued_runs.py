@@ -172,7 +172,7 @@ class QueuedRuns:
                 marked += await mark_interrupted(session, run_id, owner, process)
         return marked
 
-    async def show(self, run_ids: Collection[str]) -> None:
+    async def touch(self, run_ids: Collection[str]) -> None:
         """Give a sign that these runs are worked on."""
         sign = update(RunRow).where(RunRow.id.in_(run_ids), RunRow.status == "running")
         async with self._database.transaction() as session:

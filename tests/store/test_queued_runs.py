@@ -130,7 +130,7 @@ async def test_what_nobody_works_on_is_taken_again(
     assert (await runs.get("run-1", owner="me")).status == expected
     if process == ELSEWHERE and expected == "running":
         await change(database, "run-1", updated_at=RunRow.updated_at - LOST_S)
-        await runs.queued.show(["run-1"])
+        await runs.queued.touch(["run-1"])
         assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
 
 
