@@ -1,7 +1,7 @@
 """The words the whole house uses: values that pass between its layers.
 
-Everything here is a frozen, keyword-only dataclass, a ``TypedDict`` or a ``Literal``. Nothing
-here does anything, and nothing of ours is imported.
+Everything here is a frozen, keyword-only dataclass, a ``TypedDict`` or a ``Literal``, or adds such
+values up. Nothing of ours is imported.
 """
 
 from __future__ import annotations
