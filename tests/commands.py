@@ -8,12 +8,16 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
+
+from tests.warm import Forked
 
 needs_sandbox = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="install bubblewrap: apt-get install bubblewrap"
@@ -54,15 +58,33 @@ def start(*args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
 def run(*args: str | Path, stdin: str | bytes | None = None, **environment: str) -> Done:
     """Run ``python-coder`` with these arguments in the test's folder and environment."""
     given = stdin.encode() if isinstance(stdin, str) else stdin
-    process = start(
-        *args,
-        stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL,
-        env=dict(os.environ) | environment,
-    )
-    out, err = process.communicate(given, timeout=PATIENCE_S)
-    done = Done(status=process.returncode, out=out.decode(), err=err.decode())
+    with ExitStack() as streams, ThreadPoolExecutor(3) as threads:
+        reads, writes = _pipe(streams)
+        if given is None:
+            reads = streams.enter_context(open(os.devnull, "rb"))
+        out, its_out = _pipe(streams)
+        err, its_err = _pipe(streams)
+        its = (reads, its_out, its_err)
+        command = Forked([str(each) for each in args], its, dict(os.environ) | environment)
+        for each in its:
+            each.close()
+        fed = threads.submit(_feed, writes, given or b"")
+        said = [threads.submit(each.read) for each in (out, err)]
+        status = command.wait(PATIENCE_S)
+        fed.result()
+        done = Done(status=status, out=said[0].result().decode(), err=said[1].result().decode())
     assert "Traceback (most recent call last)" not in done.err or args[0] in ("run", "runs", "code")
     return done
+
+
+def _pipe(streams: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    reads, writes = os.pipe()
+    return streams.enter_context(open(reads, "rb")), streams.enter_context(open(writes, "wb"))
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    with suppress(BrokenPipeError), stream:
+        stream.write(data)
 
 
 class Descendants:
