@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ from tests.postgres import postgres, postgres_url
 __all__ = ["ollama_server", "postgres", "postgres_url"]
 
 _CORPORA = os.environ.get("PYTHON_CODER_CORPORA")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay to the end: no garbage collection is to look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
