@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from backend.config.settings import Settings
 from backend.errors import StoreUnavailable
 from backend.store.addresses import database_url, engine_options
+from backend.store.telling import reason_of
 
 SECRET, STEPS, STEP_ROWS = "link-secret", "checkpoints.db", "steps.jsonl"
 AT_A_TIME = 500
@@ -64,8 +65,7 @@ def told() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
         raise StoreUnavailable(
-            f"The database or the data folder cannot be used: {reason}.",
+            f"The database or the data folder cannot be used: {reason_of(error)}.",
             "See that there is room, and that the database runs.",
         ) from error

@@ -39,6 +39,7 @@ from backend.store.ownership import guard_ownership
 from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
 from backend.store.tables import Table
+from backend.store.telling import place_of, reason_of, remedy_of
 
 Order = Literal["asc", "desc"]
 """By time of arrival: oldest or newest first."""
@@ -83,7 +84,7 @@ class Database:
         Raises:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
-        with _told(), self._in_use():
+        with self._told(), self._in_use():
             if self._thread is not None:
                 return await self._thread.run(do)
             async with _answering(), self._engine.begin() as connection:
@@ -96,7 +97,7 @@ class Database:
         Raises:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
-        with _told(), self._in_use():
+        with self._told(), self._in_use():
             async with _answering(), self._sessions.begin() as session:
                 yield session
 
@@ -136,18 +137,17 @@ class Database:
             if not self._uses:
                 self._unused.set()
 
-
-@contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except (DBAPIError, PoolExhausted, OSError) as error:
-        if isinstance(error, IntegrityError | DataError):
-            raise
-        raise StoreUnavailable(
-            f"The database cannot be used: {_reason(error)}.",
-            "Make room on its disk, or end what holds it; see that it runs, where it is a server.",
-        ) from error
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, PoolExhausted, OSError) as error:
+            if isinstance(error, IntegrityError | DataError):
+                raise
+            raise StoreUnavailable(
+                f"The database cannot be used: {reason_of(error)}.",
+                remedy_of(is_postgres=self._engine.dialect.name == "postgresql"),
+            ) from error
 
 
 @asynccontextmanager
@@ -166,25 +166,27 @@ async def _answering() -> AsyncIterator[None]:
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "orig", None) or error).split()) or type(error).__name__
-
-
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database the settings name, and bring its tables to what this program knows.
 
     Raises:
-        SettingsError: the URL cannot be read, its driver is missing, it cannot be opened, or it is
-            of a newer version of this program.
+        SettingsError: the URL cannot be read, its driver is missing, a file cannot be opened, or it
+            is of a newer version of this program.
+        StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     url = await asyncio.to_thread(database_url, settings)
     try:
         engine = create_async_engine(url, **engine_options(url))
-    except (ImportError, ArgumentError) as error:
+    except ImportError as error:
         raise SettingsError(
-            f"DATABASE_URL names {url.drivername!r}, which cannot be used: {error}.",
-            "Install its driver, pip install 'python-coder[postgres]', or unset it for SQLite.",
+            f"DATABASE_URL names {url.get_backend_name()!r}, whose driver is missing: {error}.",
+            "Install it, pip install 'python-coder[postgres]', or unset DATABASE_URL for SQLite.",
+        ) from None
+    except ArgumentError:
+        raise SettingsError(
+            f"DATABASE_URL is {place_of(url)!r}, which cannot be used.",
+            "Write it as postgresql://user:password@host/name or sqlite:////absolute/path.",
         ) from None
     _prepare(engine.sync_engine)
     async with AsyncExitStack() as stack:
@@ -209,8 +211,14 @@ def _opening(url: URL) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
+        what = f"The database {place_of(url)!r} cannot be opened: {reason_of(error)}."
+        if url.get_backend_name() == "postgresql":
+            # It may come up later than we do: whoever starts us is to try again.
+            raise StoreUnavailable(
+                what, "See that it runs and lets this user in, or correct DATABASE_URL."
+            ) from None
         raise SettingsError(
-            f"The database {url.render_as_string()!r} cannot be opened: {_reason(error)}.",
+            what,
             "Correct DATABASE_URL or PYTHON_CODER_DATA_DIR, or make the folder writable.",
         ) from None
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from backend.config.settings import Settings
 from backend.errors import StoreUnavailable
 from backend.store.addresses import database_url, engine_options
+from backend.store.telling import place_of, reason_of
 
 
 async def reach_postgres(settings: Settings) -> str | None:
@@ -24,7 +25,7 @@ async def reach_postgres(settings: Settings) -> str | None:
     url = database_url(settings)
     if url.get_backend_name() != "postgresql":
         return None
-    place = url.set(drivername="postgresql").render_as_string()
+    place = place_of(url)
     try:
         options = engine_options(url)
         options["connect_args"]["client_encoding"] = "utf8"  # else SQL_ASCII comes as bytes
@@ -42,7 +43,7 @@ async def reach_postgres(settings: Settings) -> str | None:
         ) from None
     except (SQLAlchemyError, OSError) as error:
         raise StoreUnavailable(
-            f"{place} cannot be reached: {getattr(error, 'orig', None) or error}",
+            f"{place} cannot be reached: {reason_of(error)}.",
             "See that it runs and lets this user in, or correct DATABASE_URL.",
         ) from None
     if encoding != "UTF8":

@@ -113,10 +113,12 @@ async def test_more_requests_than_connections_wait_for_their_turn(opened: Databa
 
 async def test_a_start_without_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://me:secret@127.0.0.1:1/x"
-    with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
+    # Status 3: whoever starts the server at boot tries again, as the database may come up later.
+    with pytest.raises(StoreUnavailable, match="See that it runs") as caught:
         async with open_database(load_settings(database_url=url)):
             pass
-    assert "secret" not in str(caught.value)
+    for word in ("secret", "psycopg", "?", ".."):
+        assert word not in str(caught.value)
     real = builtins.__import__
 
     def without(name: str, *given: Any, **more: Any) -> Any:

@@ -31,6 +31,7 @@ from backend.store.addresses import postgres_address
 from backend.store.database import BUSY_TIMEOUT_MS, make_private
 from backend.store.endings import to_its_end
 from backend.store.one_thread import OneThread, open_thread
+from backend.store.telling import reason_of, remedy_of
 
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
     """Open the checkpoints: in PostgreSQL where that is the database, else in the data folder.
 
     Raises:
-        SettingsError: they cannot be opened or written.
+        SettingsError: the file cannot be opened or written.
+        StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     address = postgres_address(settings)
     if address is not None:
@@ -104,8 +106,8 @@ class _CheckpointFile(SqliteSaver):
             return await self.thread.run(functools.partial(work, *given), soon=soon)
         except sqlite3.Error as error:
             raise StoreUnavailable(
-                f"The steps of the work cannot be kept in {str(self._path)!r}: {error}.",
-                "Make room on its disk, or end what holds it.",
+                f"The steps of the work cannot be kept in {str(self._path)!r}: {reason_of(error)}.",
+                remedy_of(is_postgres=False),
             ) from error
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -184,7 +186,7 @@ def _open(path: Path) -> _CheckpointFile:
             return _connect(path)
     except (OSError, sqlite3.Error) as error:
         raise SettingsError(
-            f"The checkpoints in {str(path)!r} cannot be opened: {error}.",
+            f"The checkpoints in {str(path)!r} cannot be opened: {reason_of(error)}.",
             "Correct PYTHON_CODER_DATA_DIR, or make the folder writable.",
         ) from None
 

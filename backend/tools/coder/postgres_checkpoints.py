@@ -17,8 +17,9 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from backend.errors import SettingsError, StoreUnavailable
+from backend.errors import StoreUnavailable
 from backend.store.addresses import ANSWER_TIMEOUT_S, POOL_WAIT_S
+from backend.store.telling import reason_of, remedy_of
 
 POOL_SIZE = 5
 """Connections of a process for its steps, beside those for everything else."""
@@ -104,7 +105,7 @@ async def open_checkpoint_tables(
         options: what psycopg is told beside it.
 
     Raises:
-        SettingsError: they cannot be opened.
+        StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     try:
         first = await AsyncConnection.connect(
@@ -113,9 +114,9 @@ async def open_checkpoint_tables(
         async with first:
             await _create(first)
     except (psycopg.Error, OSError) as error:
-        raise SettingsError(
-            f"The steps of the work cannot be kept in PostgreSQL: {_line(error)}.",
-            "Correct DATABASE_URL, and see that its user may create tables.",
+        raise StoreUnavailable(
+            f"The steps of the work cannot be kept in PostgreSQL: {reason_of(error)}.",
+            "See that it runs and lets this user create tables, or correct DATABASE_URL.",
         ) from None
     pool: _Pool = AsyncConnectionPool(
         address,
@@ -167,13 +168,9 @@ async def _told() -> AsyncIterator[None]:
         if isinstance(error, TimeoutError) and not scope.expired():
             raise
         raise StoreUnavailable(
-            f"The steps of the work cannot be kept in PostgreSQL: {_line(error)}.",
-            "See that it runs and that its disk has room.",
+            f"The steps of the work cannot be kept in PostgreSQL: {reason_of(error)}.",
+            remedy_of(is_postgres=True),
         ) from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or "it does not answer"
 
 
 async def _first(cursor: AsyncCursor[DictRow]) -> DictRow:
