@@ -93,6 +93,7 @@ def connect_options(url: URL) -> dict[str, Any]:
     told = {
         "connect_timeout": CONNECT_TIMEOUT_S,
         "application_name": "python-coder",
+        "client_encoding": "utf8",  # else texts of SQL_ASCII come as bytes
         # Else a machine that has vanished is noticed after a quarter of an hour.
         "tcp_user_timeout": 1000 * LOCK_TIMEOUT_S,
         "keepalives_idle": 10,
@@ -102,6 +103,23 @@ def connect_options(url: URL) -> dict[str, Any]:
     theirs = given if isinstance(given, str) else " ".join(given)
     kept = {name: value for name, value in told.items() if name not in url.query}
     return {**kept, "options": f"{ours} {theirs}".strip()}
+
+
+def check_encoding(encoding: str | None, place: str) -> None:
+    """Refuse a PostgreSQL database that cannot hold every text.
+
+    Args:
+        encoding: its ``server_encoding``.
+        place: what it is called.
+
+    Raises:
+        SettingsError: it is not in UTF-8.
+    """
+    if encoding != "UTF8":
+        raise SettingsError(
+            f"The encoding of {place} is {encoding}, which cannot hold every text.",
+            "Make another: createdb NAME --owner USER --encoding UTF8 --template template0.",
+        )
 
 
 def postgres_address(settings: Settings) -> tuple[str, dict[str, Any]] | None:

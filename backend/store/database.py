@@ -33,7 +33,13 @@ from sqlalchemy.ext.asyncio import (
 
 from backend.config.settings import Settings
 from backend.errors import SettingsError, StoreUnavailable
-from backend.store.addresses import ANSWER_TIMEOUT_S, database_url, engine_options, is_file
+from backend.store.addresses import (
+    ANSWER_TIMEOUT_S,
+    check_encoding,
+    database_url,
+    engine_options,
+    is_file,
+)
 from backend.store.endings import to_its_end
 from backend.store.ownership import guard_ownership
 from backend.store.schema import ensure_schema
@@ -171,8 +177,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database the settings name, and bring its tables to what this program knows.
 
     Raises:
-        SettingsError: the URL cannot be read, its driver is missing, a file cannot be opened, or it
-            is of a newer version of this program.
+        SettingsError: the URL cannot be read, its driver is missing, a file cannot be opened, it is
+            not in UTF-8, or of a newer version of this program.
         StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     url = await asyncio.to_thread(database_url, settings)
@@ -199,6 +205,9 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
                 await thread.run_alone(ensure_schema)
             else:
                 async with engine.connect() as opened:
+                    encoding = await opened.scalar(text("SHOW server_encoding"))
+                    check_encoding(encoding, f"the database {place_of(url)!r}")
+                    await opened.commit()
                     connection = await opened.execution_options(isolation_level="AUTOCOMMIT")
                     await connection.run_sync(ensure_schema)
         database = Database(engine, thread)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from backend.config.settings import Settings
 from backend.errors import StoreUnavailable
-from backend.store.addresses import database_url, engine_options
+from backend.store.addresses import check_encoding, database_url, engine_options
 from backend.store.telling import place_of, reason_of
 
 
@@ -19,17 +19,15 @@ async def reach_postgres(settings: Settings) -> str | None:
         Its version and place, without the password; None where the database is SQLite.
 
     Raises:
-        SettingsError: the URL cannot be read.
-        StoreUnavailable: it cannot be reached, its driver is missing, or it is not in UTF-8.
+        SettingsError: the URL cannot be read, or the database is not in UTF-8.
+        StoreUnavailable: it cannot be reached, or its driver is missing.
     """
     url = database_url(settings)
     if url.get_backend_name() != "postgresql":
         return None
     place = place_of(url)
     try:
-        options = engine_options(url)
-        options["connect_args"]["client_encoding"] = "utf8"  # else SQL_ASCII comes as bytes
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, **engine_options(url))
         try:
             async with engine.connect() as connection:
                 version = connection.dialect.server_version_info or ()
@@ -46,9 +44,5 @@ async def reach_postgres(settings: Settings) -> str | None:
             f"{place} cannot be reached: {reason_of(error)}.",
             "See that it runs and lets this user in, or correct DATABASE_URL.",
         ) from None
-    if encoding != "UTF8":
-        raise StoreUnavailable(
-            f"The encoding of {place} is {encoding}, which cannot hold every text.",
-            "Make another: createdb NAME --owner USER --encoding UTF8 --template template0.",
-        )
+    check_encoding(encoding, place)
     return f"PostgreSQL {'.'.join(map(str, version))}, {place}"

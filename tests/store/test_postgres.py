@@ -17,6 +17,8 @@ from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.runs import RunStore
 from backend.store.sessions import ChatTurn, SessionStore
+from backend.tools.coder.checkpoints import open_checkpointer
+from tests.postgres import Cluster
 from tests.store.conftest import ON_BOTH
 
 HOSTILE = "a\0b\ud800c \\u0000 \x1b[2J 가"
@@ -130,6 +132,18 @@ async def test_a_start_without_it_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SettingsError, match=r"python-coder\[postgres\]"):
         async with open_database(load_settings(database_url=url)):
             pass
+
+
+async def test_one_that_cannot_hold_every_text_is_refused(postgres: Cluster) -> None:
+    with postgres.database(encoding="SQL_ASCII") as url:
+        settings = load_settings(database_url=url)
+        for opening in (open_checkpointer, open_database):
+            with pytest.raises(SettingsError, match=r"SQL_ASCII.*createdb .* --encoding UTF8"):
+                async with opening(settings):
+                    pass
+        with psycopg.connect(url) as connection:
+            made = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+            assert made.fetchone() == (0,)
 
 
 @pytest.mark.parametrize("url", ["postgresql+asyncpg://x/y", "mysql://x/y", "oracle9://x/y"])

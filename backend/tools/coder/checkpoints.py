@@ -49,7 +49,7 @@ async def open_checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
     """Open the checkpoints: in PostgreSQL where that is the database, else in the data folder.
 
     Raises:
-        SettingsError: the file cannot be opened or written.
+        SettingsError: the file cannot be opened or written, or PostgreSQL is not in UTF-8.
         StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     address = postgres_address(settings)

@@ -18,7 +18,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from backend.errors import StoreUnavailable
-from backend.store.addresses import ANSWER_TIMEOUT_S, POOL_WAIT_S
+from backend.store.addresses import ANSWER_TIMEOUT_S, POOL_WAIT_S, check_encoding
 from backend.store.telling import reason_of, remedy_of
 
 POOL_SIZE = 5
@@ -105,6 +105,7 @@ async def open_checkpoint_tables(
         options: what psycopg is told beside it.
 
     Raises:
+        SettingsError: the database is not in UTF-8.
         StoreUnavailable: PostgreSQL does not let us in; it may do so later.
     """
     try:
@@ -112,6 +113,7 @@ async def open_checkpoint_tables(
             address, **options, autocommit=True, row_factory=dict_row
         )
         async with first:
+            check_encoding(first.info.parameter_status("server_encoding"), "the database")
             await _create(first)
     except (psycopg.Error, OSError) as error:
         raise StoreUnavailable(
