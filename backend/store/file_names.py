@@ -35,9 +35,9 @@ def safe_name(filename: str) -> str:
 
 
 def output_name(name: str) -> str:
-    """The same for what a program wrote, whatever it called it."""
+    """The same for what a program wrote, whatever it called it: a backslash divides nothing there."""
     try:
-        return safe_name(name)
+        return safe_name(name.replace("\\", "_"))
     except RequestError:  # a program may call a file "-"; that is nobody's mistake
         return "output"
 

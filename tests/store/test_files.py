@@ -8,7 +8,7 @@ import pytest
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore
 from backend.store.database import Database
-from backend.store.file_names import safe_name, working_names
+from backend.store.file_names import output_name, safe_name, working_names
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
 
@@ -152,6 +152,12 @@ async def test_a_list_can_be_narrowed_to_a_purpose(files: FileStore) -> None:
 )
 def test_names_lose_what_is_dangerous_only(given: str, safe: str) -> None:
     assert safe_name(given) == safe
+
+
+def test_an_escaped_name_of_a_program_s_file_stays_one_name() -> None:
+    assert output_name("a\\nb.txt") == "a_nb.txt"
+    assert output_name("out/\\u202egpj.exe.html") == "_u202egpj.exe.html"
+    assert output_name("-") == "output"
 
 
 @pytest.mark.parametrize("given", ["", "/", "..", " ", ".csv/..", "\\"], ids=repr)
