@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import Metric
 
 from backend.config.settings import Settings
 from backend.llm.models import PROVIDERS
@@ -38,12 +39,25 @@ def models_of(settings: Settings) -> set[str]:
     return found - {""}
 
 
+class _Registry(CollectorRegistry):
+    """Without the moment at which each figure began, which nobody reads here and is half of a page.
+
+    The client library's own switch for it is one for the whole process.
+    """
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in super().collect():
+            created = f"{metric.name}_created"
+            metric.samples = [each for each in metric.samples if each.name != created]
+            yield metric
+
+
 class Meters:
     """The instruments of one server, and the registry they are read from."""
 
     def __init__(self, models: Iterable[str] = ()) -> None:
         """Name the models that are set up; others count by name once they have answered."""
-        self.registry = registry = CollectorRegistry()
+        self.registry = registry = _Registry()
         self._models = set(models)
         self._tools: set[str] = set()
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
