@@ -44,7 +44,7 @@ _RULES: Final[tuple[tuple[str, str, str, Severity], ...]] = (
         "security",
     ),
     (
-        rf"{_START}(?:shutdown|reboot|halt|poweroff|init\s+[06]|telinit|mkfs[\w.]{0, 20}|mount|umount|insmod|rmmod|modprobe|iptables|crontab|useradd|usermod|passwd|visudo)\b",
+        rf"{_START}(?:shutdown|reboot|halt|poweroff|init\s+[06]|telinit|mkfs[\w.]{{0,20}}|mount|umount|insmod|rmmod|modprobe|iptables|crontab|useradd|usermod|passwd|visudo)\b",
         "This command administers the machine.",
         "Leave it out.",
         "security",

@@ -428,6 +428,7 @@ def test_an_unknown_language_is_the_callers_mistake() -> None:
         "dd if=/dev/zero of=/dev/sda",
         "echo x > /dev/sdb1",
         "mkfs.ext4 /dev/sda1",
+        "mkfs.ext4 disk.img",
         "chmod -R 777 /",
         "shutdown -h now",
         "kill -9 -1",
