@@ -20,6 +20,8 @@ _OUTCOMES = [
 ]
 _FORMS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 _WORDS_CHARS = 60
+_OWNER_CHARS = 64
+"""As many as an owner's name may have: it is copied into ``--owner``."""
 
 
 @click.command("audit")
@@ -89,7 +91,9 @@ def command(
             click.echo(_indented(str(entry.began.get("code", ""))))
     if not entries:
         off = "" if settings.audit else " PYTHON_CODER_AUDIT is off."
-        print_line(f"There are none on record in {folder}.{off}")
+        is_any = wanted != Wanted() and bool(read_trail(folder, Wanted(), limit=1))
+        none = "none that fit" if is_any else "none"
+        print_line(f"There are {none} on record in {folder}.{off}")
     elif len(entries) == limit:
         print_line(f"These are the newest {limit}; there may be more: --limit N shows them.")
     return 0
@@ -111,7 +115,7 @@ def _document(entry: Entry, *, with_code: bool) -> dict[str, Any]:
 def _line(entry: Entry) -> str:
     began, ended = entry.began, entry.ended or {}
     at = datetime.fromisoformat(str(began["at"])).astimezone()
-    who = one_line(str(began.get("owner") or began.get("user") or "-"), 20)
+    who = one_line(str(began.get("owner") or began.get("user") or "-"), _OWNER_CHARS)
     how = str(ended.get("stopped_by") or entry.outcome)
     took = f"{ended['seconds']:8.2f} s" if "seconds" in ended else f"{'-':>10}"
     where = one_line(str(began.get("run_id") or began.get("source") or "-"), 40)

@@ -175,6 +175,7 @@ def _day(moment: float) -> str:
 @json_option
 def revoke(reference: str, as_json: bool) -> int:
     """Make a key open nothing any more, on a running server, too."""
+    began_at = time.time()
 
     async def work() -> tuple[Key, bool]:
         async with _open() as keys:
@@ -183,6 +184,8 @@ def revoke(reference: str, as_json: bool) -> int:
     key, is_any_left = run_async(work())
     if as_json:
         print_json({"success": True, **_document(key)})
+    elif key.revoked_at is not None and key.revoked_at < began_at:
+        print_line(f"{key.name} ({key.id}) was revoked on {_day(key.revoked_at)} already.")
     else:
         print_line(f"Revoked: {key.name} ({key.id}). Its owner's data stay.")
     if not is_any_left:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from backend.request_context import in_request
+from backend.store.audit import AuditTrail
 from tests.commands import PATIENCE_S, needs_sandbox, run, start
 from tests.scripts import APPROVE, act, generate, use_script
 
@@ -105,4 +107,12 @@ def test_a_program_whose_process_was_killed_has_no_known_end(tmp_path: Path) -> 
 def test_nothing_on_record_is_said(tmp_path: Path) -> None:
     told = run("audit")
     assert (told.status, told.out) == (0, "")
-    assert f"none on record in {tmp_path / 'data' / 'audit'}" in told.error
+    assert f"There are none on record in {tmp_path / 'data' / 'audit'}" in told.error
+
+
+def test_an_owner_stands_there_whole_so_that_it_can_be_asked_for(tmp_path: Path) -> None:
+    owner = "owner-0123456789abcdef"
+    trail = AuditTrail(tmp_path / "data" / "audit", days=0)
+    with in_request(owner=owner):
+        trail.keys_changed("created", [{"id": "key-1", "owner": "somebody"}])
+    assert f"  {owner} created" in run("audit", "--owner", "somebody").out

@@ -45,7 +45,12 @@ def test_a_key_is_made_listed_and_revoked(keys: Keys, tmp_path: Path) -> None:
     on_record = run("audit", "--keys", "--json").document["keys"]
     assert [each["change"] for each in on_record] == ["created", "revoked"]
     assert {each["source"] for each in on_record} == {"python-coder keys"}
-    assert f"admin key {key['id']} 'laptop'" in run("audit").out
+    line = run("audit", "--owner", key["owner"]).out
+    assert f"admin key {key['id']} 'laptop'" in line
+    assert "none that fit on record in" in run("audit", "--owner", "nobody").error
+    again = keys("revoke", key["id"])
+    day = time.strftime("%Y-%m-%d", time.localtime(gone["revoked_at"]))
+    assert (again.status, f"was revoked on {day} already" in again.err) == (0, True)
 
 
 def test_without_json_the_key_alone_is_on_stdout(keys: Keys) -> None:
