@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -30,6 +31,7 @@ BESIDE_BYTES = 2 * 1024 * 1024
 """Of a body, what is not the file's: fields, headers, and what stands before and behind the parts."""
 MOST_SECONDS = 10 * 365 * 24 * 3600
 _HEAD = 512
+_PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _WHAT = "Send the fields 'file' and 'purpose'."
 
 
@@ -38,12 +40,23 @@ class UploadFields(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
-    purpose: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")] = "assistants"
+    purpose: Annotated[str, Field(pattern=f"^{_PURPOSE.pattern}$")] = "assistants"
     """What it is for; kept as it is, and the list can be asked for one purpose only."""
     anchor: Literal["created_at"] | None = Field(None, alias="expires_after[anchor]")
     """From when `expires_after[seconds]` counts."""
     seconds: int | None = Field(None, alias="expires_after[seconds]", ge=1, le=MOST_SECONDS)
     """Seconds after which the file is gone; without it, it stays until it is deleted."""
+
+    @field_validator("purpose", mode="before")
+    @classmethod
+    def _tell_purpose(cls, given: str) -> str:
+        """Say more than that a pattern does not match."""
+        if not _PURPOSE.fullmatch(given):
+            raise ValueError(
+                f"{given[:80]!r}, of {len(given)} characters, is none. Use 1 to 64 of a-z, 0-9, "
+                "_ and -, a letter first, as 'assistants'"
+            )
+        return given
 
 
 class UploadForm(UploadFields):

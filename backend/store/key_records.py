@@ -56,7 +56,7 @@ def check_name(name: str) -> None:
     """
     if not (0 < len(name) <= MAX_NAME and name.isprintable() and name == name.strip()):
         raise RequestError(
-            f"{name[:MAX_NAME]!r} cannot be a key's name.",
+            f"{name[:MAX_NAME]!r}, of {len(name)} characters, cannot be a key's name.",
             f"Use up to {MAX_NAME} characters that can be printed, no space at the ends.",
             param="name",
         )
@@ -72,7 +72,7 @@ def check_owner(owner: str) -> None:
     """
     if not _OWNER.fullmatch(owner):
         raise RequestError(
-            f"{owner[:80]!r} cannot be an owner.",
+            f"{owner[:80]!r}, of {len(owner)} characters, cannot be an owner.",
             "Use up to 64 letters, digits and _.@-, a letter or digit first.",
             param="owner",
         )

@@ -211,7 +211,10 @@ def test_fields_beside_the_file_are_checked(
 ) -> None:
     reply = upload(steady, "a.csv", b"x", **fields)
     assert reply.status_code == 400
-    assert reply.json()["error"]["param"] == param
+    error = reply.json()["error"]
+    assert error["param"] == param
+    if param == "purpose":
+        assert "'No Purpose!', of 11 characters, is none. Use 1 to 64 of" in error["message"]
 
 
 def test_an_owner_keeps_so_much_and_no_more(serve: Serve, tmp_path: Path) -> None:
