@@ -42,6 +42,7 @@ from backend.store.addresses import (
 )
 from backend.store.endings import to_its_end
 from backend.store.ownership import guard_ownership
+from backend.store.same_file import guard_file
 from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
 from backend.store.tables import Table
@@ -200,8 +201,15 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         thread = None
         with _opening(url):
             if is_file(url):
-                await asyncio.to_thread(make_private, Path(str(url.database)))
-                thread = await stack.enter_async_context(open_sqlite_thread(url, _prepare))
+                path = await asyncio.to_thread(Path(str(url.database)).absolute)
+                await asyncio.to_thread(make_private, path)
+                guard_file(engine.sync_engine, path)
+
+                def prepare(other: Engine) -> None:
+                    _prepare(other)
+                    guard_file(other, path)
+
+                thread = await stack.enter_async_context(open_sqlite_thread(url, prepare))
                 await thread.run_alone(ensure_schema)
             else:
                 async with engine.connect() as opened:

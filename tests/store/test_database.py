@@ -63,6 +63,27 @@ async def test_a_password_is_never_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
+async def test_nothing_is_written_to_a_file_that_is_gone_or_another(
+    database: Database, tmp_path: Path
+) -> None:
+    async def use() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1"))
+
+    await use()  # there is a connection in the pool, and one in the thread
+    folder = tmp_path / "data"
+    folder.rename(tmp_path / "gone")
+    for is_back in (False, True):
+        if is_back:
+            folder.mkdir()
+            (folder / "python-coder.db").touch()
+        for late in (use(), database.work(lambda connection: connection.execute(text("SELECT 1")))):
+            with pytest.raises(StoreUnavailable, match="removed or replaced"):
+                await late
+        assert not await database.works()
+    assert (folder / "python-coder.db").stat().st_size == 0
+
+
 @ON_BOTH
 async def test_what_is_under_way_when_it_is_closed_comes_to_its_end(database: Database) -> None:
     begun, goes_on = asyncio.Event(), asyncio.Event()
