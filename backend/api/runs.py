@@ -28,7 +28,7 @@ from backend.api.shapes.runs import (
     RunState,
 )
 from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
-from backend.errors import Busy, NotFound, RequestError
+from backend.errors import Busy, Conflict, NotFound, RequestError
 from backend.store.database import Order, new_id
 from backend.store.run_records import OVER, Run
 from backend.store.sessions import check_session_id
@@ -133,7 +133,10 @@ async def delete_run(
     recorder = server.recorder
     run = await recorder.runs.get(run_id, owner=owner)
     if run.status not in OVER:
-        run = await background.cancel(run_id, owner=owner)
+        try:
+            run = await background.cancel(run_id, owner=owner)
+        except Conflict:  # it ended by itself meanwhile
+            run = await recorder.runs.get(run_id, owner=owner)
     if run.status not in OVER:
         raise Busy(f"The run {run_id} has not ended yet.", "Try again in a few seconds.")
     await forget(await recorder.runs.delete(run_id, owner=owner), server)
