@@ -32,6 +32,7 @@ from backend.api.state import Server
 from backend.api.turns import Lane
 from backend.core.requests import AnswerForm, Ask
 from backend.core.router import route
+from backend.errors import NotFound
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.approval import Given, refused_text
@@ -246,7 +247,12 @@ async def _find_session(
 ) -> SessionUse:
     named = body.session_id or (body.metadata or {}).get("session_id")
     if named:
-        await server.sessions.check(check_session_id(named), owner=owner)
+        if not await server.sessions.exists(check_session_id(named), owner=owner):
+            raise NotFound(
+                f"There is no session {named[:80]!r}.",
+                "Leave it out to begin one; the answer's x_session_id names it.",
+                param="session_id",
+            )
         return SessionUse(id=named, source="named", is_kept=True)
     by_header = _named_by_header(headers)
     if by_header:

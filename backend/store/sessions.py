@@ -84,7 +84,7 @@ def check_session_id(session_id: str) -> str:
     """
     if not _ID.fullmatch(session_id) or ".." in session_id:
         raise RequestError(
-            f"{session_id[:80]!r} cannot be a session id.",
+            f"{session_id[:80]!r}, of {len(session_id)} characters, cannot be a session id.",
             "Use 1 to 128 of A-Z, a-z and 0-9; between them also _ : @ - and single dots.",
             param="session_id",
         )
@@ -368,7 +368,7 @@ def _is(session_id: str, owner: str) -> tuple[Any, ...]:
 def _unknown(session_id: str, param: str = "session_id") -> NotFound:
     return NotFound(
         f"There is no session {session_id[:80]!r}.",
-        "Leave it out to begin one; the answer's x_session_id names it.",
+        "GET /v1/sessions names those there are, POST /v1/sessions begins another.",
         param=param,
     )
 

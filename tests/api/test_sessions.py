@@ -174,7 +174,8 @@ def test_a_deleted_conversation_is_gone(client: httpx.Client) -> None:
     session_id = chat(client, "hello").json()["x_session_id"]
     assert client.delete(f"/v1/sessions/{session_id}").json()["deleted"] is True
     assert client.get(f"/v1/sessions/{session_id}/messages").status_code == 404
-    assert chat(client, "hello", session_id=session_id).status_code == 404
+    unknown = chat(client, "hello", session_id=session_id)
+    assert (unknown.status_code, "Leave it out to begin one" in unknown.text) == (404, True)
     assert client.get("/v1/sessions").json()["data"] == []
 
 
@@ -266,7 +267,9 @@ def test_a_session_is_described_renamed_and_its_files_are_listed(drawing: httpx.
     assert [file["created_at"] for file in files] == sorted(file["created_at"] for file in files)
     for missing in ("", "/files", "/notebook"):
         assert drawing.get(f"/v1/sessions/nobody{missing}").status_code == 404
-    assert drawing.patch("/v1/sessions/nobody", json={"title": "x"}).status_code == 404
+    unknown = drawing.patch("/v1/sessions/nobody", json={"title": "x"})
+    assert (unknown.status_code, "Leave it out" in unknown.text) == (404, False)
+    assert "GET /v1/sessions names" in unknown.json()["error"]["message"]
 
 
 def test_a_conversation_is_downloaded_as_a_notebook(drawing: httpx.Client) -> None:

@@ -126,7 +126,7 @@ async def test_parallel_turns_of_one_conversation_stay_in_pairs(sessions: Sessio
     ids=repr,
 )
 def test_what_could_be_a_path_or_a_pattern_is_no_session_id(given: str) -> None:
-    with pytest.raises(RequestError):
+    with pytest.raises(RequestError, match=f"of {len(given)} characters"):
         check_session_id(given)
 
 
