@@ -1,7 +1,8 @@
-"""Whose request it is that is being worked on: for logs, spans and the audit trail, and only for them.
+"""Whose request it is that is being worked on: for logs, spans, the audit trail and how errors are told.
 
 It follows the work by itself, over ``await`` and into tasks that are begun in it. Nothing that
-decides what somebody may do or see reads it: owners are passed as arguments.
+decides what somebody may do or see reads it: owners are passed as arguments. An error tells less
+where nothing is known here.
 """
 
 from __future__ import annotations

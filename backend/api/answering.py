@@ -11,6 +11,7 @@ from typing import Any, Literal
 from backend.api.approvals import how_to_decide
 from backend.api.artifacts import Kept, as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
+from backend.api.errors import told
 from backend.api.forgetting import forget
 from backend.api.plain import plain
 from backend.api.state import Server
@@ -145,14 +146,14 @@ async def complete(
             answer.artifacts, server, job.owner, base_url, kept, session_id=job.ask.session_id
         )
     except StoreUnavailable as error:
-        notes.append(f"The files that were written could not be kept. {error}")
+        notes.append(f"The files that were written could not be kept. {told(error)}")
     metadata: dict[str, Any] = plain(_metadata(answer, artifacts) | {"notes": notes})
     answer = replace(answer, text=plain(answer.text))
     if job.session is not None:
         try:
             await _keep_turn(job, answer, metadata, server)
         except StoreUnavailable as error:
-            notes.append(f"The conversation could not be kept. {error}")
+            notes.append(f"The conversation could not be kept. {told(error)}")
     in_words = job.ask.form is None
     return Completion(
         text=cut_at_stop(answer.text, job.stop),

@@ -11,7 +11,6 @@ A server that others can reach asks for keys in any case, even when they were al
 from __future__ import annotations
 
 import ipaddress
-import logging
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -56,7 +55,7 @@ class Gate:
             try:
                 principal = await self._admit(scope, place, added)
             except PythonCoderError as refusal:
-                await error_response(_for_anybody(refusal))(scope, receive, send)
+                await error_response(refusal)(scope, receive, send)
                 return
             if principal is not None:
                 introduce(scope, principal)
@@ -81,17 +80,6 @@ class Gate:
         if _is_work(scope["method"], scope["path"]):
             place.enter_context(self._allowance.place(key))
         return Principal(owner=key.owner, role=key.role, key_id=key.id)
-
-
-def _for_anybody(refusal: PythonCoderError) -> PythonCoderError:
-    """What somebody may be told who is not known: where the database lies is for the log."""
-    if not isinstance(refusal, StoreUnavailable):
-        return refusal
-    logging.getLogger("backend.api").warning("API keys cannot be looked up: %s", refusal)
-    return StoreUnavailable(
-        "API keys cannot be looked up: the database cannot be used. The server's log says why.",
-        "Try again in a moment.",
-    )
 
 
 async def _are_wanted(keys: KeyStore, scope: Scope) -> bool:

@@ -11,6 +11,8 @@ import pytest
 
 from backend import errors
 from backend.api.errors import FAILED_AFTER_RUN, RETRY_AFTER_S, error_response
+from backend.request_context import in_request
+from backend.store.database import LOCAL_OWNER
 
 ROOT = Path(errors.__file__).parent
 RETRIED = {408, 409, 429}
@@ -29,7 +31,8 @@ def kinds() -> list[type[errors.PythonCoderError]]:
 def test_every_error_has_the_envelope_and_its_own_status(
     kind: type[errors.PythonCoderError],
 ) -> None:
-    response = error_response(kind("It broke.", "Mend it."))
+    with in_request(owner=LOCAL_OWNER):
+        response = error_response(kind("It broke.", "Mend it."))
     body = json.loads(bytes(response.body))
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}
@@ -47,6 +50,23 @@ def test_after_a_run_no_status_makes_a_client_try_again(kind: type[Exception]) -
     if response.status_code == FAILED_AFTER_RUN:
         assert response.headers["x-should-retry"] == "false"
         assert "retry-after" not in response.headers
+
+
+@pytest.mark.parametrize(
+    "who",
+    [{"owner": "owner-1", "key_id": "key-1"}, {"owner": LOCAL_OWNER, "key_id": "key-1"}, {}],
+    ids=["a key", "the operator's data by a key", "a link"],
+)
+def test_where_things_are_kept_is_for_the_log_where_others_ask(
+    who: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with in_request(**who):
+        response = error_response(
+            errors.StoreUnavailable("No room in '/srv/data'."), after_run=True
+        )
+    assert b"/srv/data" not in response.body
+    assert json.loads(bytes(response.body))["error"]["code"] == "store_unavailable"
+    assert "/srv/data" in caplog.text
 
 
 def test_what_is_not_ours_tells_nothing_of_the_inside() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from backend.api.errors import error_response, log_unexpected, stopped_response
+from backend.api.errors import error_response, log_unexpected, stopped_response, told
 from backend.api.event_stream import KEEP_ALIVE, AnswerStream, Item
 from backend.api.feed import Feed, follow
 from backend.api.plain import as_json, plain
@@ -108,7 +108,7 @@ async def keep_response(job: ResponseJob, telling: Telling, server: Server) -> N
             input=plain(job.input),
         )
     except StoreUnavailable as error:
-        note = f"The response could not be kept. {error}"
+        note = f"The response could not be kept. {told(error)}"
         metadata: dict[str, Any] = telling.body["x_agent_metadata"] or {}
         notes = [*metadata.get("notes", ()), note]
         telling.body = {**telling.body, "x_agent_metadata": {**metadata, "notes": notes}}
