@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import socket
 import time
@@ -22,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.connections import check_all
 from backend.api.errors import error_body, stopped, stopped_response
+from backend.api.event_stream import HAS_RUN
 from backend.api.turns import Turns
 
 CLEAN_UP_S = 10.0
@@ -54,6 +56,11 @@ class DrainingServer(uvicorn.Server):
         """
         if self.should_exit or number == signal.SIGINT:
             self._hurry.set()
+        left_s = 0 if self._hurry.is_set() else self._drain_s
+        count = len(self.server_state.tasks)
+        logging.getLogger("backend.api").info(
+            "Told to stop: %d requests get %g seconds", count, left_s
+        )
         self.should_exit = True
         self._turns.close()
 
@@ -128,7 +135,8 @@ class Farewell:
             if not has_begun:
                 await stopped_response()(scope, receive, send)
             elif is_events and not is_done:
-                line = f"data: {json.dumps(error_body(stopped()))}\n\ndata: [DONE]\n\n"
+                error = stopped(after_run=scope.get(HAS_RUN, False))
+                line = f"data: {json.dumps(error_body(error))}\n\ndata: [DONE]\n\n"
                 await send({"type": "http.response.body", "body": line.encode()})
             elif not is_done:
                 raise

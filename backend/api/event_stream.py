@@ -6,6 +6,7 @@ fails before has an HTTP status of its own. What fails later is told as an event
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -15,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from backend.api.answering import Progress
 from backend.api.asking import ChatJob
 from backend.api.errors import log_unexpected
 from backend.api.feed import Feed, follow
@@ -28,6 +30,9 @@ from backend.types import Event
 KEEP_ALIVE = ": keep-alive\n\n"
 BEFORE_WORK = frozenset({"begin", "route", "files"})
 """Events that come before the model is asked; a model that is gone still gets its status."""
+
+HAS_RUN = "python_coder.has_run"
+"""Where a request's scope says, after a stream was cancelled, whether a program of it has run."""
 
 Item = Event | Answer | None
 """What happened, the answer at the end, or None for a silence."""
@@ -47,10 +52,18 @@ class EventStream(Response, ABC):
     def _lines(self) -> AsyncGenerator[str, None]:
         """The events; what is raised before the first one has an HTTP status of its own."""
 
+    def _has_run(self) -> bool:
+        """Whether a program of the request has run."""
+        return False
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and send what comes of it."""
-        with suppress(ClientDisconnect):
-            await while_connected(receive, self._send(send))
+        try:
+            with suppress(ClientDisconnect):
+                await while_connected(receive, self._send(send))
+        except asyncio.CancelledError:
+            scope[HAS_RUN] = self._has_run()
+            raise
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._lines()) as lines:
@@ -73,6 +86,14 @@ class AnswerStream(EventStream):
         self._chat = chat
         self._server = server
         self._silence_s = server.settings.stream_keep_alive_s
+        self._progress = Progress()
+
+    def _has_run(self) -> bool:
+        return self._progress.has_run
+
+    def _note(self, item: Event | Answer) -> None:
+        if isinstance(item, Event):
+            self._progress(item)
 
     @abstractmethod
     def _begin(self, held: list[Item]) -> str:
@@ -108,7 +129,7 @@ class AnswerStream(EventStream):
                     yield line
 
     async def _answer(self, *, is_begun: bool) -> AsyncGenerator[str, None]:
-        async with follow(self._server.assistant.stream(self._chat.ask)) as feed:
+        async with follow(self._server.assistant.stream(self._chat.ask), self._note) as feed:
             held: list[Item] = []
             if not is_begun:
                 held = await self._before_work(feed)

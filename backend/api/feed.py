@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -63,11 +63,12 @@ class Feed(Generic[T]):
         self._items.append(item)
         self._news.set()
 
-    async def pump(self, source: AsyncIterator[T]) -> None:
-        """Take in everything the source gives."""
+    async def pump(self, source: AsyncIterator[T], note: Callable[[T], None]) -> None:
+        """Take in everything the source gives; ``note`` is given each item at once."""
         error: BaseException | None = None
         try:
             async for item in source:
+                note(item)
                 self.put(item)
         except Exception as raised:
             error = raised
@@ -84,10 +85,17 @@ def _is_one_text(last: Event, new: Event) -> bool:
 
 
 @asynccontextmanager
-async def follow(source: AsyncIterator[T]) -> AsyncIterator[Feed[T]]:
-    """Let a source work on its own; on leaving it is stopped, and has stopped."""
+async def follow(
+    source: AsyncIterator[T], note: Callable[[T], None] = lambda _: None
+) -> AsyncIterator[Feed[T]]:
+    """Let a source work on its own; on leaving it is stopped, and has stopped.
+
+    Args:
+        source: what gives the items.
+        note: is given each item when it comes, however late it is taken.
+    """
     feed: Feed[T] = Feed()
-    task = asyncio.create_task(feed.pump(source))
+    task = asyncio.create_task(feed.pump(source, note))
     try:
         yield feed
     finally:

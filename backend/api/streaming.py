@@ -15,7 +15,6 @@ from typing import Any, Final
 from backend.api.answering import (
     Completion,
     FinishReason,
-    Progress,
     answer_of_cut_chat,
     complete,
     ids_and_metadata,
@@ -88,17 +87,16 @@ class ChatStream(AnswerStream):
     async def _work(
         self, held: list[Item], feed: Feed[Event | Answer]
     ) -> AsyncGenerator[str, None]:
-        words, progress = Words(self._chat.stop), Progress()
+        words = Words(self._chat.stop)
         while True:
             try:
                 item = held.pop(0) if held else await feed.next(self._silence_s)
                 finish: FinishReason = "stop"
             except PythonCoderError as error:
-                item, finish = answer_of_cut_chat(self._chat, error, progress), "length"
+                item, finish = answer_of_cut_chat(self._chat, error, self._progress), "length"
             if item is None:
                 yield KEEP_ALIVE
             elif isinstance(item, Event):
-                progress(item)
                 for line in self._event(item, words):
                     yield line
             else:

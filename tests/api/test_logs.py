@@ -123,6 +123,7 @@ def test_json_lines_tell_what_happened_and_nothing_that_users_wrote(tmp_path: Pa
     assert SECRET not in "\n".join(lines)
     assert "signature" not in "\n".join(lines)
     assert documents[0]["message"].startswith("python-coder listens on http://127.0.0.1:")
+    assert documents[-1]["message"] == "Told to stop: 0 requests get 20 seconds"
     requests = [each for each in documents if each["logger"] == "backend.access"]
     assert [(each["method"], each["path"], each["status"]) for each in requests] == [
         ("POST", "/v1/chat/completions", 200),

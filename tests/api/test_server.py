@@ -126,30 +126,37 @@ def test_a_server_that_is_interrupted_takes_everything_with_it_at_once(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("path", "asked"),
+    ("path", "asked", "runs"),
     [
-        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "compute"}]}),
-        ("/v1/responses", {"input": "compute"}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "compute"}]}, "Run"),
+        ("/v1/responses", {"input": "compute"}, "interpreting"),
     ],
     ids=["chat", "responses"],
 )
 def test_an_answer_that_is_cut_off_after_a_run_is_not_asked_for_again(
-    tmp_path: Path, path: str, asked: dict[str, Any]
+    tmp_path: Path, path: str, asked: dict[str, Any], runs: str
 ) -> None:
-    lines = (act("python_coder", "wait"), generate("while True:\n    pass"), APPROVE)
+    endless = generate("while True:\n    pass", repeat=True)
+    lines = (act("python_coder", "wait", repeat=True), endless, APPROVE)
+    asked = asked | {"agent_type": "react"}
     with (
         started(tmp_path, *lines, PYTHON_CODER_DRAIN="600") as (server, url),
         httpx.Client(base_url=url, timeout=60) as client,
         ThreadPoolExecutor() as pool,
     ):
-        waiting = pool.submit(client.post, path, json=asked | {"agent_type": "react"})
+        waiting = pool.submit(client.post, path, json=asked)
         running = until(lambda: busy(psutil.Process(server.pid)))
-        server.send_signal(signal.SIGINT)
+        with client.stream("POST", path, json=asked | {"stream": True}) as stream:
+            told = stream.iter_lines()
+            next(line for line in told if runs in line)
+            server.send_signal(signal.SIGINT)
+            *_, error, _, _, _ = told
         answer = waiting.result()
         ended(server)
         until(lambda: gone(running))
     assert answer.status_code == 424
     assert answer.headers["X-Should-Retry"] == "false"
+    assert json.loads(error[6:]) == answer.json()
 
 
 def test_what_is_under_way_is_finished_before_a_server_ends(tmp_path: Path) -> None:
