@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Any
 
 from fastapi.responses import JSONResponse, Response
@@ -18,6 +19,7 @@ from backend.api.responses.telling import OutEvent, Telling
 from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import PythonCoderError, StoreUnavailable
+from backend.store.endings import to_its_end
 from backend.types import Event
 
 
@@ -38,6 +40,8 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
         if not (telling.progress.has_run and server.turns.is_closed):
             raise
         return stopped_response(after_run=True)
+    finally:
+        await _forget_files(job, server)
     return JSONResponse(plain(telling.shown()))
 
 
@@ -62,6 +66,14 @@ class ResponseStream(AnswerStream):
         super().__init__(job.chat, server)
         self._job = job
         self._telling = Telling(job, server, base_url)
+
+    async def _lines(self) -> AsyncGenerator[str, None]:
+        try:
+            async with aclosing(super()._lines()) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            await _forget_files(self._job, self._server)
 
     def _begin(self, held: list[Item]) -> str:
         return lines_of(self._telling.begin())
@@ -112,6 +124,14 @@ async def keep_response(job: ResponseJob, telling: Telling, server: Server) -> N
         metadata: dict[str, Any] = telling.body["x_agent_metadata"] or {}
         notes = [*metadata.get("notes", ()), note]
         telling.body = {**telling.body, "x_agent_metadata": {**metadata, "notes": notes}}
+
+
+async def _forget_files(job: ResponseJob, server: Server) -> None:
+    """Let the files go that came with a request of which nothing is kept."""
+    session_id, owner = job.passing_session, job.chat.owner
+    if session_id is not None:
+        with suppress(OSError, StoreUnavailable):
+            await to_its_end(lambda: server.container_files.delete_all(session_id, owner=owner))
 
 
 def lines_of(events: list[OutEvent]) -> str:

@@ -50,6 +50,8 @@ class ResponseJob:
     """Where its programs run; None where none can."""
     input: list[dict[str, Any]]
     """The request's items, as they are kept."""
+    passing_session: str | None
+    """Whose files go when the request ends, as its words do: there is no container to keep them."""
 
 
 async def prepare_response(
@@ -76,6 +78,7 @@ async def prepare_response(
     if chat.ask.agent_type != "chat" and chat.ask.session_id is not None:
         container = await _filled_container(body, container, chat, server)
     is_stored = body.store is not False
+    new = chat.session if chat.session is not None and chat.session.source == "new" else None
     chat = replace(
         chat,
         ask=replace(chat.ask, memory_mb=memory_mb, is_recorded=is_stored),
@@ -88,6 +91,7 @@ async def prepare_response(
         chat=chat,
         container=container,
         input=kept_items(body.input),
+        passing_session=new.id if new and not is_stored and container is None else None,
     )
 
 

@@ -158,6 +158,24 @@ def test_what_is_not_stored_cannot_be_read(http: httpx.Client) -> None:
     assert http.post("/v1/responses", json=asked).status_code == 404
 
 
+def test_files_of_what_is_not_stored_go_with_the_request(http: httpx.Client) -> None:
+    def listed() -> set[str]:
+        return {each["id"] for each in http.get("/v1/files", params={"limit": 1000}).json()["data"]}
+
+    file = {
+        "type": "input_file",
+        "filename": "passing.csv",
+        "file_data": "data:text/csv;base64,bgoxCjIKMwo=",
+    }
+    asked: Any = [{"role": "user", "content": [file, {"type": "input_text", "text": "hello"}]}]
+    before = listed()
+    assert ask(http, asked, store=False)["status"] == "completed"
+    assert events_of(http, asked, store=False)[-1]["type"] == "response.completed"
+    assert listed() == before
+    ask(http, asked)
+    assert len(listed() - before) == 1, "of what is stored it stays"
+
+
 def test_a_container_of_what_is_not_stored_has_its_files(http: httpx.Client) -> None:
     body = ask(http, "Plot kappa", store=False, tools=[AUTO], tool_choice="required")
     files = http.get(f"/v1/containers/{body['x_container_id']}/files").json()["data"]
