@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from backend.errors import Busy, NotFound, PythonCoderError
+from backend.errors import Busy, NotFound, PythonCoderError, StoreUnavailable
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
 from backend.store.sessions import SessionStore
@@ -64,6 +64,7 @@ class LiveSessions:
                 note = await self._lost(live, session_id, owner, must_exist=not gives_way)
                 live.is_lost = bool(note)
             live.gives_way = gives_way and (live.gives_way or live.state is None)
+            known = live.state
             yield HeldSession(
                 live,
                 session_id,
@@ -72,6 +73,9 @@ class LiveSessions:
                 restore=lambda: self._made(session_id, owner),
                 note=note,
             )
+            if live.state is not known:
+                with suppress(StoreUnavailable):  # only another server of this database needs it
+                    await self._store.append(session_id, (), owner=owner, opens=False)
 
     async def execute(
         self, request: ExecutionRequest, session_id: str, *, owner: str, check: bool = True
@@ -139,14 +143,21 @@ class LiveSessions:
         if live.state is not None:
             return lost(live.why_gone)
         try:
-            began_at = await self._store.check(session_id, owner=owner)
+            found = await self._store.get(session_id, owner=owner)
         except NotFound:
             if must_exist:
                 raise
             return ""
-        if began_at >= self._opened_at:
+        if found.created_at < self._opened_at:
+            return lost("python-coder was started again since this session was begun.")
+        said_at = found.created_at
+        if found.message_count:
+            last = await self._store.messages(session_id, owner=owner, limit=1, order="desc")
+            said_at = last.messages[0].created_at
+        if found.updated_at <= said_at:
             return ""
-        return lost("python-coder was started again since this session was begun.")
+        # What it was used for since was a program, and not one of this server's.
+        return "This session's variables are not in this server, but in another: it begins afresh."
 
     async def _open(self, live: Live, owner: str, *, or_none: bool) -> EngineSession | None:
         """A session of the sandbox; None, where that will do, when there is no room."""

@@ -14,7 +14,7 @@ from backend.errors import Busy, NotFound, SandboxUnavailable
 from backend.store.blobs import BlobStore
 from backend.store.database import open_database
 from backend.store.files import FileStore
-from backend.store.sessions import SessionStore
+from backend.store.sessions import ChatTurn, SessionStore
 from backend.tools.live_sessions import HeldSession, LiveSessions
 from backend.tools.python_executor_engine import open_engine
 from backend.types import ExecutionRequest, ExecutionResult
@@ -135,6 +135,22 @@ async def test_a_session_that_nobody_has_is_unknown(live: LiveSessions) -> None:
     async with live.hold("new", owner="local", gives_way=True) as held:
         assert held.notes == ()
         assert (await run(held, "1 + 1")).value == "2"
+
+
+async def test_variables_of_another_server_are_said_not_to_be_here(live: LiveSessions) -> None:
+    other = LiveSessions(live._engine, live._store, live._files)
+    await live._store.append("shared", (), owner="local")
+    asked = ExecutionRequest(code="x = 1")
+    assert (await live.execute(asked, "shared", owner="local")).notes == ()
+    there = await other.execute(asked, "shared", owner="local")
+    assert "not in this server" in there.notes[0]
+    for each in (live, other):
+        assert (await each.execute(asked, "shared", owner="local")).notes == ()
+    said = (ChatTurn(role="user", content="hello"), ChatTurn(role="assistant", content="hello"))
+    await live._store.append("spoken", said, owner="local")
+    async with other.hold("spoken", owner="local", gives_way=True) as held:
+        assert held.notes == ()
+    await other.aclose()
 
 
 async def test_whoever_has_most_sessions_gives_one_up_for_who_has_none(tmp_path: Path) -> None:
