@@ -22,6 +22,7 @@ from fastapi import Depends, Request
 from backend.api.answering import Progress, answer_of_cut_chat
 from backend.api.asking import ChatJob
 from backend.api.errors import error_body, log_unexpected
+from backend.api.outages import Outage
 from backend.api.run_jobs import job_of, response_of
 from backend.api.run_log import News, RunLog
 from backend.api.state import Server
@@ -80,6 +81,7 @@ class Background:
     async def work(self) -> None:
         """Look for work until it is cancelled."""
         swept_at = -math.inf
+        outage = Outage(fails="Runs cannot be looked for", works="Runs are looked for again")
         while True:
             try:
                 if time.monotonic() - swept_at >= SWEEP_S:
@@ -87,8 +89,9 @@ class Background:
                     swept_at = time.monotonic()
                 await self._look_after()
                 await self._take()
+                outage.note_success()
             except StoreUnavailable as error:
-                logging.getLogger("backend.api").warning("Runs cannot be looked for: %s", error)
+                outage.note_failure(error)
             except Exception:
                 logging.getLogger("backend.api").exception("A look for runs failed")
             with suppress(TimeoutError):
