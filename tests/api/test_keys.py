@@ -95,3 +95,20 @@ def test_the_first_key_is_not_made_over_http(steady: httpx.Client) -> None:
     assert reply.status_code == 403
     assert "keys create" in reply.json()["error"]["message"]
     assert steady.get("/v1/keys").json()["data"] == []
+
+
+def test_where_the_server_keeps_its_things_is_for_its_log(server: Server) -> None:
+    guarded, admin = server
+    blobs, aside = (guarded.settings.data_dir / name for name in ("blobs", "aside"))
+    if blobs.exists():
+        blobs.rename(aside)
+    blobs.write_text("in the way")
+    try:
+        failed = admin.post("/v1/files", files={"file": ("a.csv", b"x")})
+    finally:
+        blobs.unlink()
+        if aside.exists():
+            aside.rename(blobs)
+    assert (failed.status_code, failed.json()["error"]["code"]) == (503, "store_unavailable")
+    assert str(guarded.settings.data_dir) not in failed.text
+    assert "its log says why" in failed.text
