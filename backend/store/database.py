@@ -46,7 +46,7 @@ from backend.store.same_file import guard_file
 from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
 from backend.store.tables import Table
-from backend.store.telling import place_of, reason_of, remedy_of
+from backend.store.telling import place_of, plain_url, reason_of, remedy_of
 
 Order = Literal["asc", "desc"]
 """By time of arrival: oldest or newest first."""
@@ -192,7 +192,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         ) from None
     except ArgumentError:
         raise SettingsError(
-            f"DATABASE_URL is {place_of(url)!r}, which cannot be used.",
+            f"DATABASE_URL is {plain_url(url)!r}, which cannot be used.",
             "Write it as postgresql://user:password@host/name or sqlite:////absolute/path.",
         ) from None
     _prepare(engine.sync_engine)

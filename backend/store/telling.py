@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from backend.store.addresses import is_file
 
+_NOISE = re.compile(r"\[Errno -?\d+\] |\s+Is the server running[^?]*\?")
+"""What a message of the system's or of PostgreSQL's has beside the reason."""
+
 
 def place_of(url: URL) -> str:
     """Where a database is: a file's path, else the URL as it is written, its password hidden."""
-    if is_file(url):
-        return str(url.database)
+    return str(url.database) if is_file(url) else plain_url(url)
+
+
+def plain_url(url: URL) -> str:
+    """The URL as it is written: without the driver, its password hidden."""
     return url.set(drivername=url.get_backend_name()).render_as_string()
 
 
@@ -24,7 +32,7 @@ def reason_of(error: BaseException) -> str:
         said = str(cause.args[0])  # else it names a page of SQLAlchemy's
     else:
         said = str(cause)
-    return " ".join(said.split()).rstrip(".?") or "it does not answer"
+    return " ".join(_NOISE.sub("", said).split()).rstrip(".?") or "it does not answer"
 
 
 def remedy_of(*, is_postgres: bool) -> str:

@@ -61,6 +61,7 @@ async def test_a_password_is_never_shown() -> None:
         async with open_database(load_settings(database_url=url)):
             pass
     assert "secret" not in str(caught.value)
+    assert "'sqlite://user:***@/proc/none/x.db'" in str(caught.value)
 
 
 async def test_nothing_is_written_to_a_file_that_is_gone_or_another(
