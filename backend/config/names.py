@@ -13,9 +13,7 @@ from dotenv import dotenv_values
 from backend.errors import SettingsError
 
 _PREFIXES = ("PYTHON_CODE_", "PYTHON_CODER_")
-READ_ELSEWHERE = frozenset(
-    {"PYTHON_CODER_CONFIG", "PYTHON_CODER_ENV_FILE", "PYTHON_CODER_CORPORA"}
-)
+READ_ELSEWHERE = frozenset({"PYTHON_CODER_CONFIG", "PYTHON_CODER_ENV_FILE", "PYTHON_CODER_CORPORA"})
 """Variables of the environment that say where things are, and are not settings."""
 
 
