@@ -44,11 +44,12 @@ LISTS = {
 }
 """Lists, with what they are of."""
 WITHIN = {
-    "/v1/sessions/{session_id}/messages": "message",
     "/v1/responses/{response_id}/input_items": "item",
     "/v1/containers/{container_id}/files": "contained",
 }
 """Lists of what something of the owner's has."""
+NUMBERED = ("/events", "/messages")
+"""Lists in which an id is a place in the run or the session that is named: nobody else's."""
 
 Ids = dict[str, str]
 """What something is -> its id."""
@@ -153,14 +154,11 @@ def settle(guarded: Guarded, marker: str) -> Person:
     waiting = post("/v1/chat/completions", json=asks)["x_run_id"]
     answered = post("/v1/responses", json={"input": words, "tools": [CODE]})
     container = post("/v1/containers", json={"name": marker})["id"]
-    session = said["x_session_id"]
-    messages = client.get(f"/v1/sessions/{session}/messages").json()["data"]
     items = client.get(f"/v1/responses/{answered['id']}/input_items").json()["data"]
     ids = {
         "file": file,
-        "session": session,
+        "session": said["x_session_id"],
         "run": waiting,
-        "message": messages[0]["id"],
         "response": answered["id"],
         "item": items[0]["id"],
         "container": container,
@@ -234,7 +232,7 @@ def _tries(
 
     for name in named:
         yield attempt(name, places={name: other[_kind(name, path)]})
-    if "after" in asked and not path.endswith("/events"):
+    if "after" in asked and not path.endswith(NUMBERED):
         kind = (LISTS | WITHIN)[path]
         yield attempt("after", query={"after": other[kind]})
     content = operation.get("requestBody", {}).get("content", {})
