@@ -31,18 +31,15 @@ _MOST_DESCRIPTORS = 256
 
 @functools.cache
 def _server() -> socket.socket:
-    """The way to the forking process, which ends with this one. One for each test process."""
+    """The way to the forking process, one for each test process, with which it ends.
+
+    It is nobody's child: tests count what is left below them.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.warm", str(theirs.fileno())]
         root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=root)
-
-    def end() -> None:
-        ours.close()
-        process.wait()
-
-    atexit.register(end)
+        subprocess.run(command, pass_fds=[theirs.fileno()], cwd=root, check=True)
     return ours
 
 
@@ -171,6 +168,8 @@ class _Command(BaseException):
 
 
 def main() -> None:
+    if os.fork():
+        os._exit(0)
     control = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tests'
     _import_everything()
