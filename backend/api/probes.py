@@ -130,9 +130,9 @@ class Probes:
         return about | {"state": "ok", "error": None}
 
     async def _store(self) -> State:
-        if not await self._database.works():
-            return _failed("The database does not answer.")
         wrong = await asyncio.to_thread(self._wrong_on_disk)
+        if not wrong and not await self._database.works():
+            wrong = "The database does not answer."
         return _failed(wrong) if wrong else {"state": "ok", "error": None}
 
     def _wrong_on_disk(self) -> str:
