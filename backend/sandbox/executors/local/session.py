@@ -115,7 +115,7 @@ class LocalSession(Session):
         self._why_gone = self._why_gone or "it was closed"
         if self._expiry is not None:
             self._expiry.cancel()
-        self._on_close(self)  # at once: another may be opened in its place
+        self._on_close(self)
         await self._child.aclose()
 
     def _stay(self) -> None:
@@ -139,6 +139,7 @@ class LocalSession(Session):
 
     def _end(self, why: str) -> None:
         self._why_gone = self._why_gone or why
+        self._on_close(self)  # at once: another may be opened in its place
         if self._closing is None:
             self._closing = asyncio.create_task(self.aclose())
 

@@ -101,6 +101,8 @@ class Zygote:
             # A process that the kernel will not let go is not worth a hanging server.
             assert self._bubblewrap is not None
             self._bubblewrap.kill()
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._bubblewrap.wait, _END_SECONDS)
         finally:
             self._close()
 
