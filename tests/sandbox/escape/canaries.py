@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import site
 import socket
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
+
+DISTRIBUTIONS = "/usr/bin:/usr/local/bin"
+"""Where the interpreter of the distribution lies."""
 
 
 class Canaries:
@@ -43,6 +49,7 @@ class Canaries:
             stack.enter_context(listener)
             listener.setblocking(False)
         self.process = _somebody_who_sleeps(stack)
+        _let_interpreters_settle()
         self._before = self._state()
 
     def fill(self, code: str) -> str:
@@ -99,6 +106,20 @@ def _somebody_who_sleeps(stack: ExitStack) -> subprocess.Popen[bytes]:
     stack.callback(process.wait)
     stack.callback(process.kill)
     return process
+
+
+@cache
+def _let_interpreters_settle() -> None:
+    """Let what a machine's interpreters do with our packages at their start be done already.
+
+    Start-up files of an interpreter may write to packages that it finds, once: those of a company
+    that has its own authority add it to the list of certificates. Tests that start another
+    interpreter with our packages would look like a program that changed them.
+    """
+    packages = ":".join(site.getsitepackages())
+    ours = shutil.which("python3", path=f"{sys.base_exec_prefix}/bin")
+    for python in filter(None, {ours, shutil.which("python3", path=DISTRIBUTIONS)}):
+        subprocess.run([python, "-c", ""], env={"PYTHONPATH": packages}, check=True, timeout=60)
 
 
 def _was_reached(listener: socket.socket) -> bool:

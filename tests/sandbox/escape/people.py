@@ -20,6 +20,7 @@ import pytest
 
 import backend
 from backend.sandbox.walls.probe import blocked_namespaces
+from tests.sandbox.escape.canaries import DISTRIBUTIONS
 
 NOBODY = 65534
 ROOT = Path(backend.__file__).parents[1]
@@ -157,7 +158,7 @@ def _first_words(process: subprocess.Popen[str]) -> Any:
 def ordinary_user() -> list[str]:
     """The command with which root runs Python with our packages as somebody else."""
     minor = f"{sys.version_info.major}.{sys.version_info.minor}"
-    python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
+    python = shutil.which("python3", path=DISTRIBUTIONS)
     setpriv = shutil.which("setpriv")
     if not python or not setpriv:
         pytest.skip("install python3 and util-linux (setpriv) of the distribution")
