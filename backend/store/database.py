@@ -105,8 +105,13 @@ class Database:
             StoreUnavailable: the database does not take it: it is full, locked or of another make.
         """
         with self._told(), self._in_use():
-            async with _answering(), self._sessions.begin() as session:
-                yield session
+            session = self._sessions()
+            try:
+                async with _answering():
+                    yield session
+                await to_its_end(_answering()(session.commit))
+            finally:
+                await to_its_end(_answering()(session.close))
 
     async def works(self) -> bool:
         """Whether it answers."""
@@ -244,7 +249,17 @@ def _prepare(engine: Engine) -> None:
     """Make an engine's connections what they are to be; there may be several for a database."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "invalidate", _roll_back)
     guard_ownership(engine)
+
+
+def _roll_back(connection: Any, _record: Any, _error: Any) -> None:
+    """Free the file before a connection is dropped, as it is when what it does is cancelled.
+
+    SQLite closes a connection only when nobody has a statement of it any more, which is whenever
+    the garbage collector says so; until then nobody else could write.
+    """
+    connection.rollback()
 
 
 def make_private(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import stat
 from pathlib import Path
 
@@ -120,3 +121,22 @@ async def test_nothing_stays_open_wherever_it_is_cancelled() -> None:
 
     with nothing_left_open():
         assert await cancel_everywhere(use)
+
+
+@ON_BOTH
+async def test_what_was_cancelled_in_a_transaction_leaves_the_next_write_free(
+    database: Database,
+) -> None:
+    async def write() -> None:
+        await database.work(lambda connection: connection.execute(text("INSERT INTO n VALUES (1)")))
+        async with database.transaction() as session:
+            await session.execute(text("INSERT INTO n VALUES (2)"))
+            await session.execute(text("SELECT * FROM n"))
+
+    await database.work(lambda connection: connection.execute(text("CREATE TABLE n (n INTEGER)")))
+    before = gc.get_threshold()
+    gc.set_threshold(0)  # nothing is let go by chance
+    try:
+        assert await cancel_everywhere(write)
+    finally:
+        gc.set_threshold(*before)
