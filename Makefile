@@ -56,7 +56,7 @@ docs: setup ## write docs/api.md from the server's description
 fuzz: setup ## many requests made up from the API's description; fails on a fault or what is not described
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} FUZZ_START=$${FUZZ_START:-$$$$} $(BIN)/python -m pytest -n 0 tests/api/test_fuzz.py
 
-soak: setup ## thousands of ill-mannered programs, an hour of load; fails when anything is left behind
+soak: setup ## thousands of ill-mannered programs, an hour of load on each database; fails when anything is left behind
 	$(BIN)/python -m bench.soak
 
 serve: setup ## the API on http://127.0.0.1:8000

@@ -15,6 +15,9 @@ from typing import Any
 
 import httpx
 
+LOG = "server.log"
+"""In the folder: what its servers wrote, one after the other."""
+
 _NOTHING: tuple[dict[str, Any], ...] = ({"stage": "chat", "reply": "yes"},)
 _START_S = 60.0
 _STOP_S = 15.0
@@ -59,13 +62,14 @@ async def served(
         "PYTHON_CODE_EXECUTION_DIR": str(folder / "execution"),
     }
     started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--json"),
-        env=os.environ | variables,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    with (folder / LOG).open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "backend.cli", "serve", "--port", "0", "--json"),
+            env=os.environ | variables,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+        )
     try:
         async with asyncio.timeout(_START_S):
             url = await _address(process)

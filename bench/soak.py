@@ -1,10 +1,10 @@
 """``make soak``: does anything stay behind, or grow, when programs behave as badly as they can?
 
 Thousands of programs of every sort, some at a time, in one executor; cells of a session killed in
-every way; servers killed under load; the whole service under mixed load for an hour. Before and after, this process's descendants, descriptors and
-mounts, its control groups and the files of the sandbox are counted, once while the executor is open
-and idle, and once when it is closed. The exit status is 1 when anything is left, grows or ends
-otherwise than it must.
+every way; servers killed under load; the whole service under mixed load for an hour, on SQLite and
+on PostgreSQL. Before and after, this process's descendants, descriptors and mounts, its control
+groups and the files of the sandbox are counted, once while the executor is open and idle, and once
+when it is closed. The exit status is 1 when anything is left, grows or ends otherwise than it must.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from backend.config.settings import load_settings
 from backend.sandbox import open_executor
@@ -37,7 +38,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--session-kills", type=int, default=200, help="%(default)s")
     parser.add_argument("--server-kills", type=int, default=20, help="%(default)s")
     parser.add_argument(
-        "--minutes", type=float, default=60, help="of load on the whole service; %(default)s"
+        "--minutes",
+        type=float,
+        default=60,
+        help="of load on the whole service, with each database; %(default)s",
     )
     parser.add_argument("--seed", type=int, default=1, help="of all chance; %(default)s")
     return parser.parse_args()
@@ -91,10 +95,9 @@ async def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
         tell(soak_servers.report(gone))
     if arguments.minutes:
         (folder / "service").mkdir()
-        minutes, seed = arguments.minutes, arguments.seed
-        tell(
-            soak_service.report(await soak_service.soak_service(folder / "service", minutes, seed))
-        )
+        kinds = get_args(soak_service.Kind)
+        service = folder / "service"
+        tell(await soak_service.soak_databases(service, arguments.minutes, arguments.seed, kinds))
     return faults
 
 

@@ -8,25 +8,35 @@ is lost.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 import httpx
 
 from bench.load import connected, request
+from bench.postgres import postgres_cluster, postgres_programs
 from bench.processes import adopt_orphans, bury_orphans, living, resident_mib
 from bench.served import Served, served
 from bench.service import SCRIPT, chat
 from bench.store_check import check_store
+
+Kind = Literal["sqlite", "postgresql"]
+"""Of database."""
+
+Report = tuple[list[str], list[str]]
 
 _CLIENTS = 8
 _LIVES = 4
@@ -85,6 +95,7 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
     seen = Service()
     chance = random.Random(seed)
     each_s = minutes * 60 / _LIVES
+    before = set(living())
     variables = {"DATABASE_URL": url} if url else {}
     for life in range(_LIVES):
         async with served(folder, SCRIPT, variables) as server:
@@ -96,7 +107,7 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
                 await _account(server, seen)
     for fault in check_store(url, folder / "data"):
         seen.faults[f"the store: {fault}"] += 1
-    for process in living():
+    for process in set(living()) - before:
         seen.faults[f"left running: {process}"] += 1
     return seen
 
@@ -301,7 +312,7 @@ def _descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def report(seen: Service) -> tuple[list[str], list[str]]:
+def report(seen: Service) -> Report:
     """Lines to print, and faults among them."""
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(seen.done.items()))
     lines = [
@@ -319,15 +330,50 @@ def report(seen: Service) -> tuple[list[str], list[str]]:
     return lines, faults
 
 
+async def soak_databases(folder: Path, minutes: float, seed: int, kinds: Sequence[Kind]) -> Report:
+    """Press on the service with each kind of database, one after the other.
+
+    Returns:
+        Lines to print, and faults among them.
+    """
+    lines: list[str] = []
+    faults: list[str] = []
+    for kind in kinds:
+        with ExitStack() as stack:
+            url = None
+            if kind == "postgresql":
+                programs = postgres_programs()
+                if programs is None:
+                    lines.append("the service on PostgreSQL: install it, apt install postgresql")
+                    continue
+                url = stack.enter_context(postgres_cluster(programs))
+            own = folder / kind
+            own.mkdir()
+            seen = await soak_service(own, minutes, seed, url)
+        seen_lines, seen_faults = report(seen)
+        lines += [f"{kind}: {line}" for line in seen_lines]
+        faults += [f"{kind}: {fault}" for fault in seen_faults]
+    return lines, faults
+
+
 def main() -> int:
-    """``python -m bench.soak_service MINUTES``: this part alone."""
+    """``python -m bench.soak_service``: this part alone."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak_service")
+    parser.add_argument("minutes", type=float, help="with each database")
+    parser.add_argument("--database", choices=get_args(Kind), help="this one alone")
+    parser.add_argument("--seed", type=int, default=1, help="of all chance; %(default)s")
+    given = parser.parse_args()
+    kinds = (given.database,) if given.database else get_args(Kind)
     adopt_orphans()
-    with tempfile.TemporaryDirectory() as folder:
-        seen = asyncio.run(soak_service(Path(folder), float(sys.argv[1]), seed=1))
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    lines, faults = asyncio.run(soak_databases(folder, given.minutes, given.seed, kinds))
     bury_orphans()
-    lines, faults = report(seen)
     print("\n".join([*lines, *faults]))
-    return 1 if faults else 0
+    if faults:
+        print(f"What the servers wrote and kept is in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

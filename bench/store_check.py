@@ -96,7 +96,7 @@ def _event_faults(connection: Connection) -> Iterator[str]:
         ends = [kind for kind in kinds[run_id] if kind in _LAST]
         expected = [f"run.{status}"] if status in OVER else []
         if ends != expected or (ends and kinds[run_id][-1] not in _LAST):
-            yield f"The run {run_id} is {status}, and its events end with {ends}."
+            yield f"The run {run_id} is {status}, and its events end with {kinds[run_id][-3:]}."
 
 
 def _turn_faults(connection: Connection) -> Iterator[str]:

@@ -26,7 +26,7 @@ from backend.api.outages import Outage
 from backend.api.run_jobs import job_of, response_of
 from backend.api.run_log import News, RunLog
 from backend.api.state import Server
-from backend.errors import PythonCoderError, StoreUnavailable
+from backend.errors import Conflict, NotFound, PythonCoderError, StoreUnavailable
 from backend.request_context import in_request
 from backend.store.processes import this_process
 from backend.store.run_records import OVER, Run
@@ -46,6 +46,8 @@ PATIENCE_S = 4.0
 """Seconds that a cancel waits for another process to end the run."""
 SETTLED_S = 10.0
 """Seconds after which this process's own run counts as left behind, if nobody works on it."""
+_ASK_AGAIN_S = 0.05
+"""Seconds between looks whether a run has ended."""
 _AGAIN_S = 2.0
 """Seconds to take nothing after there was no turn to be had."""
 
@@ -62,6 +64,7 @@ class Background:
         self._owners: dict[str, str] = {}
         self._served: dict[str, float] = {}
         self._to_cancel: set[str] = set()
+        self._answering: set[str] = set()
         self._wake = asyncio.Event()
         self._not_before = 0.0
         self._is_stopping = False
@@ -118,24 +121,39 @@ class Background:
             Conflict: it is over.
         """
         run = await self._runs.get(run_id, owner=owner)
-        task = self._tasks.get(run_id)
-        if task is not None and run.status == "running":
+        if run.status == "running" and run_id in self._tasks:
             self._end(run_id)
-            await asyncio.wait({task}, timeout=PATIENCE_S)
         else:
             await self._recorder.cancel(run_id, owner=owner, why=why)
-        until = time.monotonic() + PATIENCE_S
-        while (run := await self._runs.get(run_id, owner=owner)).status == "running":
-            if time.monotonic() > until:
-                return run
-            await asyncio.sleep(0.1)
-        await self.answer(run)
-        return await self._runs.get(run_id, owner=owner)
+        return await self._ended(run_id, owner)
 
-    async def answer(self, run: Run) -> None:
+    async def _ended(self, run_id: str, owner: str) -> Run:
+        """A run as soon as its answer has gone out, or as it stands after a few seconds."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            if task := self._tasks.get(run_id):
+                await asyncio.wait({task}, timeout=max(0.0, until - time.monotonic()))
+            run = await self._runs.get(run_id, owner=owner)
+            is_over = run.status != "running"
+            if time.monotonic() > until or (is_over and not _is_due(run)):
+                return run
+            if is_over and run_id not in self._tasks and run.process == this_process():
+                await self.answer(run_id, owner=owner)
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    async def answer(self, run_id: str, *, owner: str) -> None:
         """Send off the answer to a run in the background that is over, or waits; if nobody has."""
-        is_due = run.background and run.response is None and run.status in {*OVER, "waiting"}
-        if not is_due:
+        if run_id in self._answering:
+            return
+        self._answering.add(run_id)
+        try:
+            await self._answer(run_id, owner)
+        finally:
+            self._answering.discard(run_id)
+
+    async def _answer(self, run_id: str, owner: str) -> None:
+        run = await self._runs.get(run_id, owner=owner)
+        if not _is_due(run):
             return
         try:
             response = await response_of(run, self._server)
@@ -144,8 +162,8 @@ class Background:
         except Exception as error:  # it could not be kept; whoever asks is to know that
             log_unexpected(error)
             response = error_body(error)
-        await self._runs.queued.respond(run.id, response, owner=run.owner)
-        self.news.tell(run.id)
+        await self._runs.queued.respond(run_id, response, owner=owner)
+        self.news.tell(run_id)
 
     async def _take(self) -> None:
         while not self._is_stopping and len(self._tasks) < self._most:
@@ -173,7 +191,7 @@ class Background:
         with in_request(owner=run.owner, run_id=run.id, session_id=run.session_id or ""):
             try:
                 if await self._work_on(run):
-                    await self.answer(await self._runs.get(run.id, owner=run.owner))
+                    await self.answer(run.id, owner=run.owner)
             except StoreUnavailable as error:
                 # It is taken again, when there is a store to take it from.
                 logging.getLogger("backend.api").warning(
@@ -185,9 +203,9 @@ class Background:
     async def _work_on(self, run: Run) -> bool:
         """Whether it is over, or waits; else it was left to somebody else."""
         log = RunLog(run.id, run.owner, self._runs.events, self.news)
-        keeping = asyncio.create_task(log.keep())
         try:
-            return await self._run_in_turn(run, log)
+            async with log.keeping():
+                return await self._run_in_turn(run, log)
         except asyncio.CancelledError:
             if run.id not in self._to_cancel:
                 await asyncio.shield(self._runs.queued.hand_back(run.id, owner=run.owner))
@@ -198,11 +216,6 @@ class Background:
             log_unexpected(error)
             await self._finish(run, "failed", error=repr(error))
             return True
-        finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
-            with suppress(StoreUnavailable):
-                await asyncio.shield(log.flush())
 
     async def _run_in_turn(self, run: Run, log: RunLog) -> bool:
         """Run it when its turn has come; False where there was none to be had here, now."""
@@ -268,9 +281,17 @@ class Background:
         """See to what other processes left, and to what got lost here."""
         here = self._recorder.under_way | self._tasks.keys()
         await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S, attended=is_first)
+        for run_id, owner in await self._runs.queued.left_to_cancel():
+            with suppress(Conflict, NotFound):
+                await self._recorder.cancel(run_id, owner=owner)
         for run in await self._runs.queued.unanswered():
             if run.id not in here and _is_left(run) and await self._runs.queued.adopt(run):
-                await self.answer(run)
+                await self.answer(run.id, owner=run.owner)
+
+
+def _is_due(run: Run) -> bool:
+    """Its answer is still to be sent off."""
+    return run.background and run.response is None and run.status in {*OVER, "waiting"}
 
 
 def _is_left(run: Run) -> bool:

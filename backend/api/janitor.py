@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,16 +87,12 @@ class Janitor:
 
     async def work(self) -> None:
         """Clean now and then, until cancelled. What fails is said, and tried again the next time."""
+        await _tried(self._forget_steps)  # killed ones leave some, and we may be their heir
         wait = FIRST_S
         while True:
             await asyncio.sleep(wait)
             wait = PERIOD_S
-            try:
-                await self.clean_if_due()
-            except (PythonCoderError, OSError) as error:
-                logging.getLogger("backend.store").warning("Nothing was cleaned up: %s", error)
-            except Exception:
-                logging.getLogger("backend.store").exception("Cleaning up failed")
+            await _tried(self.clean_if_due)
 
 
 @asynccontextmanager
@@ -120,6 +116,15 @@ async def open_janitor(
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _tried(clean: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await clean()
+    except (PythonCoderError, OSError) as error:
+        logging.getLogger("backend.store").warning("Nothing was cleaned up: %s", error)
+    except Exception:
+        logging.getLogger("backend.store").exception("Cleaning up failed")
 
 
 def _open(path: Path) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 from backend.api.plain import plain
 from backend.errors import StoreUnavailable
+from backend.store.endings import to_its_end
 from backend.store.run_events import RunEvents
 from backend.types import Event
 
@@ -55,7 +57,7 @@ class News:
 
 
 class RunLog:
-    """Takes a run's events in, and keeps them; ``keep`` has to run meanwhile."""
+    """Takes a run's events in, and keeps them while its context ``keeping`` is open."""
 
     def __init__(self, run_id: str, owner: str, events: RunEvents, news: News) -> None:
         self._run_id = run_id
@@ -63,7 +65,6 @@ class RunLog:
         self._events = events
         self._news = news
         self._waiting: list[tuple[str, dict[str, Any]]] = []
-        self._last: int | None = None
 
     def __call__(self, event: Event) -> None:
         """Take note of an event."""
@@ -74,31 +75,34 @@ class RunLog:
         elif kind:
             self._waiting.append((kind, data))
 
-    async def keep(self) -> None:
-        """Write what has come, every moment, until it is cancelled."""
+    @asynccontextmanager
+    async def keeping(self) -> AsyncIterator[None]:
+        """Write what has come every moment, and the rest on leaving."""
+        task = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await to_its_end(partial(self._rest, task))
+
+    async def _keep(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_S)
-            # A step that is not told costs nothing else; the disk may have room again later.
-            with suppress(StoreUnavailable):
-                await self.flush()
+            await to_its_end(self._flush)
 
-    async def flush(self) -> None:
-        """Write what has come.
+    async def _rest(self, task: asyncio.Task[None]) -> None:
+        await asyncio.gather(task, return_exceptions=True)
+        await self._flush()
 
-        Raises:
-            StoreUnavailable: it cannot be written; it is kept for the next time.
-        """
+    async def _flush(self) -> None:
         if not self._waiting:
             return
-        if self._last is None:
-            self._last = await self._events.last(self._run_id, owner=self._owner)
         batch, self._waiting = self._waiting, []
         try:
-            await self._events.add(self._run_id, batch, owner=self._owner, number=self._last + 1)
+            await self._events.add(self._run_id, batch, owner=self._owner)
         except StoreUnavailable:
+            # A step that is not told costs nothing else; the disk may have room again later.
             self._waiting = batch + self._waiting
-            raise
-        self._last += len(batch)
         self._news.tell(self._run_id)
 
 

@@ -22,6 +22,10 @@ T = TypeVar("T")
 SOON_S = 0.003
 """Seconds that work may wait for company which is not urgent."""
 
+_TOLD_A_TURN = 4
+"""Those who wait go on in the loop's thread: as many at once as would come to the thread are a turn
+of the loop in which nobody else is heard."""
+
 _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
 
@@ -33,6 +37,7 @@ class OneThread:
         self._after = after
         self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._to_tell: deque[_Outcome] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._ends = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -88,7 +93,7 @@ class OneThread:
                 except BaseException as error:
                     done.append((told, None, error))
             if done:
-                self._loop.call_soon_threadsafe(_tell, self._finished(done))
+                self._loop.call_soon_threadsafe(self._tell, self._finished(done))
 
     def _finished(self, done: list[_Outcome]) -> list[_Outcome]:
         if self._after is None:
@@ -99,15 +104,23 @@ class OneThread:
             return [(told, None, failed or error) for told, _, failed in done]
         return done
 
+    def _tell(self, done: list[_Outcome]) -> None:
+        is_idle = not self._to_tell
+        self._to_tell.extend(done)
+        if is_idle:
+            self._tell_some()
 
-def _tell(done: list[_Outcome]) -> None:
-    for told, result, error in done:
-        if told.done():
-            continue  # whoever waited was cancelled
-        if error is None:
-            told.set_result(result)
-        else:
-            told.set_exception(error)
+    def _tell_some(self) -> None:
+        for _ in range(min(_TOLD_A_TURN, len(self._to_tell))):
+            told, result, error = self._to_tell.popleft()
+            if told.done():
+                continue  # whoever waited was cancelled
+            if error is None:
+                told.set_result(result)
+            else:
+                told.set_exception(error)
+        if self._to_tell:
+            self._loop.call_soon(self._tell_some)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.store.database import Database, owned_by
 from backend.store.ownership import of_any_owner
 from backend.store.processes import this_process
-from backend.store.run_events import add_events, last_sequence
+from backend.store.run_events import append_events
 from backend.store.run_records import OVER, Run, run_of, storable
 from backend.store.run_rows import (
     LOST_S,
@@ -77,7 +77,7 @@ class QueuedRuns:
         try:
             async with self._database.transaction() as session:
                 await session.execute(insert(RunRow).values(**row))
-                await add_events(session, run_id, owner, 1, [("run.queued", {})])
+                await append_events(session, run_id, owner, [("run.queued", {})])
         except IntegrityError:
             return await read_run(self._database, run_id, owner), False
         return await read_run(self._database, run_id, owner), True
@@ -287,6 +287,15 @@ class QueuedRuns:
             )
         return count_of(told) == 1
 
+    async def left_to_cancel(self) -> list[tuple[str, str]]:
+        """Id and owner of runs that were to be ended when whoever worked on them left them."""
+        query = select(RunRow.id, RunRow.owner).where(
+            TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(True)
+        )
+        async with self._database.transaction() as session:
+            found = await session.execute(of_any_owner(query, _WHY))
+            return [(run_id, owner) for run_id, owner in found]
+
     async def to_cancel(self, run_ids: Collection[str]) -> list[str]:
         """Those of these runs that are to be ended."""
         query = select(RunRow.id).where(RunRow.id.in_(run_ids), RunRow.cancel_requested.is_(True))
@@ -297,5 +306,4 @@ class QueuedRuns:
 async def _add_last_event(session: AsyncSession, run_id: str, owner: str) -> None:
     status = await session.scalar(select(RunRow.status).where(*is_run(run_id, owner)))
     kind = "run.waiting_approval" if status == "waiting" else f"run.{status}"
-    number = await last_sequence(session, run_id, owner) + 1
-    await add_events(session, run_id, owner, number, [(kind, {})])
+    await append_events(session, run_id, owner, [(kind, {})])

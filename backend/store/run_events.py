@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.store.database import Database, owned_by
-from backend.store.tables import RunEventRow
+from backend.store.run_rows import count_of, is_run
+from backend.store.tables import TO_DO, RunEventRow, RunRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,29 +33,22 @@ class RunEvents:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def last(self, run_id: str, *, owner: str) -> int:
-        """The number of a run's last event; 0 where there is none."""
-        async with self._database.transaction() as session:
-            return await last_sequence(session, run_id, owner)
-
     async def add(
-        self,
-        run_id: str,
-        events: Sequence[tuple[str, Mapping[str, Any]]],
-        *,
-        owner: str,
-        number: int,
-    ) -> None:
+        self, run_id: str, events: Sequence[tuple[str, Mapping[str, Any]]], *, owner: str
+    ) -> bool:
         """Add events, each its kind and plain JSON values; only who works on the run may.
 
-        Args:
-            run_id: the run.
-            events: what happened.
-            owner: whose it is.
-            number: of the first one; there is none yet from it on.
+        Returns:
+            False when nothing was added: the run's last event is there already, or the run is gone.
         """
+        # Who changes the run's row keeps others from doing so until the end of the transaction:
+        # no two find the same number to be free.
+        goes_on = update(RunRow).where(*is_run(run_id, owner), TO_DO)
         async with self._database.transaction() as session:
-            await add_events(session, run_id, owner, number, events)
+            if not count_of(await session.execute(goes_on.values(updated_at=time.time()))):
+                return False
+            await append_events(session, run_id, owner, events)
+        return True
 
     async def read(
         self, run_id: str, *, owner: str, after: int = 0, limit: int = 500
@@ -78,29 +72,23 @@ class RunEvents:
         ]
 
 
-async def last_sequence(session: AsyncSession, run_id: str, owner: str) -> int:
-    """The number of a run's last event; 0 where there is none."""
-    query = select(func.max(RunEventRow.sequence)).where(
-        owned_by(RunEventRow, owner), RunEventRow.run_id == run_id
-    )
-    return await session.scalar(query) or 0
-
-
-async def add_events(
+async def append_events(
     session: AsyncSession,
     run_id: str,
     owner: str,
-    number: int,
     events: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> None:
-    """Add events within a transaction, the first under this number."""
-    now = time.time()
+    """Add events within a transaction that has changed the run's row."""
+    last = select(func.max(RunEventRow.sequence)).where(
+        owned_by(RunEventRow, owner), RunEventRow.run_id == run_id
+    )
+    first, now = (await session.scalar(last) or 0) + 1, time.time()
     rows = [
         {
             "owner": owner,
             "created_at": now,
             "run_id": run_id,
-            "sequence": number + place,
+            "sequence": first + place,
             "kind": kind,
             "data": dict(data),
         }

@@ -92,6 +92,7 @@ class WaitingRuns:
         now = time.time()
         values = {
             "status": "cancelled",
+            "process": this_process(),  # whose it is to send the answer off
             "result": dict(result),
             "response": None,
             "updated_at": now,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,13 +14,15 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import delete, update
 
+from backend.api.app import create_app
 from backend.api.background import Background
 from backend.config.settings import Settings, load_settings
 from backend.store.database import LOCAL_OWNER, open_database, owned_by
 from backend.store.run_records import Run
-from backend.store.tables import RunEventRow, RunRow
+from backend.store.tables import MessageRow, RunEventRow, RunRow
 from bench.store_check import check_store
 from tests.api.conftest import connect, running
 from tests.api.test_presence import busy, gone, until
@@ -392,3 +396,70 @@ def test_a_run_of_another_server_is_followed_and_cancelled(tmp_path: Path) -> No
             following = thread.submit(follow, other, run["id"])
             assert other.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
             assert following.result(30)[-1]["type"] == "run.cancelled"
+
+
+def test_one_that_was_to_be_cancelled_when_its_server_stopped_is_cancelled_by_the_next(
+    tmp_path: Path,
+) -> None:
+    settings = settings_of(tmp_path)
+    with running(settings) as url, connect(url) as client:
+        run = begin(client, "never", agent_type="chat")
+        until(lambda: status_of(client, run["id"]) == "running")
+    asyncio.run(_as_if_asked_to_end(run["id"], settings))
+    with running(settings) as url, connect(url) as client:
+        until(lambda: status_of(client, run["id"]) == "cancelled")
+        assert follow(client, run["id"])[-1]["type"] == "run.cancelled"
+    assert check_store(None, settings.data_dir) == []
+
+
+async def _as_if_asked_to_end(run_id: str, settings: Settings) -> None:
+    mine = (owned_by(RunRow, LOCAL_OWNER), RunRow.id == run_id)
+    async with open_database(settings) as database, database.transaction() as session:
+        await session.execute(update(RunRow).where(*mine).values(cancel_requested=True))
+
+
+def test_whenever_a_run_is_cancelled_it_ends_once(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path).model_copy(update={"max_requests": 16, "max_queue": 100})
+    chance = random.Random(1)
+
+    def cancel(run_id: str) -> int:
+        time.sleep(chance.uniform(0, 0.1))
+        return client.post(f"/v1/runs/{run_id}/cancel").status_code
+
+    with running(settings) as url, connect(url) as client, ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            ids = [begin(client, PRODUCT)["id"] for _ in range(8)]
+            assert {*threads.map(cancel, ids)} <= {200, 409}
+        until(lambda: client.get("/v1/runs", params={"status": "running"}).json()["data"] == [])
+    assert check_store(None, settings.data_dir) == []
+
+
+def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    app = create_app(settings)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        run = begin(client, PRODUCT)
+        until(lambda: read(client, run["id"])["response"])
+        turns = messages(client, run["session_id"])
+
+        async def answer_again() -> None:
+            background: Background = app.state.background
+            await _forget_answer(run, settings)
+            sending = (background.answer(run["id"], owner=LOCAL_OWNER) for _ in range(3))
+            await asyncio.gather(*sending)
+
+        assert client.portal is not None
+        client.portal.call(answer_again)
+        assert messages(client, run["session_id"]) == turns
+        kinds = [event["type"] for event in kept(client, run["id"])["data"]]
+        assert kinds.count("run.completed") == 1 and kinds[-1] == "run.completed"
+
+
+async def _forget_answer(run: dict[str, Any], settings: Settings) -> None:
+    mine = (owned_by(RunRow, LOCAL_OWNER), RunRow.id == run["id"])
+    last = (owned_by(RunEventRow, LOCAL_OWNER), RunEventRow.kind == "run.completed")
+    said = (owned_by(MessageRow, LOCAL_OWNER), MessageRow.session_id == run["session_id"])
+    async with open_database(settings) as database, database.transaction() as session:
+        await session.execute(update(RunRow).where(*mine).values(response=None))
+        await session.execute(delete(RunEventRow).where(*last))
+        await session.execute(delete(MessageRow).where(*said))

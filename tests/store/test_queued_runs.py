@@ -15,6 +15,7 @@ from backend.store.run_records import Run
 from backend.store.run_rows import LOST_S
 from backend.store.runs import RunStore
 from backend.store.tables import RunRow
+from tests.store.conftest import ON_BOTH
 
 DEAD = this_process().rpartition(" ")[0].rpartition(" ")[0] + " 4194304 1"
 ELSEWHERE = "another-machine boot 1 1 1"
@@ -178,12 +179,28 @@ async def test_a_cancel_reaches_whoever_works_on_it(runs: RunStore) -> None:
     assert (await runs.get("run-2", owner="me")).cancel_requested
 
 
+@ON_BOTH
+async def test_whoever_adds_events_at_the_same_time_they_are_numbered_without_gaps(
+    runs: RunStore,
+) -> None:
+    await add(runs, "run-1")
+    await asyncio.gather(
+        *(runs.events.add("run-1", [("step", {}), ("step", {})], owner="me") for _ in range(8)),
+        runs.queued.cancel("run-1", owner="me", why="Because."),
+        *(runs.events.add("run-1", [("step", {}), ("step", {})], owner="me") for _ in range(8)),
+    )
+    found = await runs.events.read("run-1", owner="me")
+    assert [event.sequence for event in found] == list(range(1, len(found) + 1))
+    assert [event.kind for event in found].index("run.cancelled") == len(found) - 1
+    assert not await runs.events.add("run-1", [("step", {})], owner="me")
+
+
 async def test_events_are_one_owners_and_go_with_their_run(runs: RunStore) -> None:
     await add(runs, "run-1")
-    await runs.events.add("run-1", [("text", {"text": "a"}), ("step", {})], owner="me", number=2)
+    assert not await runs.events.add("run-1", [("text", {})], owner="you")
+    assert await runs.events.add("run-1", [("text", {"text": "a"}), ("step", {})], owner="me")
     found = await runs.events.read("run-1", owner="me", after=1)
     assert [(event.sequence, event.kind) for event in found] == [(2, "text"), (3, "step")]
-    assert await runs.events.last("run-1", owner="me") == 3
     assert await runs.events.read("run-1", owner="you") == []
     await runs.delete("run-1", owner="me")
     assert await runs.events.read("run-1", owner="me") == []

@@ -20,6 +20,7 @@ from backend.store.containers import ContainerStore
 from backend.store.database import Database, owned_by
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
+from backend.store.run_events import append_events
 from backend.store.runs import RunStore
 from backend.store.sessions import ChatTurn, SessionStore
 from backend.store.tables import ContainerRow, RunRow
@@ -185,7 +186,8 @@ async def test_old_runs_go_with_what_they_made_and_saved_ones_stay(
     digests = {name: await put(blobs, name.encode()) for name in ids}
     for name in ("old", "saved", "new"):
         await end(database, ids[name], digests[name], days_ago=1 if name == "new" else 31)
-    await runs.events.add(ids["old"], [("run.completed", {})], owner="me", number=1)
+    async with database.transaction() as session:
+        await append_events(session, ids["old"], "me", [("run.completed", {})])
     await runs.save(ids["saved"], "mine", owner="me")
     for name in ("waits", "killed"):
         await age(database, ids[name], 31)
