@@ -10,7 +10,6 @@ this server is sent away at once.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import socket
@@ -22,8 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.connections import check_all
-from backend.api.errors import error_body, stopped, stopped_response
-from backend.api.event_stream import HAS_RUN
+from backend.api.errors import stopped_response
+from backend.api.event_stream import LAST_WORDS
 from backend.api.turns import Turns
 
 CLEAN_UP_S = 10.0
@@ -135,9 +134,8 @@ class Farewell:
             if not has_begun:
                 await stopped_response()(scope, receive, send)
             elif is_events and not is_done:
-                error = stopped(after_run=scope.get(HAS_RUN, False))
-                line = f"data: {json.dumps(error_body(error))}\n\ndata: [DONE]\n\n"
-                await send({"type": "http.response.body", "body": line.encode()})
+                words = str(scope.get(LAST_WORDS, ""))
+                await send({"type": "http.response.body", "body": words.encode()})
             elif not is_done:
                 raise
 

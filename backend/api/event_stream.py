@@ -7,6 +7,7 @@ fails before has an HTTP status of its own. What fails later is told as an event
 from __future__ import annotations
 
 import asyncio
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -18,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.api.answering import Progress
 from backend.api.asking import ChatJob
-from backend.api.errors import log_unexpected
+from backend.api.errors import error_body, log_unexpected, stopped
 from backend.api.feed import Feed, follow
 from backend.api.presence import while_connected
 from backend.api.state import Server
@@ -31,8 +32,8 @@ KEEP_ALIVE = ": keep-alive\n\n"
 BEFORE_WORK = frozenset({"begin", "route", "files"})
 """Events that come before the model is asked; a model that is gone still gets its status."""
 
-HAS_RUN = "python_coder.has_run"
-"""Where a request's scope says, after a stream was cancelled, whether a program of it has run."""
+LAST_WORDS = "python_coder.last_words"
+"""Where a request's scope has what a stream that was cancelled tells its client last."""
 
 Item = Event | Answer | None
 """What happened, the answer at the end, or None for a silence."""
@@ -56,13 +57,17 @@ class EventStream(Response, ABC):
         """Whether a program of the request has run."""
         return False
 
+    def _cut_off(self, error: PythonCoderError) -> str:
+        """That the server's end cuts it off, in the stream's own words."""
+        return f"data: {json.dumps(error_body(error))}\n\n"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request and send what comes of it."""
         try:
             with suppress(ClientDisconnect):
                 await while_connected(receive, self._send(send))
         except asyncio.CancelledError:
-            scope[HAS_RUN] = self._has_run()
+            scope[LAST_WORDS] = self._cut_off(stopped(after_run=self._has_run()))
             raise
 
     async def _send(self, send: Send) -> None:
@@ -90,6 +95,9 @@ class AnswerStream(EventStream):
 
     def _has_run(self) -> bool:
         return self._progress.has_run
+
+    def _cut_off(self, error: PythonCoderError) -> str:
+        return super()._cut_off(error) + self._LAST
 
     def _note(self, item: Event | Answer) -> None:
         if isinstance(item, Event):

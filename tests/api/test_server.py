@@ -150,13 +150,15 @@ def test_an_answer_that_is_cut_off_after_a_run_is_not_asked_for_again(
             told = stream.iter_lines()
             next(line for line in told if runs in line)
             server.send_signal(signal.SIGINT)
-            *_, error, _, _, _ = told
+            *_, last = (line for line in told if line.startswith("data: {"))
         answer = waiting.result()
         ended(server)
         until(lambda: gone(running))
     assert answer.status_code == 424
     assert answer.headers["X-Should-Retry"] == "false"
-    assert json.loads(error[6:]) == answer.json()
+    cut = json.loads(last[6:])
+    why = cut["response"]["error"] if path == "/v1/responses" else cut["error"]
+    assert why["message"] == answer.json()["error"]["message"]
 
 
 def test_what_is_under_way_is_finished_before_a_server_ends(tmp_path: Path) -> None:
@@ -196,6 +198,8 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
         client.stream("POST", "/v1/chat/completions", json=ask | {"stream": True}) as stream,
         ExitStack() as stack,
     ):
+        asked = {"input": "hi", "agent_type": "chat", "stream": True}
+        in_events = stack.enter_context(client.stream("POST", "/v1/responses", json=asked))
         stack.enter_context(executing(url))
         running = until(lambda: busy(psutil.Process(server.pid)))
         waiting = pool.submit(client.post, "/v1/chat/completions", json=ask)
@@ -208,7 +212,7 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
             stack.enter_context(client.stream("GET", path))
             for path in (f"/v1/runs/{run}/events", f"/v1/responses/{response}?stream=true")
         ]
-        until(lambda: in_talk(client) == 4)
+        until(lambda: in_talk(client) == 5)
         server.send_signal(signal.SIGTERM)
         until(lambda: refuses(url))
         # What goes on without this server holds nobody here.
@@ -216,6 +220,7 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
         server.send_signal(signal.SIGTERM)  # a second one does not wait
         answer = waiting.result()
         *_, error, end = list(lines)
+        *_, last = in_events.read().decode().strip().split("\n\n")
         ended(server)
         until(lambda: gone(running))
     assert answer.status_code == 503
@@ -223,6 +228,9 @@ def test_what_does_not_end_in_time_is_told_so(tmp_path: Path) -> None:
     assert "The server was stopped" in answer.json()["error"]["message"]
     assert "The server was stopped" in json.loads(error[6:])["error"]["message"]
     assert end == "data: [DONE]"
+    kind, data = last.split("\n")
+    assert kind == "event: response.failed"
+    assert "The server was stopped" in json.loads(data[6:])["response"]["error"]["message"]
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])

@@ -100,6 +100,9 @@ class ResponseStream(AnswerStream):
         last[-1]["response"] = self._telling.shown()
         yield lines_of(last)
 
+    def _cut_off(self, error: PythonCoderError) -> str:
+        return lines_of(self._telling.fail(error))
+
     async def _failed(self, error: Exception) -> str:
         events = self._telling.fail(error)
         await keep_response(self._job, self._telling, self._server)
