@@ -11,7 +11,6 @@ from typing import Any, Literal
 from backend.api.approvals import how_to_decide
 from backend.api.artifacts import Kept, as_markdown, keep_artifacts
 from backend.api.asking import ChatJob
-from backend.api.errors import told
 from backend.api.forgetting import forget
 from backend.api.plain import plain
 from backend.api.state import Server
@@ -19,6 +18,7 @@ from backend.core.requests import Answer
 from backend.errors import BadReply, StoreUnavailable
 from backend.store.session_removal import remove_session
 from backend.store.sessions import ChatTurn
+from backend.store.told import told
 from backend.types import Event, UsageTotals, total_usage
 
 FinishReason = Literal["stop", "length"]

@@ -31,6 +31,7 @@ from backend.request_context import in_request
 from backend.store.processes import this_process
 from backend.store.run_records import OVER, Run
 from backend.store.run_rows import LOST_S, is_abandoned
+from backend.store.told import told
 from backend.tools.coder.recording import CANCELLED
 from backend.types import Event
 
@@ -245,7 +246,7 @@ class Background:
         try:
             cut = answer_of_cut_chat(job, error, progress)
         except PythonCoderError:
-            await self._finish(run, "failed", error=str(error), error_kind=error.error_kind)
+            await self._finish(run, "failed", error=told(error), error_kind=error.error_kind)
             return
         document = cut.as_dict() | {"run_id": run.id, "finish_reason": "length"}
         await self._runs.finish(run.id, document, owner=run.owner, status="completed")

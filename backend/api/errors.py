@@ -37,8 +37,7 @@ from backend.errors import (
     StoreUnavailable,
     TooLarge,
 )
-from backend.request_context import current_request
-from backend.store.database import LOCAL_OWNER
+from backend.store.told import told
 
 FAILED_AFTER_RUN = 424
 """Failed Dependency: a program has run, then something the answer depends on did not work."""
@@ -125,22 +124,6 @@ def error_body(error: Exception) -> dict[str, Any]:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), None)
     param = "model" if isinstance(error, ModelNotFound) else getattr(error, "param", None)
     return envelope(told(error), status=error.http_status, param=param, code=code)
-
-
-def told(error: PythonCoderError) -> str:
-    """What a client is told of an error: where things are kept is for the operator.
-
-    Without keys whoever asks is the operator. Else, and where nobody knows who asks, the log has it.
-    """
-    who = current_request()
-    is_operator = who.owner == LOCAL_OWNER and not who.key_id
-    if is_operator or not isinstance(error, StoreUnavailable):
-        return str(error)
-    logging.getLogger("backend.api").warning("What is kept cannot be used: %s", error)
-    return (
-        "The server cannot keep anything at the moment, nor look up what it kept: its log says why. "
-        "Try again in a moment, or tell whoever runs it."
-    )
 
 
 def log_unexpected(error: Exception) -> None:

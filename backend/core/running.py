@@ -16,6 +16,7 @@ from backend.core.requests import Ask
 from backend.errors import ApprovalNeeded, BadReply, ProgramRefused, PythonCoderError
 from backend.llm.models import LanguageModel
 from backend.prompts import render
+from backend.store.told import told
 from backend.tools.approval import request_of, waiting_text
 from backend.tools.coder.checkpoints import Checkpointer, stream_states
 from backend.types import AgentName, Emit, Event, Message
@@ -63,7 +64,7 @@ class AgentGraphs:
             findings = findings_of(state) if state else []
             if not findings and not isinstance(error, ProgramRefused):
                 raise
-            text = last_words(findings, str(error)) if findings else str(error)
+            text = last_words(findings, told(error)) if findings else told(error)
             calls = [*state.get("calls", ()), *error.calls]
             return {**state, "calls": calls, "answer": text, "success": False}
         return state

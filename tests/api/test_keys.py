@@ -12,6 +12,8 @@ import pytest
 from backend.store.audit import trail_folder
 from backend.store.audit_reading import Wanted, read_trail
 from tests.api.guarded import Guarded, guarded_server
+from tests.core.test_cancelling import APPROVED
+from tests.scripts import act, generate
 
 Server = tuple[Guarded, httpx.Client]
 
@@ -20,7 +22,13 @@ Server = tuple[Guarded, httpx.Client]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server and a client of an admin's."""
     folder = tmp_path_factory.mktemp("keys")
-    with guarded_server(folder, {"stage": "chat", "reply": "ok", "repeat": True}) as guarded:
+    lines = (
+        {"stage": "chat", "reply": "ok", "repeat": True},
+        act("python_coder", "Write it", repeat=True),
+        generate("open('a.txt', 'w').write('x')\nprint(1)", repeat=True),
+        {"stage": "review", "reply": APPROVED, "repeat": True},
+    )
+    with guarded_server(folder, *lines) as guarded:
         yield guarded, guarded.user("boss", role="admin")
 
 
@@ -103,8 +111,10 @@ def test_where_the_server_keeps_its_things_is_for_its_log(server: Server) -> Non
     if blobs.exists():
         blobs.rename(aside)
     blobs.write_text("in the way")
+    words = [{"role": "user", "content": "Write a file"}]
     try:
         failed = admin.post("/v1/files", files={"file": ("a.csv", b"x")})
+        tried = admin.post("/v1/chat/completions", json={"messages": words, "agent_type": "react"})
     finally:
         blobs.unlink()
         if aside.exists():
@@ -112,3 +122,8 @@ def test_where_the_server_keeps_its_things_is_for_its_log(server: Server) -> Non
     assert (failed.status_code, failed.json()["error"]["code"]) == (503, "store_unavailable")
     assert str(guarded.settings.data_dir) not in failed.text
     assert "its log says why" in failed.text
+    (run,) = admin.get("/v1/runs").json()["data"]
+    kept = admin.get(f"/v1/runs/{run['id']}")
+    for told in (tried, kept):
+        assert str(guarded.settings.data_dir) not in told.text
+    assert "its log says why" in kept.text

@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
-from backend.api.errors import error_response, log_unexpected, stopped_response, told
+from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.event_stream import KEEP_ALIVE, AnswerStream, Item
 from backend.api.feed import Feed, follow
 from backend.api.plain import as_json, plain
@@ -20,6 +20,7 @@ from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import PythonCoderError, StoreUnavailable
 from backend.store.endings import to_its_end
+from backend.store.told import told
 from backend.types import Event
 
 

@@ -25,6 +25,7 @@ from backend.store.blobs import BlobStore
 from backend.store.database import Database, open_database
 from backend.store.run_records import Run, RunStatus
 from backend.store.runs import RunStore
+from backend.store.told import told
 from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
 from backend.tools.coder.entries import (
@@ -280,13 +281,13 @@ class Recorder:
         except StoreUnavailable as error:
             # The work is done; its caller has it all the same.
             if "notes" in result:
-                result["notes"].append(f"This request could not be recorded. {error}")
+                result["notes"].append(f"This request could not be recorded. {told(error)}")
 
     async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
         """Cancelled or failed: nobody goes on with it."""
         result = {"success": False, "error": repr(error)}
         if isinstance(error, PythonCoderError):
-            result |= {"error": str(error), "error_kind": error.error_kind}
+            result |= {"error": told(error), "error_kind": error.error_kind}
         cancelled = isinstance(error, asyncio.CancelledError | RunCancelled)
         await self.runs.finish(
             job.run_id,

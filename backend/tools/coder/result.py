@@ -7,6 +7,7 @@ from typing import Any
 from backend.errors import PythonCoderError
 from backend.sandbox.policy import third_party_imports
 from backend.store.blobs import BlobStore
+from backend.store.told import told
 from backend.tools.coder.state import CoderState
 from backend.types import ArtifactRef, total_usage
 
@@ -79,6 +80,6 @@ def failed(state: CoderState, error: PythonCoderError) -> CoderState:
         **state,
         "calls": calls,
         "success": False,
-        "error": str(error),
+        "error": told(error),
         "error_kind": error.error_kind,
     }
