@@ -185,7 +185,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     Raises:
         SettingsError: the URL cannot be read, its driver is missing, a file cannot be opened, it is
             not in UTF-8, or of a newer version of this program.
-        StoreUnavailable: PostgreSQL does not let us in; it may do so later.
+        StoreUnavailable: PostgreSQL does not let us in, or another program holds the file; that may
+            be otherwise later.
     """
     url = await asyncio.to_thread(database_url, settings)
     try:
@@ -239,6 +240,8 @@ def _opening(url: URL) -> Iterator[None]:
             raise StoreUnavailable(
                 what, "See that it runs and lets this user in, or correct DATABASE_URL."
             ) from None
+        if getattr(error.__cause__, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            raise StoreUnavailable(what, "End what holds it, and try again.") from None
         raise SettingsError(
             what,
             "Correct DATABASE_URL or PYTHON_CODER_DATA_DIR, or make the folder writable.",

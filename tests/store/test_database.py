@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,22 @@ async def test_a_password_is_never_shown() -> None:
             pass
     assert "secret" not in str(caught.value)
     assert "'sqlite://user:***@/proc/none/x.db'" in str(caught.value)
+
+
+async def test_a_file_that_another_program_holds_may_be_free_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.store.database.BUSY_TIMEOUT_MS", 50)
+    path = tmp_path / "held.db"
+    settings = load_settings(database_url=f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable, match="database is locked. End what holds it"):
+            async with open_database(settings):
+                pass
+    async with open_database(settings) as opened:
+        assert await opened.works()
 
 
 async def test_nothing_is_written_to_a_file_that_is_gone_or_another(
