@@ -19,9 +19,6 @@ from backend.store.endings import to_its_end
 
 T = TypeVar("T")
 
-SOON_S = 0.003
-"""Seconds that work may wait for company which is not urgent."""
-
 _TOLD_A_TURN = 4
 """Those who wait go on in the loop's thread: as many at once as would come to the thread are a turn
 of the loop in which nobody else is heard."""
@@ -38,17 +35,12 @@ class OneThread:
         self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._wakes: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._to_tell: deque[_Outcome] = deque()
-        self._timer: asyncio.TimerHandle | None = None
         self._ends = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, do: Callable[[], T], *, soon: bool = False) -> T:
+    async def run(self, do: Callable[[], T]) -> T:
         """Do something there. Once asked for it is done, also when nobody waits for it any more.
-
-        Args:
-            do: the work.
-            soon: it is not urgent: it waits for other work, but not longer than ``SOON_S``.
 
         Raises:
             StoreUnavailable: the thread has been told to end.
@@ -61,25 +53,14 @@ class OneThread:
             )
         done: asyncio.Future[T] = self._loop.create_future()
         self._waiting.append((do, done))
-        if not soon:
-            self._wake()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(SOON_S, self._wake)
+        self._wakes.put(True)
         return await done
 
     async def aclose(self) -> None:
         """Do what still waits, and end; nothing is taken any more."""
         self._ends = True
-        if self._timer is not None:
-            self._timer.cancel()
         self._wakes.put(False)
         await asyncio.to_thread(self._thread.join)
-
-    def _wake(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wakes.put(True)
 
     def _work(self) -> None:
         goes_on = True

@@ -76,7 +76,7 @@ async def test_a_file_that_another_program_holds_may_be_free_later(
     with closing(sqlite3.connect(path)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(StoreUnavailable, match="database is locked. End what holds it"):
+        with pytest.raises(StoreUnavailable, match=r"database is locked\. End what holds it"):
             async with open_database(settings):
                 pass
     async with open_database(settings) as opened:

@@ -14,10 +14,7 @@ from backend.store.one_thread import open_thread
 async def test_work_is_done_in_the_order_in_which_it_comes() -> None:
     done: list[int] = []
     async with open_thread("test") as thread:
-        waiting = [
-            thread.run(lambda number=number: done.append(number), soon=number % 2 == 0)
-            for number in range(20)
-        ]
+        waiting = [thread.run(lambda number=number: done.append(number)) for number in range(20)]
         await asyncio.gather(*waiting)
     assert done == list(range(20))
 
@@ -32,11 +29,6 @@ async def test_what_work_gives_and_raises_reaches_whoever_asked_for_it() -> None
         )
     assert outcomes[0] == 1 and outcomes[2] == 3
     assert isinstance(outcomes[1], ValueError)
-
-
-async def test_work_that_is_not_urgent_is_done_without_company() -> None:
-    async with open_thread("test") as thread:
-        assert await thread.run(lambda: "alone", soon=True) == "alone"
 
 
 async def test_work_is_done_when_nobody_waits_for_it_any_more() -> None:
@@ -54,7 +46,7 @@ async def test_work_is_done_when_nobody_waits_for_it_any_more() -> None:
 async def test_what_waits_is_done_before_it_ends() -> None:
     done: list[str] = []
     async with open_thread("test") as thread:
-        waiting = asyncio.ensure_future(thread.run(lambda: done.append("last"), soon=True))
+        waiting = asyncio.ensure_future(thread.run(lambda: done.append("last")))
         await asyncio.sleep(0)
     await waiting
     assert done == ["last"]

@@ -32,6 +32,7 @@ from backend.store.database import BUSY_TIMEOUT_MS, make_private
 from backend.store.endings import to_its_end
 from backend.store.one_thread import OneThread, open_thread
 from backend.store.telling import reason_of, remedy_of
+from backend.tools.coder.sparing_steps import SparingSteps
 
 T = TypeVar("T")
 
@@ -101,9 +102,9 @@ class _CheckpointFile(SqliteSaver):
         with closing(self.conn.cursor()) as cursor:
             yield cursor
 
-    async def _there(self, work: Callable[..., T], *given: Any, soon: bool = False) -> T:
+    async def _there(self, work: Callable[..., T], *given: Any) -> T:
         try:
-            return await self.thread.run(functools.partial(work, *given), soon=soon)
+            return await self.thread.run(functools.partial(work, *given))
         except sqlite3.Error as error:
             raise StoreUnavailable(
                 f"The steps of the work cannot be kept in {str(self._path)!r}: {reason_of(error)}.",
@@ -143,8 +144,7 @@ class _CheckpointFile(SqliteSaver):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        # The checkpoint that follows them comes at once; only steps side by side wait for a while.
-        await self._there(self.put_writes, config, writes, task_id, task_path, soon=True)
+        await self._there(self.put_writes, config, writes, task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
         """Remove its steps, and those of all threads below it, as ``run/0`` is below ``run``."""
@@ -167,6 +167,10 @@ class _CheckpointFile(SqliteSaver):
         with self.cursor() as cursor:
             cursor.execute("SELECT DISTINCT thread_id FROM checkpoints")
             return [name for (name,) in cursor.fetchall()]
+
+
+class _SparingFile(SparingSteps, _CheckpointFile):
+    """That, sparingly."""
 
 
 async def kept_threads(checkpointer: Checkpointer) -> list[str]:
@@ -208,7 +212,7 @@ def _connect(path: Path) -> _CheckpointFile:
             f"wal_autocheckpoint = {_LOG_PAGES}",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        saver = _CheckpointFile(connection, path)
+        saver = _SparingFile(connection, path)
         saver.setup()
         saver.get_tuple({"configurable": {"thread_id": ""}})
         connection.commit()
@@ -249,12 +253,12 @@ async def stream_states(
     side_by_side: int | None = None,
     answer: Answering | None = None,
 ) -> AsyncGenerator[Any]:
-    """The states a graph reaches, step by step, each kept before the next step begins.
+    """The states a graph reaches, step by step; what was paid for is kept before the next one begins.
 
     Args:
         graph: the graph.
         first: the state to begin with. A thread that was interrupted goes on after its last
-            finished step instead.
+            finished step instead that was paid for.
         context: what the steps work with.
         thread: under which name the steps are kept; None, or a graph without a checkpointer:
             they are not.

@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 from backend.errors import StoreUnavailable
 from backend.store.addresses import ANSWER_TIMEOUT_S, POOL_WAIT_S, check_encoding
 from backend.store.telling import reason_of, remedy_of
+from backend.tools.coder.sparing_steps import SparingSteps
 
 POOL_SIZE = 5
 """Connections of a process for its steps, beside those for everything else."""
@@ -94,10 +95,14 @@ class _CheckpointTables(AsyncPostgresSaver):
             return [row["thread_id"] for row in await cursor.fetchall()]
 
 
+class _SparingTables(SparingSteps, _CheckpointTables):
+    """That, sparingly."""
+
+
 @asynccontextmanager
 async def open_checkpoint_tables(
     address: str, options: dict[str, Any]
-) -> AsyncIterator[_CheckpointTables]:
+) -> AsyncIterator[_SparingTables]:
     """Open the tables of checkpoints in a PostgreSQL database, and create them where they are not.
 
     Args:
@@ -131,7 +136,7 @@ async def open_checkpoint_tables(
         name="checkpoints",
     )
     async with pool:
-        yield _CheckpointTables(pool)
+        yield _SparingTables(pool)
 
 
 async def _create(connection: AsyncConnection[DictRow]) -> None:
