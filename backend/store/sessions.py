@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, ScalarSelect, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    ScalarSelect,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from backend.errors import NotFound, RequestError
@@ -280,12 +290,11 @@ class SessionStore:
         Raises:
             NotFound: the owner has no such conversation.
         """
-        query = select(SessionRow, _message_count()).where(*_is(session_id, owner))
-        async with self._database.transaction() as session:
-            row = (await session.execute(query)).first()
+        query = select(*SessionRow.__table__.c, _message_count()).where(*_is(session_id, owner))
+        row = await self._database.work(lambda connection: connection.execute(query).first())
         if row is None:
             raise _unknown(session_id)
-        return _session(*row)
+        return _session(row, row[-1])
 
     async def list(
         self, *, owner: str, after: str | None = None, limit: int = 100, order: Order = "desc"
@@ -342,7 +351,7 @@ def _message_count() -> ScalarSelect[Any]:
     return count.scalar_subquery()
 
 
-def _session(row: SessionRow, messages: int) -> StoredSession:
+def _session(row: Any, messages: int) -> StoredSession:
     return StoredSession(
         id=row.id,
         title=row.title,
