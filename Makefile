@@ -57,7 +57,7 @@ fuzz: setup ## many requests made up from the API's description; fails on a faul
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} FUZZ_START=$${FUZZ_START:-$$$$} $(BIN)/python -m pytest -n 0 tests/api/test_fuzz.py
 
 soak: setup ## thousands of ill-mannered programs, an hour of load on each database; fails when anything is left behind
-	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.soak $(SOAK)
 
 serve: setup ## the API on http://127.0.0.1:8000
 	$(BIN)/python-coder serve

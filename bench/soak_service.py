@@ -44,8 +44,9 @@ _LIVES = 4
 _SETTLE_S = 6.0
 _ENDS_S = 120.0
 """Seconds until runs that are under way have ended."""
-_MAX_DESCRIPTORS = 64
-"""More than at the begin: sessions that are kept alive have a few each, and at most 16 are."""
+_MAX_DESCRIPTORS = 16 * 6
+"""More than at the begin: so many sessions are kept alive, which have five or six each, and in a short
+soak there is none at the begin."""
 _MAX_GROWTH_MIB = 48.0
 """Over the second half of the last server's life; the first half is for caches to fill."""
 _PATIENCE_S = 60.0
