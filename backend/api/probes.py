@@ -8,16 +8,13 @@ makes nobody wait, and a thousand questions a second cost one look.
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
 
 from backend.core.assistant import Assistant
 from backend.errors import PythonCoderError
-from backend.store.addresses import database_url, is_file
 from backend.store.database import Database
 from backend.types import ExecutionRequest
 
@@ -93,14 +90,8 @@ class Probes:
         )
         self.store = Probe(self._store, _failed(f"The database {slow}"))
         self._folder = assistant.settings.data_dir
-        self._file: Path | None = None
-        self._opened: os.stat_result | None = None
 
     async def __aenter__(self) -> Probes:
-        url = database_url(self._assistant.settings)
-        if is_file(url):
-            self._file = Path(str(url.database))
-            self._opened = await asyncio.to_thread(os.stat, self._file)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -131,8 +122,7 @@ class Probes:
 
     async def _store(self) -> State:
         wrong = await asyncio.to_thread(self._wrong_on_disk)
-        if not wrong and not await self._database.works():
-            wrong = "The database does not answer."
+        wrong = wrong or await self._database.fault()
         return _failed(wrong) if wrong else {"state": "ok", "error": None}
 
     def _wrong_on_disk(self) -> str:
@@ -140,10 +130,6 @@ class Probes:
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 file.write(bytes(_ROOM_BYTES))
-            if self._opened is None or self._file is None:
-                return ""
-            if not os.path.samestat(self._opened, os.stat(self._file)):
-                return "The database's file is not the one that was opened. Start the server again."
         except OSError as error:
             return f"Nothing can be written where the data lies: {error.strerror}."
         return ""

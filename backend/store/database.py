@@ -42,7 +42,7 @@ from backend.store.addresses import (
 )
 from backend.store.endings import to_its_end
 from backend.store.ownership import guard_ownership
-from backend.store.same_file import guard_file
+from backend.store.same_file import FileReplaced, guard_file
 from backend.store.schema import ensure_schema
 from backend.store.sqlite_thread import SqliteThread, open_sqlite_thread
 from backend.store.tables import Table
@@ -113,15 +113,17 @@ class Database:
             finally:
                 await to_its_end(_answering()(session.close))
 
-    async def works(self) -> bool:
-        """Whether it answers."""
+    async def fault(self) -> str:
+        """What is wrong with it, in words for anybody; '' where it answers."""
         try:
             with self._in_use():
                 async with self._engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
+        except FileReplaced:
+            return "The database's file is not the one that was opened. Start the server again."
         except (SQLAlchemyError, OSError, StoreUnavailable):
-            return False
-        return True
+            return "The database does not answer."
+        return ""
 
     async def aclose(self) -> None:
         """Wait for what is under way, whoever began it; after that nothing begins any more.

@@ -13,6 +13,10 @@ from sqlalchemy import Engine, event
 from backend.errors import StoreUnavailable
 
 
+class FileReplaced(StoreUnavailable):
+    """The file is not there any more, or not the one that was opened."""
+
+
 def guard_file(engine: Engine, path: Path) -> None:
     """Let an engine's connections be opened and used only while the file is still the same one.
 
@@ -26,7 +30,7 @@ def guard_file(engine: Engine, path: Path) -> None:
 
     def check(*_: object) -> None:
         if _identity(path) != opened:
-            raise StoreUnavailable(
+            raise FileReplaced(
                 f"The database {str(path)!r} has been removed or replaced while it was open.",
                 "Stop the server, put the file back or restore a backup, and start it again.",
             )

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     Connection,
-    Row,
     ScalarSelect,
     bindparam,
     delete,

@@ -27,7 +27,7 @@ async def test_sqlite_waits_for_others_and_keeps_references_whole(database: Data
 
 
 async def test_it_answers(database: Database) -> None:
-    assert await database.works()
+    assert await database.fault() == ""
 
 
 async def test_only_its_owner_can_read_it(database: Database, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_only_its_owner_can_read_it(database: Database, tmp_path: Path) ->
 async def test_a_url_beats_the_data_folder(tmp_path: Path) -> None:
     place = tmp_path / "elsewhere" / "x.db"
     async with open_database(load_settings(database_url=f"sqlite:///{place}")) as database:
-        assert await database.works()
+        assert await database.fault() == ""
     assert place.is_file()
 
 
@@ -80,7 +80,7 @@ async def test_a_file_that_another_program_holds_may_be_free_later(
             async with open_database(settings):
                 pass
     async with open_database(settings) as opened:
-        assert await opened.works()
+        assert await opened.fault() == ""
 
 
 async def test_nothing_is_written_to_a_file_that_is_gone_or_another(
@@ -100,7 +100,7 @@ async def test_nothing_is_written_to_a_file_that_is_gone_or_another(
         for late in (use(), database.work(lambda connection: connection.execute(text("SELECT 1")))):
             with pytest.raises(StoreUnavailable, match="removed or replaced"):
                 await late
-        assert not await database.works()
+        assert "not the one that was opened" in await database.fault()
     assert (folder / "python-coder.db").stat().st_size == 0
 
 
@@ -122,7 +122,7 @@ async def test_what_is_under_way_when_it_is_closed_comes_to_its_end(database: Da
             asyncio.get_running_loop().call_later(0.05, goes_on.set)
         assert holder.done()
         await holder
-        assert not await opened.works()
+        assert await opened.fault()
         for late in (hold(opened), opened.work(lambda connection: None)):
             with pytest.raises(StoreUnavailable, match="is closed"):
                 await late
@@ -132,7 +132,7 @@ async def test_what_is_under_way_when_it_is_closed_comes_to_its_end(database: Da
 async def test_nothing_stays_open_wherever_it_is_cancelled() -> None:
     async def use() -> None:
         async with open_database(load_settings()) as opened:
-            assert await opened.works()
+            assert await opened.fault() == ""
             async with opened.transaction() as session:
                 await session.execute(text("SELECT 1"))
             await opened.work(lambda connection: connection.execute(text("SELECT 1")))

@@ -147,7 +147,7 @@ async def test_any_number_may_open_one_at_the_same_time(
 
     async def open_it() -> bool:
         async with open_database(load_settings(database_url=url)) as database:
-            return await database.works()
+            return await database.fault() == ""
 
     assert await asyncio.gather(*(open_it() for _ in range(4))) == [True] * 4
     with engine.connect() as connection:
