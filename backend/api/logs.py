@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -97,13 +98,28 @@ def logging_to_stderr(settings: Settings) -> Iterator[None]:
     root = logging.getLogger()
     root.addHandler(handler)
     try:
-        yield
+        with _warnings_logged():
+            yield
     finally:
         root.removeHandler(handler)
         for logger, was, propagated in before:
             logger.removeHandler(handler)
             logger.setLevel(was)
             logger.propagate = propagated
+
+
+@contextmanager
+def _warnings_logged() -> Iterator[None]:
+    """Let Python's warnings be lines like all others."""
+    with warnings.catch_warnings():
+        # LangGraph's own: a request cancelled while it hands in a checkpoint drops that coroutine.
+        dropped = "coroutine 'AsyncPregelLoop._checkpointer_put_after_previous' was never awaited"
+        warnings.filterwarnings("ignore", dropped, RuntimeWarning)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
 
 
 def announce_in_log(text: str) -> None:

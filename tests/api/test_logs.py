@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -194,8 +195,12 @@ def test_what_any_library_says_is_a_line_of_the_same_make() -> None:
         with logging_to_stderr(load_settings(log_format="json")):
             logging.getLogger("psycopg.pool").warning("error connecting:\n%s", "refused")
             logging.getLogger("psycopg.pool").info("Not told")
-    (line,) = stream.getvalue().splitlines()
-    assert json.loads(line)["message"] == "error connecting:\nrefused"
+            with warnings.catch_warnings():
+                warnings.simplefilter("always")
+                warnings.warn("It is old.", stacklevel=1)
+    said, warned = (json.loads(line)["message"] for line in stream.getvalue().splitlines())
+    assert said == "error connecting:\nrefused"
+    assert "It is old." in warned
 
 
 @pytest.mark.parametrize("name", ["backend", None])
