@@ -109,7 +109,8 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
     for fault in check_store(url, folder / "data"):
         seen.faults[f"the store: {fault}"] += 1
     for process in set(living()) - before:
-        seen.faults[f"left running: {process}"] += 1
+        if not process.startswith("postgres "):  # it has workers of its own, and is ended after us
+            seen.faults[f"left running: {process}"] += 1
     return seen
 
 
