@@ -8,13 +8,13 @@ work is over but whose answer had not been recorded is answered then.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Request
@@ -28,6 +28,7 @@ from backend.api.run_log import News, RunLog
 from backend.api.state import Server
 from backend.errors import Conflict, NotFound, PythonCoderError, StoreUnavailable
 from backend.request_context import in_request
+from backend.store.endings import to_its_end
 from backend.store.processes import this_process
 from backend.store.run_records import OVER, Run
 from backend.store.run_rows import LOST_S, is_abandoned
@@ -179,7 +180,7 @@ class Background:
             self._owners[run.id] = run.owner
             task = asyncio.create_task(self._do(run))
             self._tasks[run.id] = task
-            task.add_done_callback(functools.partial(self._forget, run.id))
+            task.add_done_callback(partial(self._forget, run.id))
 
     def _forget(self, run_id: str, _task: asyncio.Task[None]) -> None:
         del self._tasks[run_id], self._owners[run_id]
@@ -192,7 +193,8 @@ class Background:
         with in_request(owner=run.owner, run_id=run.id, session_id=run.session_id or ""):
             try:
                 if await self._work_on(run):
-                    await self.answer(run.id, owner=run.owner)
+                    # Whoever ends it now comes too late; cut short, it would be sent off again.
+                    await to_its_end(partial(self.answer, run.id, owner=run.owner))
             except StoreUnavailable as error:
                 # It is taken again, when there is a store to take it from.
                 logging.getLogger("backend.api").warning(

@@ -221,14 +221,16 @@ class SessionStore:
 
     async def answers_of_run(self, session_id: str, run_id: str, *, owner: str) -> list[ChatTurn]:
         """The answers in a conversation that a run gave: the programs it waited with, its last."""
-        query = select(MessageRow).where(
+        said = (MessageRow.role, MessageRow.content, MessageRow.details)
+        query = select(*said).where(
             owned_by(MessageRow, owner),
             MessageRow.session_id == session_id,
             MessageRow.role == "assistant",
             MessageRow.details["run_id"].as_string() == run_id,
         )
-        async with self._database.transaction() as session:
-            rows = (await session.scalars(query.order_by(MessageRow.position))).all()
+        query = query.order_by(MessageRow.position)
+        # The way that turns go: who was cancelled while adding one has it behind that here.
+        rows = await self._database.work(lambda connection: connection.execute(query).all())
         return [ChatTurn(**_turn(row)) for row in rows]
 
     async def words(self, session_id: str, *, owner: str, limit: int = 100) -> tuple[Message, ...]:
@@ -396,6 +398,6 @@ def _message(row: MessageRow, number: int) -> StoredMessage:
     return StoredMessage(id=f"msg-{number}", created_at=row.created_at, **_turn(row))
 
 
-def _turn(row: MessageRow) -> dict[str, Any]:
+def _turn(row: Any) -> dict[str, Any]:
     role = "assistant" if row.role == "assistant" else "user"
     return {"role": role, "content": row.content, "details": row.details}

@@ -455,6 +455,29 @@ def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path
         assert kinds.count("run.completed") == 1 and kinds[-1] == "run.completed"
 
 
+def test_an_answer_that_was_cut_short_on_its_way_is_not_given_twice(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    app = create_app(settings)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        run = begin(client, PRODUCT)
+        until(lambda: read(client, run["id"])["response"])
+        turns = messages(client, run["session_id"])
+
+        async def answer_after(delay_s: float) -> None:
+            background: Background = app.state.background
+            await _forget_answer(run, settings)
+            task = asyncio.create_task(background.answer(run["id"], owner=LOCAL_OWNER))
+            await asyncio.wait({task}, timeout=delay_s)
+            task.cancel()
+            await asyncio.wait({task})
+            await background.answer(run["id"], owner=LOCAL_OWNER)
+
+        assert client.portal is not None
+        for milliseconds in range(16):
+            client.portal.call(answer_after, milliseconds / 1000)
+            assert messages(client, run["session_id"]) == turns, milliseconds
+
+
 async def _forget_answer(run: dict[str, Any], settings: Settings) -> None:
     mine = (owned_by(RunRow, LOCAL_OWNER), RunRow.id == run["id"])
     last = (owned_by(RunEventRow, LOCAL_OWNER), RunEventRow.kind == "run.completed")
