@@ -20,7 +20,7 @@ from sqlalchemy import delete, update
 from backend.api.app import create_app
 from backend.api.background import Background
 from backend.config.settings import Settings, load_settings
-from backend.store.database import LOCAL_OWNER, open_database, owned_by
+from backend.store.database import LOCAL_OWNER, Database, open_database, owned_by
 from backend.store.run_records import Run
 from backend.store.tables import MessageRow, RunEventRow, RunRow
 from bench.store_check import check_store
@@ -465,15 +465,19 @@ def test_an_answer_that_was_cut_short_on_its_way_is_not_given_twice(tmp_path: Pa
 
         async def answer_after(delay_s: float) -> None:
             background: Background = app.state.background
+            database: Database = app.state.server.database
             await _forget_answer(run, settings)
+            busy = asyncio.create_task(database.work(lambda connection: time.sleep(0.08)))
+            await asyncio.sleep(0)
             task = asyncio.create_task(background.answer(run["id"], owner=LOCAL_OWNER))
             await asyncio.wait({task}, timeout=delay_s)
             task.cancel()
             await asyncio.wait({task})
             await background.answer(run["id"], owner=LOCAL_OWNER)
+            await busy
 
         assert client.portal is not None
-        for milliseconds in range(16):
+        for milliseconds in range(0, 100, 20):
             client.portal.call(answer_after, milliseconds / 1000)
             assert messages(client, run["session_id"]) == turns, milliseconds
 
