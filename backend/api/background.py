@@ -149,7 +149,8 @@ class Background:
             return
         self._answering.add(run_id)
         try:
-            await self._answer(run_id, owner)
+            # Cut short, it would be sent off again, and what it brought kept again.
+            await to_its_end(partial(self._answer, run_id, owner))
         finally:
             self._answering.discard(run_id)
 
@@ -193,8 +194,7 @@ class Background:
         with in_request(owner=run.owner, run_id=run.id, session_id=run.session_id or ""):
             try:
                 if await self._work_on(run):
-                    # Whoever ends it now comes too late; cut short, it would be sent off again.
-                    await to_its_end(partial(self.answer, run.id, owner=run.owner))
+                    await self.answer(run.id, owner=run.owner)
             except StoreUnavailable as error:
                 # It is taken again, when there is a store to take it from.
                 logging.getLogger("backend.api").warning(
