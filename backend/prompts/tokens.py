@@ -23,8 +23,20 @@ _RARE = re.compile(r"[\u0590-\u1fff\U00010000-\U0010ffff]")
 """Scripts and signs that small vocabularies spell byte by byte: one token more for each."""
 
 
-@lru_cache(maxsize=32)  # one prompt is looked at several times on its way
+_KEPT_CHARS = 16_384
+"""Of longer texts the count is not kept, as they would be with it."""
+
+
 def estimate_tokens(text: str) -> int:
     """About how many tokens a text has; rather too many than too few."""
+    return _kept_count(text) if len(text) <= _KEPT_CHARS else _count(text)
+
+
+@lru_cache(maxsize=256)  # a prompt is looked at several times on its way, beside those of others
+def _kept_count(text: str) -> int:
+    return _count(text)
+
+
+def _count(text: str) -> int:
     pieces = len(_PIECES.findall(text))
     return pieces if text.isascii() else pieces + len(_RARE.findall(text))
