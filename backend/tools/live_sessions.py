@@ -59,9 +59,14 @@ class LiveSessions:
             NotFound: the owner has no such session, or it was deleted meanwhile.
         """
         async with self._turn(session_id, owner) as live:
-            note = ""
+            note, is_stored = "", True
             if not live.is_open:
-                note = await self._lost(live, session_id, owner, must_exist=not gives_way)
+                try:
+                    note = await self._lost(live, session_id, owner)
+                except NotFound:
+                    if not gives_way:
+                        raise
+                    is_stored = False
                 live.is_lost = bool(note)
             live.gives_way = gives_way and (live.gives_way or live.state is None)
             known = live.state
@@ -73,7 +78,7 @@ class LiveSessions:
                 restore=lambda: self._made(session_id, owner),
                 note=note,
             )
-            if live.state is not known:
+            if live.state is not known and is_stored:
                 with suppress(StoreUnavailable):  # only another server of this database needs it
                     await self._store.append(session_id, (), owner=owner, opens=False)
 
@@ -134,7 +139,7 @@ class LiveSessions:
             if live.users == 0 and live.state is None and self._live.get(key) is live:
                 del self._live[key]
 
-    async def _lost(self, live: Live, session_id: str, owner: str, *, must_exist: bool) -> str:
+    async def _lost(self, live: Live, session_id: str, owner: str) -> str:
         """Why nothing is there of what earlier programs left; '' where there were none.
 
         Raises:
@@ -142,12 +147,7 @@ class LiveSessions:
         """
         if live.state is not None:
             return lost(live.why_gone)
-        try:
-            found = await self._store.get(session_id, owner=owner)
-        except NotFound:
-            if must_exist:
-                raise
-            return ""
+        found = await self._store.get(session_id, owner=owner)
         if found.created_at < self._opened_at:
             return lost("python-coder was started again since this session was begun.")
         said_at = found.created_at
