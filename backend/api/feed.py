@@ -35,6 +35,11 @@ class Feed(Generic[T]):
         self._items: deque[T | _Ended] = deque()
         self._news = asyncio.Event()
 
+    @property
+    def has_more(self) -> bool:
+        """``next`` would give an item at once."""
+        return bool(self._items) and not isinstance(self._items[0], _Ended)
+
     async def next(self, timeout_s: float) -> T | None:
         """The next item, or None after so many seconds of silence.
 

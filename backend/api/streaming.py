@@ -9,7 +9,7 @@ comment lines, which clients skip. A failure that has no HTTP status any more is
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, Final
 
 from backend.api.answering import (
@@ -88,6 +88,7 @@ class ChatStream(AnswerStream):
         self, held: list[Item], feed: Feed[Event | Answer]
     ) -> AsyncGenerator[str, None]:
         words = Words(self._chat.stop)
+        told = ""
         while True:
             try:
                 item = held.pop(0) if held else await feed.next(self._silence_s)
@@ -97,13 +98,21 @@ class ChatStream(AnswerStream):
             if item is None:
                 yield KEEP_ALIVE
             elif isinstance(item, Event):
-                for line in self._event(item, words):
-                    yield line
+                told += "".join(self._event(item, words))
+                if told and not (held or feed.has_more):  # what is there goes out together
+                    yield told
+                    told = ""
             else:
                 break
+        if told:
+            yield told
         done = await complete(
             self._chat, item, self._server, base_url=self._base_url, finish=finish
         )
+        yield "".join([*self._rest(done, words), *self._end(done)])
+
+    def _rest(self, done: Completion, words: Words) -> Iterator[str]:
+        """What of the answer has not been told."""
         if done.refusal is not None:
             yield self._chunk({"refusal": done.refusal})
         else:
@@ -111,8 +120,6 @@ class ChatStream(AnswerStream):
                 yield self._chunk({"content": piece})
         if done.links:
             yield self._chunk({"content": done.links})
-        for line in self._end(done):
-            yield line
 
     def _event(self, event: Event, words: Words) -> list[str]:
         if event.kind == "begin":
