@@ -16,8 +16,8 @@ from backend.api.plain import plain
 from backend.api.state import Server
 from backend.core.requests import Answer
 from backend.errors import BadReply, StoreUnavailable
+from backend.store.session_records import ChatTurn
 from backend.store.session_removal import remove_session
-from backend.store.sessions import ChatTurn
 from backend.store.told import told
 from backend.types import Event, UsageTotals, total_usage
 

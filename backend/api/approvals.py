@@ -12,7 +12,7 @@ from backend.api.conversation import Conversation
 from backend.api.state import Server
 from backend.errors import NotFound
 from backend.store.run_records import Run
-from backend.store.sessions import StoredMessage
+from backend.store.session_records import StoredMessage
 from backend.tools.approval import Verdict
 from backend.types import Message
 

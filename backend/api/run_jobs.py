@@ -17,7 +17,7 @@ from backend.api.schemas import ChatRequest
 from backend.api.state import Server
 from backend.core.requests import answer_of
 from backend.store.run_records import Run
-from backend.store.sessions import ChatTurn
+from backend.store.session_records import ChatTurn
 
 
 @lru_cache(maxsize=1)

@@ -29,13 +29,9 @@ from backend.api.shapes.sessions import (
 from backend.api.state import OwnerDep, Server, ServerDep, base_url_of
 from backend.errors import Conflict, NotFound
 from backend.store.database import Order
+from backend.store.session_records import StoredMessage, StoredSession
 from backend.store.session_removal import remove_session, unfinished_run_ids
-from backend.store.sessions import (
-    StoredMessage,
-    StoredSession,
-    check_session_id,
-    new_session_id,
-)
+from backend.store.sessions import check_session_id, new_session_id
 from backend.tools.coder.notebook import (
     SaidTurn,
     build_conversation_notebook,

@@ -48,7 +48,7 @@ class Conversation:
             ask: as it was before ``continued``.
             answer: what came of it.
         """
-        from backend.store.sessions import ChatTurn
+        from backend.store.session_records import ChatTurn
 
         file_ids = [await self._keep_file(name, path, ask) for name, path in ask.files.items()]
         newest = {reference["name"]: reference for reference in answer.artifacts}

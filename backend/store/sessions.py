@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     Connection,
@@ -25,6 +24,13 @@ from backend.errors import NotFound, RequestError
 from backend.store.database import Database, Order, new_id, owned_by
 from backend.store.json_text import storable
 from backend.store.paging import Part, page, read_page
+from backend.store.session_records import (
+    ChatTurn,
+    MessagePage,
+    SessionPage,
+    StoredMessage,
+    StoredSession,
+)
 from backend.store.tables import MessageRow, SessionRow
 from backend.types import Message
 
@@ -34,55 +40,6 @@ _TITLE_CHARS = 80
 _MOST_TITLE_CHARS = 200
 _PRINTED_CHARS = 200
 _HOW_TO_PAGE = "Send the 'last_id' of the page before."
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChatTurn:
-    """A message on its way into a conversation."""
-
-    role: Literal["user", "assistant"]
-    content: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    """Plain JSON values: agent, code, artifacts, ... of an answer, files of a question."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredMessage(ChatTurn):
-    """A message of a conversation."""
-
-    id: str
-    """Its number in the conversation; one over all would tell how much others say."""
-    created_at: float
-    """Unix time in seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredSession:
-    """A conversation as its owner sees it in a list."""
-
-    id: str
-    title: str
-    """The beginning of its first question, until it is given another."""
-    created_at: float
-    updated_at: float
-    """Unix time in seconds."""
-    message_count: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionPage:
-    """Some conversations of a longer list."""
-
-    sessions: list[StoredSession]
-    has_more: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class MessagePage:
-    """Some messages of a longer conversation."""
-
-    messages: list[StoredMessage]
-    has_more: bool
 
 
 def check_session_id(session_id: str) -> str:

@@ -27,7 +27,8 @@ from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
 from backend.store.restoring import read_backup
 from backend.store.runs import RunStore
-from backend.store.sessions import ChatTurn, SessionStore
+from backend.store.session_records import ChatTurn
+from backend.store.sessions import SessionStore
 from backend.store.tables import FileRow, MessageRow
 from backend.store.upkeep import Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer

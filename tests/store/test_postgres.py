@@ -16,7 +16,8 @@ from backend.errors import NotFound, SettingsError, StoreUnavailable
 from backend.store.database import Database, open_database
 from backend.store.files import FileStore
 from backend.store.runs import RunStore
-from backend.store.sessions import ChatTurn, SessionStore
+from backend.store.session_records import ChatTurn
+from backend.store.sessions import SessionStore
 from backend.tools.coder.checkpoints import open_checkpointer
 from tests.postgres import Cluster
 from tests.store.conftest import ON_BOTH

@@ -5,12 +5,8 @@ import asyncio
 import pytest
 
 from backend.errors import NotFound, RequestError
-from backend.store.sessions import (
-    ChatTurn,
-    SessionStore,
-    check_session_id,
-    new_session_id,
-)
+from backend.store.session_records import ChatTurn
+from backend.store.sessions import SessionStore, check_session_id, new_session_id
 from backend.types import Message
 
 ON_BOTH_DATABASES = True

@@ -22,7 +22,8 @@ from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
 from backend.store.run_events import append_events
 from backend.store.runs import RunStore
-from backend.store.sessions import ChatTurn, SessionStore
+from backend.store.session_records import ChatTurn
+from backend.store.sessions import SessionStore
 from backend.store.tables import ContainerRow, RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
@@ -213,7 +214,7 @@ async def test_the_steps_of_runs_that_are_over_go(janitor: Janitor, database: Da
         config: Any = {"configurable": {"thread_id": thread, "checkpoint_ns": ""}}
         checkpoint: Any = {"v": 4, "id": "1", "ts": "", "channel_values": {}}
         checkpoint |= {"channel_versions": {}, "versions_seen": {}}
-        await janitor.checkpointer.aput(config, checkpoint, {}, {})
+        await janitor.checkpointer.aput(config, checkpoint, {"step": 1}, {"calls": 1})
     await janitor.clean()
     assert sorted(await janitor.checkpointer.athreads()) == [goes_on, f"{goes_on}/0"]  # type: ignore[attr-defined]
 

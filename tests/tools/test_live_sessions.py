@@ -14,7 +14,8 @@ from backend.errors import Busy, NotFound, SandboxUnavailable
 from backend.store.blobs import BlobStore
 from backend.store.database import open_database
 from backend.store.files import FileStore
-from backend.store.sessions import ChatTurn, SessionStore
+from backend.store.session_records import ChatTurn
+from backend.store.sessions import SessionStore
 from backend.tools.live_sessions import HeldSession, LiveSessions
 from backend.tools.python_executor_engine import open_engine
 from backend.types import ExecutionRequest, ExecutionResult
