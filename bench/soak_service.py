@@ -39,8 +39,9 @@ Kind = Literal["sqlite", "postgresql"]
 Report = tuple[list[str], list[str]]
 
 _CLIENTS = 8
-_LIVES = 4
-"""Servers one after another; all but the last are killed under load."""
+_LIVES, _FEW_LIVES = 4, 2
+"""Servers one after another; all but the last are killed under load. Few where there is little time."""
+_SHORT_MINUTES = 2.0
 _SETTLE_S = 6.0
 _ENDS_S = 120.0
 """Seconds until runs that are under way have ended."""
@@ -95,12 +96,13 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
     """
     seen = Service()
     chance = random.Random(seed)
-    each_s = minutes * 60 / _LIVES
+    lives = _LIVES if minutes > _SHORT_MINUTES else _FEW_LIVES
+    each_s = minutes * 60 / lives
     before = set(living())
     variables = {"DATABASE_URL": url} if url else {}
-    for life in range(_LIVES):
+    for life in range(lives):
         async with served(folder, SCRIPT, variables) as server:
-            if life < _LIVES - 1:
+            if life < lives - 1:
                 await _press(server, seen, chance, each_s * chance.uniform(0.5, 1), kill=True)
                 await asyncio.sleep(0.5)  # for what goes with it
             else:
