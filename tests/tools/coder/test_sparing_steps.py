@@ -56,11 +56,6 @@ async def cheap(state: State) -> State:
     return {"notes": ["cheap"]}
 
 
-async def killed(state: State) -> State:
-    await asyncio.sleep(60)
-    raise AssertionError("it goes on here")
-
-
 async def run(graph: Any, first: State, **more: Any) -> Any:
     state: Any = {}
     async for reached in stream_states(graph, first, None, thread="run-1", most_steps=9, **more):
@@ -75,17 +70,31 @@ async def as_others_see_it(saver: Checkpointer) -> list[str]:
     return [*values.get("calls", ()), *values.get("notes", ())]
 
 
+async def has_written(saver: Checkpointer, name: str) -> bool:
+    found = await saver.aget_tuple({"configurable": {"thread_id": "run-1"}})
+    writes = (found and found.pending_writes) or ()
+    return ("calls", [name]) in [(channel, value) for _, channel, value in writes]
+
+
 async def test_what_was_paid_for_is_there_for_others_at_once_and_the_rest_with_it(
     savers: tuple[Checkpointer, Checkpointer],
 ) -> None:
     ours, others = savers
+    has_begun = asyncio.Event()
+
+    async def killed(state: State) -> State:
+        has_begun.set()
+        await asyncio.sleep(60)
+        raise AssertionError("it goes on here")
+
     for nodes, kept in (
         ((paid, killed), ["paid"]),
         ((cheap, paid, killed), ["paid", "cheap"]),
         ((paid, cheap, killed), ["paid"]),
     ):
         task = asyncio.create_task(run(steps_that_end(ours, *nodes), {"calls": []}))
-        await asyncio.sleep(0.5)
+        await has_begun.wait()
+        has_begun.clear()
         assert await as_others_see_it(others) == kept
         task.cancel()
         await asyncio.wait({task})
@@ -145,7 +154,10 @@ async def test_of_steps_side_by_side_the_one_that_ended_is_not_done_again(
         return builder.compile(checkpointer=saver)
 
     task = asyncio.create_task(run(graph(savers[0]), {"calls": []}))
-    await asyncio.sleep(0.5)
+    for _ in range(1000):
+        if await has_written(savers[1], "quick"):
+            break
+        await asyncio.sleep(0.02)
     state = await run(graph(savers[1]), {"calls": []})
     task.cancel()
     await asyncio.wait({task})
