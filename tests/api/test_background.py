@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -434,13 +435,20 @@ def test_whenever_a_run_is_cancelled_it_ends_once(tmp_path: Path) -> None:
     assert check_store(None, settings.data_dir) == []
 
 
-def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path) -> None:
-    settings = settings_of(tmp_path)
+@contextmanager
+def answered(settings: Settings) -> Iterator[tuple[Any, TestClient, dict[str, Any], list[str]]]:
+    """The application in this process, its client, a run in it that is answered, and its turns."""
     app = create_app(settings)
     with TestClient(app, base_url="http://127.0.0.1:8000") as client:
         run = begin(client, PRODUCT)
         until(lambda: read(client, run["id"])["response"])
-        turns = messages(client, run["session_id"])
+        assert client.portal is not None
+        yield app, client, run, messages(client, run["session_id"])
+
+
+def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    with answered(settings) as (app, client, run, turns):
 
         async def answer_again() -> None:
             background: Background = app.state.background
@@ -448,7 +456,6 @@ def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path
             sending = (background.answer(run["id"], owner=LOCAL_OWNER) for _ in range(3))
             await asyncio.gather(*sending)
 
-        assert client.portal is not None
         client.portal.call(answer_again)
         assert messages(client, run["session_id"]) == turns
         kinds = [event["type"] for event in kept(client, run["id"])["data"]]
@@ -457,11 +464,7 @@ def test_however_many_want_to_send_an_answer_off_it_goes_out_once(tmp_path: Path
 
 def test_an_answer_that_was_cut_short_on_its_way_is_not_given_twice(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
-    app = create_app(settings)
-    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
-        run = begin(client, PRODUCT)
-        until(lambda: read(client, run["id"])["response"])
-        turns = messages(client, run["session_id"])
+    with answered(settings) as (app, client, run, turns):
 
         async def answer_after(delay_s: float) -> None:
             background: Background = app.state.background
@@ -476,7 +479,6 @@ def test_an_answer_that_was_cut_short_on_its_way_is_not_given_twice(tmp_path: Pa
             await background.answer(run["id"], owner=LOCAL_OWNER)
             await busy
 
-        assert client.portal is not None
         for milliseconds in range(0, 100, 20):
             client.portal.call(answer_after, milliseconds / 1000)
             assert messages(client, run["session_id"]) == turns, milliseconds

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from backend.config.settings import load_settings
+from backend.config.settings import Settings, load_settings
 from backend.errors import SandboxUnavailable
 from backend.tools.python_executor_engine import PythonExecutor, open_engine
 from tests.ollama_server import OllamaServer
@@ -28,6 +28,14 @@ def server(ollama_server: OllamaServer, monkeypatch: pytest.MonkeyPatch) -> Olla
     ollama_server.models = ["gpt-oss:20b", "qwen3:4b", "other:7b"]
     monkeypatch.setenv("PYTHON_CODER_MODEL", "ollama:gpt-oss:20b")
     return ollama_server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stored_settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings of each kind of database."""
+    if request.param == "sqlite":
+        return load_settings()
+    return load_settings(database_url=request.getfixturevalue("postgres_url"))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -28,16 +28,9 @@ class State(TypedDict, total=False):
 HOSTILE: State = {"text": "a\0b\ud800\\u0000 가", "number": float("nan"), "items": ["\0", "\udfff"]}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest) -> Settings:
-    if request.param == "sqlite":
-        return load_settings()
-    return load_settings(database_url=request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
-async def checkpointer(settings: Settings) -> AsyncIterator[Checkpointer]:
-    async with open_checkpointer(settings) as opened:
+async def checkpointer(stored_settings: Settings) -> AsyncIterator[Checkpointer]:
+    async with open_checkpointer(stored_settings) as opened:
         yield opened
 
 

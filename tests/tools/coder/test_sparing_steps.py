@@ -12,7 +12,7 @@ import pytest
 from langgraph.graph import StateGraph
 from langgraph.types import Send, interrupt
 
-from backend.config.settings import Settings, load_settings
+from backend.config.settings import Settings
 from backend.core.plan_state import PlanState
 from backend.core.react_steps import ReactState
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer, stream_states
@@ -25,19 +25,12 @@ class State(TypedDict, total=False):
     notes: Annotated[list[str], add]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest) -> Settings:
-    if request.param == "sqlite":
-        return load_settings()
-    return load_settings(database_url=request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
-async def savers(settings: Settings) -> AsyncIterator[tuple[Checkpointer, Checkpointer]]:
+async def savers(stored_settings: Settings) -> AsyncIterator[tuple[Checkpointer, Checkpointer]]:
     """Those of two servers with one store."""
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(open_checkpointer(settings))
-        yield one, await stack.enter_async_context(open_checkpointer(settings))
+        one = await stack.enter_async_context(open_checkpointer(stored_settings))
+        yield one, await stack.enter_async_context(open_checkpointer(stored_settings))
 
 
 def steps_that_end(checkpointer: Checkpointer, *nodes: Any) -> Any:
