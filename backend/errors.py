@@ -7,6 +7,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     │   ├── NotFound              ... names something that exists       HTTP 404, exit status 2
     │   │   └── SessionGone       ... opens another session
     │   ├── Conflict              ... looks how it stands by now        HTTP 409, exit status 2
+    │   │   └── RunTaken          ... leaves it to who works on it  HTTP 409, exit status 2
     │   ├── Busy                  ... waits, or closes something        HTTP 429, exit status 2
     │   └── TooLarge              ... sends less                        HTTP 413, exit status 2
     ├── SettingsError             the operator changes a setting        start refused, status 2
@@ -43,6 +44,8 @@ class PythonCoderError(Exception):
     exit_status: int = 1
     calls: tuple[ModelCall, ...] = ()
     """What the call or the step that it ended used up all the same, as far as the server told."""
+    place: str = ""
+    """An address or a path in the words that is for the operator alone."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what = what
@@ -77,6 +80,10 @@ class Conflict(RequestError):
     """What the request names is not in a state in which this can be done."""
 
     http_status = 409
+
+
+class RunTaken(Conflict):
+    """A run is another process's by now, or over: what was done here is not recorded."""
 
 
 class Busy(RequestError):
@@ -165,6 +172,15 @@ class BadReply(ModelError):
         self.reason = reason
         """``empty length dropped tool_parse context unreadable``; '' when it is another."""
         self.partial = partial
+
+
+class ContextExceeded(BadReply):
+    """The question does not fit into the model's context, whatever was left out of it."""
+
+    http_status = 400
+
+    def __init__(self, what: str, remedy: str = "", *, partial: str = "") -> None:
+        super().__init__(what, remedy, reason="context", partial=partial)
 
 
 class BudgetExceeded(PythonCoderError):

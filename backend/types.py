@@ -97,6 +97,8 @@ class ExecutionRequest:
     """Expressions over the program's names, evaluated when it has ended well; Python only."""
     describe_names: bool = False
     """Tell which names it leaves behind; of a Bash program there is nothing to tell."""
+    checked: Sequence[Issue] | None = None
+    """What the static check has said of it already, for the audit trail; None: it was not asked."""
     on_record: str | None = None
     """What the audit trail has in place of the code: the programs that one of the house's brings
     in; '' for one that only looks at files or values, which is not on record. None: the code."""

@@ -142,7 +142,7 @@ async def complete(
     artifacts: list[dict[str, Any]] = []
     notes: list[str] = []
     try:
-        artifacts = await keep_artifacts(
+        artifacts, notes = await keep_artifacts(
             answer.artifacts, server, job.owner, base_url, kept, session_id=job.ask.session_id
         )
     except StoreUnavailable as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from backend.api.state import Server
+from backend.errors import NotFound
 from backend.types import ArtifactRef
 
 Kept = Mapping[tuple[str, str], dict[str, Any]]
@@ -44,15 +45,25 @@ async def keep_artifacts(
     kept: Kept | None = None,
     *,
     session_id: str | None = None,
-) -> list[dict[str, Any]]:
-    """The same for all of an answer; of a name that was written again, the last one."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The same for all of an answer, of a name that was written again the last one.
+
+    Returns:
+        What describes them; and a sentence about each that is gone by now.
+    """
     newest = {reference["name"]: reference for reference in references}
-    known = kept or {}
-    return [
-        known.get((each["name"], each["sha256"]))
-        or await keep_artifact(each, server, owner, base_url, session_id=session_id)
-        for each in newest.values()
-    ]
+    found: list[dict[str, Any]] = []
+    lost: list[str] = []
+    for name, each in newest.items():
+        described = (kept or {}).get((name, each["sha256"]))
+        try:
+            found.append(
+                described
+                or await keep_artifact(each, server, owner, base_url, session_id=session_id)
+            )
+        except NotFound:
+            lost.append(f"The file {name[:80]!r} could not be kept: its bytes were removed.")
+    return found, lost
 
 
 def as_markdown(artifacts: Sequence[Mapping[str, Any]]) -> str:

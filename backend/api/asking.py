@@ -40,7 +40,7 @@ from backend.tools.coder.proof.schema import require_valid
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
 
-SESSION_HEADERS = ("x-session-id", "x-openwebui-chat-id", "x-conversation-id")
+SESSION_HEADERS = ("X-Session-Id", "X-OpenWebUI-Chat-Id", "X-Conversation-ID")
 _NO_NAMES = frozenset({"new", "null", "undefined", "none"})
 _TASK_PREFIX = "### Task:"
 _LARGE = 50_000
@@ -163,7 +163,7 @@ async def prepare_chat(
 
 
 async def decided_job(run: Run, given: Given, server: Server, *, owner: str, said: str) -> ChatJob:
-    """What goes on after a decision about the program that a run waits with.
+    """What goes on after a decision about the program that a run waits with; nothing is decided yet.
 
     Raises:
         NotFound: a file of the run is gone.
@@ -230,34 +230,39 @@ def _looks_like_task(body: ChatRequest) -> bool:
     return isinstance(first, TextPart) and first.text.startswith(_TASK_PREFIX)
 
 
-def _named_by_header(headers: Headers) -> str | None:
-    """The conversation that a front end names; what stands for one that has no name yet is none."""
+def _named_by_header(headers: Headers) -> tuple[str, str] | None:
+    """The header in which a front end names the conversation, and the name.
+
+    What stands for one that has no name yet is none.
+    """
     for name in SESSION_HEADERS:
         value = headers.get(name, "").strip()
-        if name == "x-openwebui-chat-id":
+        if name == "X-OpenWebUI-Chat-Id":
             # The id of a conversation that is not kept there ends as it happens, with any sign.
             value = value.strip("-_")
         if value and value.lower() not in _NO_NAMES and not value.startswith("{{"):
-            return value
+            return name, value
     return None
 
 
 async def _find_session(
     body: ChatRequest, headers: Headers, server: Server, owner: str
 ) -> SessionUse:
-    named = body.session_id or (body.metadata or {}).get("session_id")
+    named, param = body.session_id, "session_id"
+    if not named:
+        named, param = (body.metadata or {}).get("session_id"), "metadata.session_id"
     if named:
-        if not await server.sessions.exists(check_session_id(named), owner=owner):
+        if not await server.sessions.exists(check_session_id(named, param=param), owner=owner):
             raise NotFound(
                 f"There is no session {named[:80]!r}.",
                 "Leave it out to begin one; the answer's x_session_id names it.",
-                param="session_id",
+                param=param,
             )
         return SessionUse(id=named, source="named", is_kept=True)
-    by_header = _named_by_header(headers)
-    if by_header:
-        kept = await server.sessions.exists(check_session_id(by_header), owner=owner)
-        return SessionUse(id=by_header, source="header", is_kept=kept)
+    if by_header := _named_by_header(headers):
+        header, name = by_header
+        kept = await server.sessions.exists(check_session_id(name, param=header), owner=owner)
+        return SessionUse(id=name, source="header", is_kept=kept)
     return SessionUse(id=new_session_id(), source="new", is_kept=False)
 
 

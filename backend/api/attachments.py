@@ -10,23 +10,31 @@ from pathlib import Path
 from backend.api.approvals import SessionUse
 from backend.api.conversation import Attachment, Conversation
 from backend.api.state import Server
-from backend.errors import NotFound, TooLarge
+from backend.errors import NotFound, RequestError, StoreUnavailable, TooLarge
 from backend.sandbox.file_types import require_supported
+from backend.store.endings import to_its_end
 from backend.store.file_names import safe_name, working_names
-from backend.store.file_records import StoredFile
+from backend.store.file_records import INLINE_PURPOSE, StoredFile
+from backend.store.stray_files import forget_unanswered
 
-INLINE_PURPOSE = "user_data"
-"""The purpose of files that came inside a message, as in OpenAI's file object."""
+_MOST_FILES = 100
+"""In a message, as in ``file_ids``; of those of earlier messages so many of the newest."""
 
 
 async def check_attachments(conversation: Conversation, server: Server, owner: str) -> None:
     """See that all of them can be used, before any is kept.
 
     Raises:
-        RequestError: a name or type is of no use, or a file is empty.
+        RequestError: a name or type is of no use, a file is empty, or there are too many.
         NotFound: a file that is named is not there.
         TooLarge: one is over ``PYTHON_CODE_MAX_FILE_SIZE``.
     """
+    if len(conversation.attachments) > _MOST_FILES:
+        raise RequestError(
+            f"The message has {len(conversation.attachments)} files, the limit is {_MOST_FILES}.",
+            "Put them into an archive, or send fewer.",
+            param="messages",
+        )
     limit = server.settings.max_file_bytes
     for attachment in (*conversation.earlier_attachments, *conversation.attachments):
         if attachment.file_id is not None:
@@ -68,20 +76,41 @@ async def gather_files(
     Raises:
         TooLarge: they would be more than ``PYTHON_CODER_MAX_STORAGE``.
     """
-    session_id = session.id if session else None
     carried = conversation.attachments if session else ()
     sent_again = with_earlier and session is not None and session.source != "named"
-    before_that = conversation.earlier_attachments if sent_again else ()
+    before_that = conversation.earlier_attachments[-_MOST_FILES:] if sent_again else ()
     await _require_room((*carried, *before_that), server, owner)
-    files = [*named, *await _attach(carried, server, owner, session_id)]
-    earlier: list[StoredFile] = []
-    if with_earlier:
-        earlier = await kept_files(kept_ids, server, owner)
-        earlier += await _attach(before_that, server, owner, session_id)
-    placed: dict[str, Path] = {}
-    if session is not None and (files or earlier):
-        placed = await asyncio.to_thread(_place, files, earlier, server)
+    session_id = session.id if session else None
+    try:
+        files = [*named, *await _attach(carried, server, owner, session_id)]
+        earlier: list[StoredFile] = []
+        if with_earlier:
+            earlier = await kept_files(kept_ids, server, owner)
+            earlier += await _attach(before_that, server, owner, session_id)
+        placed: dict[str, Path] = {}
+        if session is not None and (files or earlier):
+            placed = await asyncio.to_thread(_place, files, earlier, server)
+    except BaseException:
+        await forget_attached(session, server, owner)
+        raise
     return files, placed
+
+
+async def forget_attached(session: SessionUse | None, server: Server, owner: str) -> None:
+    """Let the files go that a request brought which has ended, if nothing of it was kept.
+
+    Those of a conversation that the client named may be another request's as well: they stay, and
+    are the same files when they are sent again.
+    """
+    if session is None or session.source != "new":
+        return
+
+    async def do() -> None:
+        if not await server.sessions.exists(session.id, owner=owner):
+            await forget_unanswered(server.database, server.files, session.id, owner=owner)
+
+    with suppress(OSError, StoreUnavailable):  # whoever cleans up later does it
+        await to_its_end(do)
 
 
 async def _require_room(attachments: Sequence[Attachment], server: Server, owner: str) -> None:

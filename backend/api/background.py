@@ -26,7 +26,7 @@ from backend.api.outages import Outage
 from backend.api.run_jobs import job_of, response_of
 from backend.api.run_log import News, RunLog
 from backend.api.state import Server
-from backend.errors import Conflict, NotFound, PythonCoderError, StoreUnavailable
+from backend.errors import Conflict, NotFound, PythonCoderError, RunTaken, StoreUnavailable
 from backend.request_context import in_request
 from backend.store.endings import to_its_end
 from backend.store.processes import this_process
@@ -83,12 +83,17 @@ class Background:
         """Whether this process does."""
         return run_id in self._tasks
 
+    def _here(self) -> frozenset[str]:
+        """The ids of the runs that this process has to do with."""
+        return self._recorder.under_way | self._recorder.unrecorded | self._tasks.keys()
+
     async def work(self) -> None:
         """Look for work until it is cancelled."""
         swept_at = -math.inf
         outage = Outage(fails="Runs cannot be looked for", works="Runs are looked for again")
         while True:
             try:
+                await self._recorder.catch_up()
                 if time.monotonic() - swept_at >= SWEEP_S:
                     await self._sweep(is_first=swept_at < 0)
                     swept_at = time.monotonic()
@@ -173,7 +178,11 @@ class Background:
             if self._server.turns.is_closed or time.monotonic() < self._not_before:
                 return
             run = await self._runs.queued.take(
-                busy=Counter(self._owners.values()), last=self._served, most=self._most
+                busy=Counter(self._owners.values()),
+                last=self._served,
+                most=self._most,
+                # One that was decided about while its last answer still goes out is taken later.
+                but=self._here(),
             )
             if run is None:
                 return
@@ -183,9 +192,10 @@ class Background:
             self._tasks[run.id] = task
             task.add_done_callback(partial(self._forget, run.id))
 
-    def _forget(self, run_id: str, _task: asyncio.Task[None]) -> None:
-        del self._tasks[run_id], self._owners[run_id]
-        self._to_cancel.discard(run_id)
+    def _forget(self, run_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(run_id) is task:
+            del self._tasks[run_id], self._owners[run_id]
+            self._to_cancel.discard(run_id)
         self.wake()
 
     async def _do(self, run: Run) -> None:
@@ -221,7 +231,7 @@ class Background:
             return True
 
     async def _run_in_turn(self, run: Run, log: RunLog) -> bool:
-        """Run it when its turn has come; False where there was none to be had here, now."""
+        """Run it when its turn has come; False where that is not to be done here, or not now."""
         job, progress = job_of(run), Progress()
 
         def note(event: Event) -> None:
@@ -230,7 +240,9 @@ class Background:
 
         with ExitStack() as leaving:
             try:
-                turn = leaving.enter_context(self._server.turns.ask(job.owner, job.lane))
+                turn = leaving.enter_context(
+                    self._server.turns.ask(job.owner, job.lane, session_id=job.ask.session_id)
+                )
                 await turn.wait()
             except PythonCoderError:  # there is none to be had now, here
                 self._not_before = time.monotonic() + _AGAIN_S
@@ -238,6 +250,8 @@ class Background:
                 return False
             try:
                 await self._server.assistant.run(job.ask, note)
+            except RunTaken:  # whoever has it by now sees to it
+                return False
             except PythonCoderError as error:
                 await self._fail(run, job, error, progress)
         return True
@@ -251,16 +265,18 @@ class Background:
             await self._finish(run, "failed", error=told(error), error_kind=error.error_kind)
             return
         document = cut.as_dict() | {"run_id": run.id, "finish_reason": "length"}
-        await self._runs.finish(run.id, document, owner=run.owner, status="completed")
+        with suppress(RunTaken):
+            await self._runs.finish(run.id, document, owner=run.owner, status="completed")
 
     async def _finish(
         self, run: Run, status: Literal["failed", "cancelled"], **result: Any
     ) -> None:
-        """Record how a run ended before its own record could say so."""
+        """Record how a run ended before its own record could say so; not if another server has it."""
         now = await self._runs.get(run.id, owner=run.owner)
         if now.status == "running":
             left = {"success": False, **result}
-            await self._runs.finish(run.id, left, owner=run.owner, status=status)
+            with suppress(RunTaken):
+                await self._runs.finish(run.id, left, owner=run.owner, status=status)
 
     def _end(self, run_id: str) -> None:
         if run_id in self._recorder.under_way:
@@ -271,18 +287,19 @@ class Background:
 
     async def _look_after(self) -> None:
         """End what is to be ended here, and show that the rest is still worked on."""
-        ids = self._recorder.under_way | self._tasks.keys()
+        ids = self._here()
         if not ids:
             return
         for run_id in await self._runs.queued.to_cancel(ids):
             self._end(run_id)
         if time.monotonic() - self._touched_at >= SIGN_S:
-            await self._runs.queued.touch(ids)
+            for run_id in await self._runs.queued.touch(ids):
+                self._end(run_id)  # another server gave it up for lost, and works on it
             self._touched_at = time.monotonic()
 
     async def _sweep(self, *, is_first: bool) -> None:
         """See to what other processes left, and to what got lost here."""
-        here = self._recorder.under_way | self._tasks.keys()
+        here = self._here()
         await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S, attended=is_first)
         for run_id, owner in await self._runs.queued.left_to_cancel():
             with suppress(Conflict, NotFound):

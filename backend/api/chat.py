@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from backend.api.answering import Progress, answer_of_cut_chat, complete, completion_body, new_head
 from backend.api.asking import ChatJob, prepare_chat
+from backend.api.attachments import forget_attached
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.operations import answers, takes
@@ -54,7 +55,7 @@ async def answer_job(job: ChatJob, server: Server, base_url: str) -> Response:
     head = new_head(job.model)
     try:
         try:
-            async with server.turns.take(job.owner, job.lane):
+            async with server.turns.take(job.owner, job.lane, session_id=job.ask.session_id):
                 answer = await server.assistant.run(job.ask, progress)
             done = await complete(job, answer, server, base_url=base_url, finish="stop")
         except PythonCoderError as error:
@@ -69,4 +70,7 @@ async def answer_job(job: ChatJob, server: Server, base_url: str) -> Response:
         if not (progress.has_run and server.turns.is_closed):
             raise
         return stopped_response(after_run=True)
+    finally:
+        if job.ask.files:
+            await forget_attached(job.session, server, job.owner)
     return plain_response(completion_body(head, job, done))

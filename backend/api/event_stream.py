@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from backend.api.answering import Progress
 from backend.api.asking import ChatJob
+from backend.api.attachments import forget_attached
 from backend.api.errors import error_body, log_unexpected, stopped
 from backend.api.feed import Feed, follow
 from backend.api.presence import while_connected
@@ -122,7 +123,17 @@ class AnswerStream(EventStream):
             await turn.wait(self._silence_s)
 
     async def _lines(self) -> AsyncGenerator[str, None]:
-        with self._server.turns.ask(self._chat.owner, self._chat.lane) as turn:
+        try:
+            async with aclosing(self._in_turn()) as lines:
+                async for line in lines:
+                    yield line
+        finally:
+            if self._chat.ask.files:
+                await forget_attached(self._chat.session, self._server, self._chat.owner)
+
+    async def _in_turn(self) -> AsyncGenerator[str, None]:
+        chat = self._chat
+        with self._server.turns.ask(chat.owner, chat.lane, session_id=chat.ask.session_id) as turn:
             if not turn.has_come:
                 yield self._begin([])
                 try:

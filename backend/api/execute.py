@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from backend.api.artifacts import keep_artifact
-from backend.api.auth import PrincipalDep, require_admin
+from backend.api.auth import Principal, PrincipalDep, require_admin
 from backend.api.body import max_json_bytes, read_json
 from backend.api.errors import (
     UnsupportedParameter,
@@ -27,6 +27,7 @@ from backend.api.presence import while_connected
 from backend.api.schemas import ExecuteRequest
 from backend.api.shapes.programs import ExecutionShape
 from backend.api.state import Server, ServerDep, base_url_of
+from backend.config.settings import Settings
 from backend.errors import RequestError
 from backend.request_context import in_request
 from backend.store.file_names import working_names
@@ -55,10 +56,23 @@ async def execute(request: Request, server: ServerDep, principal: PrincipalDep) 
     require_enabled(server.settings)
     if not body.check:
         require_admin(principal, "A program that is not checked", param="check")
+    _require_limits(body, server.settings, principal)
     owner = principal.owner
     asked = await _prepare(body, server, owner)
     base_url = base_url_of(request, server.settings)
     return await while_connected(request.receive, _run(asked, body, server, owner, base_url))
+
+
+def _require_limits(body: ExecuteRequest, settings: Settings, principal: Principal) -> None:
+    """See that nobody but an admin goes beyond what the operator gives each program.
+
+    Raises:
+        Forbidden: the key is no admin's.
+    """
+    if body.memory_mb is not None and body.memory_mb > settings.max_memory_mb:
+        require_admin(principal, f"More than {settings.max_memory_mb} MiB", param="memory_mb")
+    if body.timeout_s is not None and body.timeout_s > settings.timeout_s:
+        require_admin(principal, f"More than {settings.timeout_s:g} seconds", param="timeout_s")
 
 
 async def _prepare(body: ExecuteRequest, server: Server, owner: str) -> ExecutionRequest:
@@ -110,7 +124,7 @@ async def _run(
 ) -> Response:
     may_have_run = has_run = False
     try:
-        async with server.turns.take(owner):
+        async with server.turns.take(owner, session_id=body.session_id):
             may_have_run = True
             result = await _execute(asked, body, server, owner)
         has_run = True

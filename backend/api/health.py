@@ -16,6 +16,7 @@ from backend.config.version import product_version
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get(
     "/health",
     summary="Alive, and what the model and the sandbox are",
@@ -35,6 +36,7 @@ async def health(server: ServerDep) -> dict[str, Any]:
     }
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     summary="Whether model, sandbox and store all work",

@@ -13,12 +13,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from backend.config.settings import Settings
 from backend.core.assistant import Assistant
 from backend.errors import PythonCoderError
 from backend.store.database import Database
+from backend.store.endings import opened
 from backend.store.files import FileStore
 from backend.store.upkeep import Upkeep
 from backend.tools.coder.checkpoints import Checkpointer, kept_threads
@@ -42,7 +44,7 @@ class Janitor:
 
     async def clean_if_due(self) -> bool:
         """Clean, unless another process is at it, or was a moment ago; whether it was done."""
-        handle = await asyncio.to_thread(_open, self.mark)
+        handle = await opened(partial(_open, self.mark))
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -58,12 +60,12 @@ class Janitor:
             os.close(handle)
 
     async def clean(self) -> None:
-        """Forget expired files and containers, old runs, steps of what is over, and unused bytes.
+        """Forget files and containers that are over, old runs, steps of what is over, and unused bytes.
 
         Raises:
             StoreUnavailable: the database or the data folder cannot be used.
         """
-        expired = await self.upkeep.files.forget_expired()
+        files = await self.upkeep.forget_files()
         containers = await self.upkeep.forget_containers()
         old = 0
         if self.keep_days:
@@ -72,9 +74,9 @@ class Janitor:
         steps = await self._forget_steps()
         swept = await self.upkeep.sweep()
         logging.getLogger("backend.store").info(
-            "Forgotten: %d expired files, %d containers, %d old runs, the steps of %d runs, "
+            "Forgotten: %d files, %d containers, %d old runs, the steps of %d runs, "
             "%d unused blobs",
-            *(expired, containers, old, steps, swept),
+            *(files, containers, old, steps, swept),
         )
 
     async def _forget_steps(self) -> int:

@@ -49,8 +49,8 @@ SECTIONS: Final[dict[str, tuple[str, str]]] = {
 What OpenAI's clients and chat front ends call. The server's own tools do the work: the answer has its
 pictures and files as markdown links, and `x_agent_metadata` says how it came about.
 
-Which agent answers is said by `agent_type`, by `metadata.agent_type` or behind the model's name,
-`NAME@react`. The conversation is named by `session_id`, by `metadata.session_id` or by one of the headers
+Which agent answers is said by `agent_type`, by `metadata.agent_type`, by the header `X-Agent-Type` or
+behind the model's name, `NAME@react`. The conversation is named by `session_id`, by `metadata.session_id` or by one of the headers
 `X-Session-Id`, `X-OpenWebUI-Chat-Id`, `X-Conversation-ID`; without any, the messages that are sent are all
 there is. Where a header names a conversation that is not there, it begins; a `session_id` in the body must
 exist.
@@ -58,7 +58,7 @@ exist.
 Accepted and without effect: `presence_penalty`, `frequency_penalty`, `logit_bias`, `logprobs`,
 `top_logprobs`, `parallel_tool_calls`, `service_tier`, `store`, `reasoning_effort`, `n: 1`. Refused with
 `unsupported_parameter`, because they would change the answer's form: `n` above 1, `tools`, `functions`,
-`tool_choice` other than `none` and `auto`, `modalities` with `audio`.
+`tool_choice` and `function_call` other than `none` and `auto`, `modalities` with `audio`.
 """,
     ),
     "responses": (

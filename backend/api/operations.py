@@ -21,10 +21,12 @@ EVERYWHERE: Final = (401, 403, 429, 500, 503)
 """Errors that every endpoint below ``/v1`` can give; the description adds them."""
 
 MEANINGS: Final[dict[int, str]] = {
-    400: "The request cannot be served as it was put; `param` names what is wrong.",
+    400: "The request cannot be served as it was put, and `param` names the field; or it does not fit "
+    "into the model's context (`context_length_exceeded`).",
     401: "No key, or none that is good any more.",
     403: "The key, or the place the request comes from, does not allow it.",
     404: "There is no such thing, or it is another owner's.",
+    405: "The address does not take this method; `Allow` names those that it does.",
     409: "It is not in a state in which this can be done.",
     413: "The body, a file or a field is over its limit, or the storage is full.",
     416: "The file does not have the bytes that `Range` asks for.",

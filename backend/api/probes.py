@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from backend.core.assistant import Assistant
-from backend.errors import PythonCoderError
+from backend.errors import PythonCoderError, StoreUnavailable
 from backend.store.database import Database
+from backend.store.keys import KeyStore
+from backend.store.told import for_anybody
 from backend.types import ExecutionRequest
 
 FRESH_S: Final = 2.0
@@ -76,9 +78,10 @@ class Probe:
 class Probes:
     """One for each thing that a question needs. Use as an async context manager."""
 
-    def __init__(self, assistant: Assistant, database: Database) -> None:
+    def __init__(self, assistant: Assistant, database: Database, keys: KeyStore) -> None:
         self._assistant = assistant
         self._database = database
+        self._keys = keys
         model = assistant.models.get()
         self._about_model = {"name": model.name, "provider": model.provider}
         slow = f"did not answer within {PATIENCE_S:g} s."
@@ -102,8 +105,16 @@ class Probes:
         try:
             await self._assistant.models.check()
         except PythonCoderError as error:
-            return self._about_model | _gone(str(error))
+            words = for_anybody(error) if await self._asks_anybody() else str(error)
+            return self._about_model | _gone(words)
         return self._about_model | {"state": "ok", "reachable": True, "error": None}
+
+    async def _asks_anybody(self) -> bool:
+        """Whether others than the operator ask: what is told here is told without a key."""
+        try:
+            return await self._keys.are_wanted()
+        except StoreUnavailable:
+            return True
 
     async def _sandbox(self) -> State:
         engine = self._assistant.engine

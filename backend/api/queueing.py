@@ -57,11 +57,21 @@ async def put_into_queue(
 
     Raises:
         NotFound: the id is another owner's.
+        Conflict: somebody else was faster to decide.
     """
-    queued = server.recorder.runs.queued
-    if job.ask.run_id is not None:
-        return await queued.adopt_attended(job.ask.run_id, spec, owner=job.owner), True
-    return await queued.add(
+    runs = server.recorder.runs
+    if job.ask.run_id is not None and job.ask.decision is not None:
+        decision = job.ask.decision.as_dict()
+        run = await runs.waiting.decide(
+            job.ask.run_id,
+            decision,
+            owner=job.owner,
+            said=job.said,
+            queued=spec,
+            about=job.ask.about,
+        )
+        return run, True
+    return await runs.queued.add(
         run_id,
         owner=job.owner,
         request=job.ask.question,

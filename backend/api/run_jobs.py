@@ -33,6 +33,8 @@ def queued_spec(job: ChatJob, *, base_url: str, digest: str = "") -> dict[str, A
         base_url: the address that links in its answer begin with.
         digest: of the request as it came, to know it again.
     """
+    # What was decided is recorded of the run itself.
+    job = replace(job, ask=replace(job.ask, decision=None))
     plain = _adapter().dump_python(job, mode="json")
     return {"job": plain, "links": base_url, "digest": digest}
 

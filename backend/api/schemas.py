@@ -208,6 +208,8 @@ class ChatRequest(Edge):
     """Only `none` and `auto`."""
     functions: list[Any] | None = None
     """Refused, unless empty."""
+    function_call: Any = None
+    """Only `none` and `auto`."""
     modalities: list[str] | None = None
     """Refused with `audio` in it."""
 
@@ -246,6 +248,7 @@ class ChatRequest(Edge):
             "tools": bool(self.tools),
             "tool_choice": self.tool_choice not in (None, "none", "auto"),
             "functions": bool(self.functions),
+            "function_call": self.function_call not in (None, "none", "auto"),
             "modalities": "audio" in (self.modalities or []),
         }
         for field, is_refused in refused.items():
@@ -260,6 +263,7 @@ _INSTEAD = {
     "tools": "The server has its own tools; leave out the client's.",
     "tool_choice": "Choose an agent with agent_type.",
     "functions": "The server has its own tools; leave out the client's.",
+    "function_call": "Choose an agent with agent_type.",
     "modalities": "Answers are text.",
 }
 
@@ -310,9 +314,9 @@ class ExecuteRequest(OwnRequest):
     session_id: str | None = None
     """The session to run in: variables and files of programs before it are there."""
     timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
-    """Seconds it may take; without it, `PYTHON_CODE_TIMEOUT`."""
+    """Seconds it may take; without it, `PYTHON_CODE_TIMEOUT`. More than that needs an admin's key."""
     memory_mb: Annotated[int, Field(ge=1, le=1_048_576)] | None = None
-    """Mebibytes it may use; without it, `PYTHON_CODE_MAX_MEMORY`."""
+    """Mebibytes it may use; without it, `PYTHON_CODE_MAX_MEMORY`. More needs an admin's key."""
     executor: str | None = None
     """Which executor runs it; without it, the configured one."""
     argv: Annotated[list[str], Field(max_length=1000)] = []

@@ -227,8 +227,8 @@ async def _remove(session_id: str, server: Server, background: Background, owner
         for run_id in await unfinished_run_ids(server.database, session_id, owner=owner):
             with suppress(Conflict, NotFound):  # it has ended by itself
                 await background.cancel(run_id, owner=owner, why=why)
-        await server.live_sessions.end(session_id, owner=owner)
-        gone = await remove_session(server.database, session_id, owner=owner)
+        async with server.live_sessions.ended(session_id, owner=owner):
+            gone = await remove_session(server.database, session_id, owner=owner)
         await forget(gone, server)
         count += gone.count
         if gone.count == 0:

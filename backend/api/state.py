@@ -87,7 +87,7 @@ async def _open_with(
         open_database(settings) as database,
         open_assistant(settings, database, observe=observe) as assistant,
         open_keys(database, settings) as keys,
-        Probes(assistant, database) as probes,
+        Probes(assistant, database, keys) as probes,
         open_janitor(settings, database, assistant),
     ):
         secret = await asyncio.to_thread(link_secret, settings.data_dir)

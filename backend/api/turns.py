@@ -5,7 +5,8 @@ keeps graphs, checkpoints and sandboxes busy. ``talk`` is plain chat, which cost
 waits for the model; it has its own, much wider lane, so that neither waits behind the other.
 
 Those who wait stand in one queue an owner, and the owners are served in turn: somebody with a
-hundred requests makes nobody else wait for more than one of them. The queues are bounded: as soon as
+hundred requests makes nobody else wait for more than one of them. Of a session one request at a time
+is worked on: the others of it would take places and do nothing there. The queues are bounded: as soon as
 one owner has as many waiting as there are places left for all, the next one is refused, so that
 there is always room for somebody else.
 """
@@ -42,9 +43,10 @@ _MAX_RETRY_S = 300
 class Turn:
     """A place in the queue, then a place at work; leaving its context gives back either."""
 
-    def __init__(self, queue: _Queue, owner: str) -> None:
+    def __init__(self, queue: _Queue, owner: str, session_id: str | None) -> None:
         self._queue = queue
         self.owner = owner
+        self.session = None if session_id is None else (owner, session_id)
         self.asked_at = time.monotonic()
         self.come_at = 0.0
         self._come: asyncio.Event | None = None
@@ -137,8 +139,13 @@ class Turns:
             on_turn=on_turn,
         )
 
-    def ask(self, owner: str, lane: Lane = "work") -> Turn:
+    def ask(self, owner: str, lane: Lane = "work", *, session_id: str | None = None) -> Turn:
         """Stand in the queue; the turn has come already where there is room. Use it as a context.
+
+        Args:
+            owner: who asks.
+            lane: for what.
+            session_id: the session that is worked in; None where there is none. Talk needs none.
 
         Raises:
             Busy: too many wait, in all or of this owner.
@@ -146,17 +153,19 @@ class Turns:
         """
         if self.is_closed:
             raise MachineError("The server is being stopped.", "Try again in a moment.")
-        return self._lanes[lane].enter(owner)
+        return self._lanes[lane].enter(owner, session_id if lane == "work" else None)
 
     @asynccontextmanager
-    async def take(self, owner: str, lane: Lane = "work") -> AsyncIterator[Turn]:
-        """Wait for a turn, and have it within the context.
+    async def take(
+        self, owner: str, lane: Lane = "work", *, session_id: str | None = None
+    ) -> AsyncIterator[Turn]:
+        """Wait for a turn as by ``ask``, and have it within the context.
 
         Raises:
             Busy: too many wait, or it has waited for too long.
             MachineError: the server is being stopped.
         """
-        with self.ask(owner, lane) as turn:
+        with self.ask(owner, lane, session_id=session_id) as turn:
             if not turn.has_come:
                 await turn.wait()
             yield turn
@@ -203,13 +212,14 @@ class _Queue:
         self.waiting = 0
         self._owners: OrderedDict[str, deque[Turn]] = OrderedDict()
         """Those who wait, by owner; the first owner is served next."""
+        self._sessions: set[tuple[str, str]] = set()
+        """In which somebody is at work."""
         self._usual_s = 0.0
 
-    def enter(self, owner: str) -> Turn:
-        turn = Turn(self, owner)
-        if self.active < self.places:
-            self.active += 1
-            turn.begin()
+    def enter(self, owner: str, session_id: str | None) -> Turn:
+        turn = Turn(self, owner, session_id)
+        if self.active < self.places and turn.session not in self._sessions:
+            self._begin(turn)
             return turn
         own = self._owners.get(owner)
         if len(own or ()) >= self.max_waiting - self.waiting:
@@ -231,9 +241,16 @@ class _Queue:
         share = _NEWEST_COUNTS if self._usual_s else 1.0
         self._usual_s += (took_s - self._usual_s) * share
         self.active -= 1
-        while self._owners and self.active < self.places:
-            self.active += 1
-            self._next().begin()
+        if turn.session is not None:
+            self._sessions.remove(turn.session)
+        while self.active < self.places and (following := self._next()) is not None:
+            self._begin(following)
+
+    def _begin(self, turn: Turn) -> None:
+        self.active += 1
+        if turn.session is not None:
+            self._sessions.add(turn.session)
+        turn.begin()
 
     def before(self, turn: Turn) -> int:
         """Everybody who is served before: a round takes one of each owner that still waits."""
@@ -267,13 +284,17 @@ class _Queue:
             retry_after_s=self.retry_after_s(),
         )
 
-    def _next(self) -> Turn:
-        owner, own = self._owners.popitem(last=False)
-        turn = own.popleft()
-        if own:
-            self._owners[owner] = own  # behind all the others
-        self.waiting -= 1
-        return turn
+    def _next(self) -> Turn | None:
+        """Take who is served next out of the queue; None where all wait for their sessions."""
+        for owner, own in self._owners.items():
+            turn = next((turn for turn in own if turn.session not in self._sessions), None)
+            if turn is None:
+                continue
+            self._forget(turn)
+            if own:
+                self._owners.move_to_end(owner)  # behind all the others
+            return turn
+        return None
 
     def _forget(self, turn: Turn) -> None:
         own = self._owners[turn.owner]

@@ -91,6 +91,10 @@ async def _decide(settings: Settings, run: Run, decision: Decision) -> Run:
         NotFound: a file of the run is gone.
         RequestError: a file, the model or a setting is another one now.
     """
+    from backend.tools.approval import pending_of
+
     await require_same(settings, run)
     async with open_records(settings) as records:
-        return await records.runs.waiting.decide(run.id, decision.as_dict(), owner=records.owner)
+        return await records.runs.waiting.decide(
+            run.id, decision.as_dict(), owner=records.owner, about=pending_of(run).digest
+        )

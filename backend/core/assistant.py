@@ -31,6 +31,7 @@ from backend.tools.approval import (
     Approver,
     Given,
     decision_of,
+    pending_of,
     require_approver,
 )
 from backend.tools.coder.entries import Job
@@ -141,7 +142,10 @@ class Assistant:
 
                 async def answer_as(job: Job) -> dict[str, Any]:
                     emit(Event(kind="begin", text="", data={"run_id": job.run_id}))
-                    return (await self._answer(work, session, emit, approver, job)).as_dict()
+                    try:
+                        return (await self._answer(work, session, emit, approver, job)).as_dict()
+                    finally:
+                        job.calls.extend(work.budget.calls)
 
                 entry = entry_of(ask, agent, work.model, self.settings, session)
                 answer = answer_of(await recorded.serve(entry, answer_as))
@@ -211,7 +215,9 @@ class Assistant:
         return replace(answer, told_usage=job.told_usage) if job else answer
 
     async def decide(self, run_id: str, given: Given, *, owner: str) -> Ask:
-        """Record a decision about the program that a run waits with.
+        """A decision about the program that a run waits with, as something to go on with.
+
+        It is recorded when the work begins: whoever is sent away before may say it again.
 
         Args:
             run_id: the run.
@@ -223,20 +229,18 @@ class Assistant:
 
         Raises:
             NotFound: the owner has no such run, or a file of it is gone.
-            RequestError: it does not wait, or cannot be gone on with.
+            RequestError: it does not wait, or cannot be gone on with; ``run`` raises the same
+                where somebody else was faster.
         """
         if self.recorder is None:
             raise RequestError(
                 "Nothing is recorded here, so that no run waits.",
                 "Open the assistant with a record.",
             )
-        decision = decision_of(given).as_dict()
+        decision = decision_of(given)
         run = await self.recorder.runs.get(run_id, owner=owner)
-        ask = await ask_of(run, owner=owner)
-        # One in the background is taken at once: a server that looks for work must not get it.
-        claim = run.background
-        await self.recorder.runs.waiting.decide(run_id, decision, owner=owner, claim=claim)
-        return replace(ask, is_claimed=claim)
+        about = pending_of(run).digest
+        return replace(await ask_of(run, owner=owner), decision=decision, about=about)
 
     async def stream(self, ask: Ask) -> AsyncIterator[Event | Answer]:
         """The events of a question as they happen, then its answer.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backend.store.database import LOCAL_OWNER
+from backend.tools.approval import Decision
 from backend.types import (
     AgentName,
     AgentType,
@@ -73,6 +74,10 @@ class Ask:
     """About which programs the user is asked before they run."""
     run_id: str | None = None
     """Go on with this run, whose question it is; see ``resuming.py``."""
+    decision: Decision | None = None
+    """What the user said to the program that this run waits with; recorded when the work begins."""
+    about: str = ""
+    """The digest of that program: the run may wait with another one by then."""
     is_claimed: bool = False
     """That run is this process's already, and perhaps not begun yet."""
     in_background: bool = False

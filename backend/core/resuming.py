@@ -67,6 +67,8 @@ def entry_of(
         recall=ask.use_cache and session is None,
         resume=session is None or not (session.names or session.files),
         run_id=ask.run_id,
+        decision=ask.decision,
+        about=ask.about,
         is_claimed=ask.is_claimed,
         hands_back=ask.in_background,
     )

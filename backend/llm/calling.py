@@ -9,7 +9,7 @@ from typing import Any
 
 from backend.config.settings import Settings
 from backend.config.stages import StageOptions
-from backend.errors import BadReply
+from backend.errors import BadReply, ContextExceeded
 from backend.llm.attempts import Call, Reply, Target
 from backend.llm.budget import Budget
 from backend.llm.failures import ServerFailure
@@ -217,7 +217,7 @@ def _into_context(target: Target, question: Question) -> tuple[Question, int]:
     """Leave out old turns, and limit the reply, so that both fit together.
 
     Raises:
-        BadReply: not even the last message does.
+        ContextExceeded: not even the last message does.
     """
     num_ctx = target.num_ctx
     if num_ctx is None:
@@ -228,11 +228,10 @@ def _into_context(target: Target, question: Question) -> tuple[Question, int]:
     )
     tokens = target.estimate(messages, tools)
     if tokens + min(question.max_tokens, LEAST_REPLY_TOKENS) > num_ctx:
-        raise BadReply(
+        raise ContextExceeded(
             f"The question to {target.name!r} has about {tokens} tokens (stage "
             f"{question.stage}), and with the reply does not fit into the context of {num_ctx}.",
             target.server.context_remedy,
-            reason="context",
         )
     limit = min(question.max_tokens, num_ctx - tokens)
     return replace(question, messages=messages, max_tokens=limit), dropped

@@ -12,7 +12,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from backend.errors import BadReply, ModelError, ModelNotFound, ModelUnavailable, PythonCoderError
+from backend.errors import (
+    BadReply,
+    ContextExceeded,
+    ModelError,
+    ModelNotFound,
+    ModelUnavailable,
+    PythonCoderError,
+)
 from backend.llm.refusals import complains_of
 from backend.llm.wire import Server
 from backend.types import Rung
@@ -58,7 +65,7 @@ class _Raised:
 
     @property
     def who(self) -> str:
-        return f"The model server at {self.server.address}"
+        return self.server.title
 
 
 def translate(
@@ -87,7 +94,9 @@ def translate(
     refused = row.build in (_not_capable, _not_found, _other) and complains_of(
         rung, status=raised.status, words=raised.words.replace(model, "")
     )
-    return ServerFailure(row.build(raised), retry=row.retry, refused=refused)
+    failure = row.build(raised)
+    failure.place = server.address
+    return ServerFailure(failure, retry=row.retry, refused=refused)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -207,12 +216,11 @@ def _no_memory(raised: _Raised) -> PythonCoderError:
 
 
 def _too_long(raised: _Raised) -> PythonCoderError:
-    return BadReply(
+    return ContextExceeded(
         f"The question does not fit into the context of {raised.model!r}: {raised.words}.",
         "Give the server a larger context, or ask with less text."
         if raised.server.provider == "openai"
         else "Raise PYTHON_CODER_NUM_CTX, or ask with less text.",
-        reason="context",
     )
 
 

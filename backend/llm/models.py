@@ -125,11 +125,14 @@ class Models:
         if {model, f"{model}:latest"}.intersection(names):
             return
         pull = f"Run `ollama pull {model}`, or set"
-        raise ModelNotFound(
-            f"The model server at {self._provider(provider).server.address} does "
-            f"not have the model {model!r}; it has {', '.join(names) or 'none'}.",
+        server = self._provider(provider).server
+        missing = ModelNotFound(
+            f"{server.title} does not have the model {model!r}; it has "
+            f"{', '.join(names) or 'none'}.",
             f"{pull if provider == 'ollama' else 'Set'} {setting}.",
         )
+        missing.place = server.address
+        raise missing
 
     async def aclose(self) -> None:
         """Close every connection."""

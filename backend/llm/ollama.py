@@ -21,7 +21,7 @@ from backend.errors import ModelUnavailable
 from backend.llm.tool_calls import as_functions
 from backend.llm.tool_schemas import flat
 from backend.llm.turns import as_turns, tool_call_parts
-from backend.llm.wire import Piece, Question, Server, is_loopback
+from backend.llm.wire import Piece, Question, Server, is_loopback, shown_address
 
 LIST_TIMEOUT_S = 10
 """To tell of models needs no model; a server that takes longer is not well."""
@@ -34,7 +34,7 @@ class OllamaProvider:
         url = settings.ollama_url
         self.server = Server(
             provider="ollama",
-            address=url,
+            address=shown_address(url),
             timeout_s=settings.model_timeout_s,
             num_ctx=settings.num_ctx,
         )
@@ -98,11 +98,12 @@ class OllamaProvider:
                 # The chat's own client, for its address, key and connections.
                 listing = await self._chat._async_client.list()
         except TimeoutError:
-            raise ModelUnavailable(
-                f"The model server at {self.server.address} did not list its models within "
-                f"{LIST_TIMEOUT_S} s.",
+            slow = ModelUnavailable(
+                f"{self.server.title} did not list its models within {LIST_TIMEOUT_S} s.",
                 "Look into its log, or start it again.",
-            ) from None
+            )
+            slow.place = self.server.address
+            raise slow from None
         return [entry.model for entry in listing.models if entry.model]
 
     async def aclose(self) -> None:

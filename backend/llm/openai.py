@@ -18,7 +18,7 @@ from backend.config.settings import Settings
 from backend.errors import SettingsError
 from backend.llm.tool_calls import as_functions
 from backend.llm.turns import as_turns, tool_call_parts
-from backend.llm.wire import Piece, Question, Server, is_loopback
+from backend.llm.wire import Piece, Question, Server, is_loopback, shown_address
 
 _OFFICIAL = "https://api.openai.com/v1"
 _CONTEXT_KEYS = (
@@ -45,7 +45,9 @@ class OpenAIProvider:
                 "OPENAI_API_KEY is set.",
                 "Set the address of a compatible server, or a key.",
             )
-        self.server = Server(provider="openai", address=url, timeout_s=settings.model_timeout_s)
+        self.server = Server(
+            provider="openai", address=shown_address(url), timeout_s=settings.model_timeout_s
+        )
         # Only the official server knows the newer name, and it refuses the older for some models.
         self._limit = "max_completion_tokens" if url == _OFFICIAL else "max_tokens"
         timeout = openai.Timeout(settings.model_timeout_s, connect=settings.connect_timeout_s)

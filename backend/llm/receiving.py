@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from backend.errors import BadReply
+from backend.errors import BadReply, ContextExceeded
 from backend.llm.failures import ServerFailure, StreamEndedEarly, translate
 from backend.llm.letters import whole_letters
 from backend.llm.thinking import Thinking
@@ -141,11 +141,13 @@ class Received:
         return None
 
     def _bad(self, reason: str, did: str, remedy: str) -> ServerFailure:
-        what = (
+        return ServerFailure(BadReply(self._what(did), remedy, reason=reason, partial=self.text))
+
+    def _what(self, did: str) -> str:
+        return (
             f"The model {self.model!r} {did} (stage {self.question.stage}; "
             f"{self.input_tokens} tokens in, {self.output_tokens} out)."
         )
-        return ServerFailure(BadReply(what, remedy, reason=reason, partial=self.text))
 
     def _context_is_full(self) -> bool:
         num_ctx = self.server.num_ctx
@@ -153,7 +155,8 @@ class Received:
 
     def cut_prompt(self) -> ServerFailure:
         """The failure for a prompt of which the server read only a part."""
-        return self._bad("context", "read only a part of the question", self.server.context_remedy)
+        what = self._what("read only a part of the question")
+        return ServerFailure(ContextExceeded(what, self.server.context_remedy, partial=self.text))
 
     def _length_remedy(self) -> str:
         num_ctx = self.server.num_ctx

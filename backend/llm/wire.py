@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from backend.types import Message, Rung, Stage, ToolSpec
 
@@ -90,13 +90,18 @@ class Server:
 
     provider: str
     address: str
-    """The URL or the file."""
+    """The URL, without what opens it (see ``shown_address``), or the file."""
     timeout_s: float
     """Seconds without a token before the server counts as gone."""
     num_ctx: int | None = None
     """Tokens of context that are asked for, or that the server tells it has; None: unknown."""
     counts: bool = True
     """It counts a prompt's tokens itself; a script's counts are made up."""
+
+    @property
+    def title(self) -> str:
+        """What it is called where it fails."""
+        return f"The model server at {self.address}"
 
     @property
     def context_remedy(self) -> str:
@@ -146,3 +151,12 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def shown_address(url: str) -> str:
+    """A URL as messages name it: without the name, password or query that open it."""
+    parts = urlsplit(url)
+    opens, at, place = parts.netloc.rpartition("@")
+    if not (at or parts.query):
+        return url
+    return urlunsplit(parts._replace(netloc=f"***@{place}" if opens else place, query=""))

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ def parts(source: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """
     last = None
     try:
-        with tarfile.open(source, mode="r|*") as tar:
+        with whole(source), tarfile.open(source, mode="r|*") as tar:
             for entry in tar:
                 if not entry.isfile() or not _PARTS.fullmatch(entry.name):
                     raise _no_backup(source, f"it has a part {entry.name[:80]!r}")
@@ -103,10 +104,21 @@ def parts(source: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 last = entry.name
     except FileNotFoundError:
         raise RequestError(f"There is no file {str(source)!r}.", "Name a backup.") from None
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-        raise _no_backup(source, str(error) or "it ends in the middle") from None
     if last != LAST:
         raise _no_backup(source, "it ends in the middle")
+
+
+@contextmanager
+def whole(source: Path) -> Iterator[None]:
+    """Say of a backup that ends in the middle that it does, also where a part of it is being read.
+
+    Raises:
+        RequestError: it is no backup, or cut off.
+    """
+    try:
+        yield
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _no_backup(source, str(error) or "it ends in the middle") from None
 
 
 def read_document(content: IO[bytes]) -> dict[str, Any]:

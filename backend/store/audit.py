@@ -28,8 +28,8 @@ from backend.request_context import current_request
 from backend.store.processes import this_process
 from backend.types import Artifact, ExecutionRequest, ExecutionResult, Issue
 
-Verdict = Literal["passed", "refused", "unchecked"]
-"""Of the static check."""
+Verdict = Literal["passed", "refused", "overruled", "unchecked"]
+"""Of the static check. ``overruled``: it was against it, but programs may run in part."""
 KeyChange = Literal["created", "revoked", "forgotten"]
 Outcome = Literal["success", "failed", "stopped", "refused", "cancelled", "error"]
 

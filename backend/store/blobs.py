@@ -8,13 +8,15 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from backend.config.settings import Settings
 from backend.errors import NotFound, StoreUnavailable, TooLarge
+from backend.store.endings import to_its_end
 from backend.types import Artifact, ArtifactRef
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -142,11 +144,6 @@ class BlobStore:
         """
         return await asyncio.to_thread(lambda: self.path(sha256).read_bytes())
 
-    async def delete(self, sha256: str) -> None:
-        """Forget bytes; no error when they are not there."""
-        if _DIGEST.fullmatch(sha256):
-            await asyncio.to_thread(self._place(sha256).unlink, True)
-
     async def older_than(self, before: float) -> list[str]:
         """The digests of what was written before a time, in Unix seconds."""
         return await asyncio.to_thread(self._older_than, before)
@@ -155,12 +152,18 @@ class BlobStore:
         """Remove what began to arrive before a time and never did; returns how much it was."""
         return await asyncio.to_thread(self._discard_unfinished, before)
 
-    async def discard_old(self, sha256: str, before: float) -> bool:
-        """Remove bytes unless they were wanted again after a time; whether they were removed.
+    async def discard(self, digests: Sequence[str], *, keeps: Callable[[float], bool]) -> int:
+        """Remove bytes, those that are there; returns of how many.
 
         For a moment they are not in their place: nobody may add files or take a backup meanwhile.
+
+        Args:
+            digests: what is to go.
+            keeps: given the Unix time at which bytes were written, or wanted again, whether they
+                stay all the same.
         """
-        return await asyncio.to_thread(self._discard_old, sha256, before)
+        # Whoever is cancelled has the others locked out until it is over.
+        return await to_its_end(partial(asyncio.to_thread, self._discard, digests, keeps))
 
     def _older_than(self, before: float) -> list[str]:
         places = self._folder.glob("??/" + "?" * 64)
@@ -172,7 +175,10 @@ class BlobStore:
             each.unlink(missing_ok=True)
         return len(left)
 
-    def _discard_old(self, sha256: str, before: float) -> bool:
+    def _discard(self, digests: Sequence[str], keeps: Callable[[float], bool]) -> int:
+        return sum(self._discard_one(each, keeps) for each in digests if _DIGEST.fullmatch(each))
+
+    def _discard_one(self, sha256: str, keeps: Callable[[float], bool]) -> bool:
         place, aside = self._place(sha256), self._folder / "incoming" / f"{sha256}.unused"
         aside.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -180,7 +186,7 @@ class BlobStore:
             os.rename(place, aside)
         except FileNotFoundError:
             return False
-        if _time_of(aside) >= before:
+        if keeps(_time_of(aside)):
             os.rename(aside, place)
             return False
         aside.unlink(missing_ok=True)

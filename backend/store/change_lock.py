@@ -11,12 +11,16 @@ import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from backend.errors import StoreUnavailable
 from backend.store.blobs import writing
+from backend.store.endings import opened
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.001, 0.05
+BREATH_S = 2 * _LONGEST_WAIT_S
+"""For whoever removes much, some at a time: in between, who waits in another process has a look."""
 PATIENCE_S = 30.0
 """After which whoever waits gives up: somebody holds the folder who does nothing."""
 
@@ -69,7 +73,7 @@ class ChangeLock:
 
     async def _take(self, kind: int) -> None:
         with writing(self._path.parent):
-            handle = await asyncio.to_thread(_open, self._path)
+            handle = await opened(partial(_open, self._path))
         try:
             wait = _FIRST_WAIT_S
             async with asyncio.timeout(PATIENCE_S):

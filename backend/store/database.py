@@ -94,8 +94,11 @@ class Database:
         with self._told(), self._in_use():
             if self._thread is not None:
                 return await self._thread.run(do)
-            async with _answering(), self._engine.begin() as connection:
-                return await connection.run_sync(do)
+            return await to_its_end(lambda: self._work(do))
+
+    async def _work(self, do: Callable[[Connection], R]) -> R:
+        async with _answering(), self._engine.begin() as connection:
+            return await connection.run_sync(do)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -170,7 +173,8 @@ async def _answering() -> AsyncIterator[None]:
     scope = asyncio.timeout(ANSWER_TIMEOUT_S)
     try:
         async with scope:
-            yield
+            with _as_cancelled():
+                yield
     except TimeoutError as error:
         if not scope.expired():
             raise
@@ -178,6 +182,17 @@ async def _answering() -> AsyncIterator[None]:
             f"The database has not answered for {ANSWER_TIMEOUT_S} seconds.",
             "See that it runs, and what holds it.",
         ) from error
+
+
+@contextmanager
+def _as_cancelled() -> Iterator[None]:
+    """Let a cancellation be one: psycopg raises something else where it was about to do a lot."""
+    try:
+        yield
+    except AssertionError as error:
+        if isinstance(error.__context__, asyncio.CancelledError):
+            raise error.__context__ from None
+        raise
 
 
 @asynccontextmanager
@@ -255,6 +270,8 @@ def _prepare(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "invalidate", _roll_back)
+    else:
+        event.listen(engine, "checkin", _drop_unfinished)
     guard_ownership(engine)
 
 
@@ -265,6 +282,16 @@ def _roll_back(connection: Any, _record: Any, _error: Any) -> None:
     the garbage collector says so; until then nobody else could write.
     """
     connection.rollback()
+
+
+def _drop_unfinished(connection: Any, record: Any) -> None:
+    """Keep no connection that somebody left in the middle: psycopg lets that happen on a cancel."""
+    if connection is None:
+        return
+    driver = connection.driver_connection
+    status = driver.info
+    if (status.transaction_status.name, status.pipeline_status.name) != ("IDLE", "OFF"):
+        record.invalidate()
 
 
 def make_private(path: Path) -> None:

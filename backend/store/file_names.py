@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from backend.errors import RequestError
 from backend.store.file_records import StoredFile
@@ -48,13 +48,15 @@ def working_names(files: Sequence[StoredFile]) -> dict[str, StoredFile]:
     Of two different files with one name the second lies in a folder of its own, ``file_2/name``.
     """
     placed: dict[str, StoredFile] = {}
+    folders: set[str] = set()
+    later: dict[str, int] = {}  # a number that was no use to one of a name is none to the next
     for file in {file.id: file for file in files}.values():
-        names = (f"file_{number}/{file.filename}" for number in range(2, len(files) + 3))
-        placed[next(name for name in (file.filename, *names) if _is_free(name, placed))] = file
+        name = file.filename
+        number = later.get(name, 1)
+        while name in placed or name in folders or name.rpartition("/")[0] in placed:
+            number += 1
+            name = f"file_{number}/{file.filename}"
+        later[file.filename] = number
+        folders.add(name.rpartition("/")[0])
+        placed[name] = file
     return placed
-
-
-def _is_free(name: str, placed: Mapping[str, StoredFile]) -> bool:
-    folder = name.rpartition("/")[0]
-    below = any(other.startswith(f"{name}/") for other in placed)
-    return name not in placed and folder not in placed and not below

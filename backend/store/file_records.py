@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from backend.errors import NotFound
 from backend.store.tables import FileRow
 
+INLINE_PURPOSE = "user_data"
+"""The purpose of files that came inside a message, as in OpenAI's file object."""
 OUTPUT_PURPOSE = "assistants_output"
 """The purpose of what programs wrote, as in OpenAI's file object."""
 

@@ -7,12 +7,13 @@ import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, select
 
 from backend.store.blobs import BlobStore, Incoming
-from backend.store.change_lock import ChangeLock
+from backend.store.change_lock import BREATH_S, ChangeLock
 from backend.store.database import Database, Order, new_id, owned_by
 from backend.store.file_names import output_name, safe_name
 from backend.store.file_records import (
@@ -22,14 +23,16 @@ from backend.store.file_records import (
     stored_file,
     unknown_file,
 )
-from backend.store.ownership import SHARED, of_any_owner
+from backend.store.ownership import of_any_owner
 from backend.store.paging import Part, read_page
 from backend.store.room import Room, is_there
+from backend.store.run_contents import used_contents
 from backend.store.tables import FileRow
+from backend.store.unfinished import Unfinished, read_unfinished
 from backend.types import ArtifactRef
 
 _AT_A_TIME = 500
-"""Rows that are forgotten in one transaction."""
+"""Rows that are forgotten in one transaction, and contents while nobody can add any."""
 
 
 class FileStore:
@@ -210,7 +213,7 @@ class FileStore:
             )
         if sha256 is None:
             raise unknown_file(file_id)
-        await self.forget_bytes([sha256])
+        await self.forget_bytes([sha256], of_files=True)
 
     async def forget_expired(self) -> int:
         """Forget the files of all owners that nobody finds any more; how many there were."""
@@ -221,37 +224,62 @@ class FileStore:
             async with self._database.transaction() as session:
                 reason = "what has expired is over for everybody"
                 digests = (await session.scalars(of_any_owner(forget, reason))).all()
-            await self.forget_bytes({*digests})
+            await self.forget_bytes({*digests}, of_files=True)
             count += len(digests)
             if len(digests) < _AT_A_TIME:
                 return count
 
-    async def forget_bytes(self, digests: Iterable[str]) -> None:
-        """Remove bytes that nothing refers to, but for those that a file has by now."""
-        async with self._changing.removing():
-            for sha256 in digests:
-                same = select(FileRow.id).where(FileRow.sha256 == sha256).limit(1)
-                async with self._database.transaction() as session:
-                    shared = await session.scalar(of_any_owner(same, SHARED))
-                if shared is None:
-                    await self._blobs.delete(sha256)
+    async def forget_bytes(self, digests: Iterable[str], *, of_files: bool = False) -> None:
+        """Remove bytes that nothing refers to, but for those that a file or a run has by now.
+
+        Those that a request under way may have written as well are left to ``sweep``.
+
+        Args:
+            digests: of which bytes.
+            of_files: the files themselves were to go, also where a run tells of them.
+        """
+        left = [*digests]
+        for begin in range(0, len(left), _AT_A_TIME):
+            some = left[begin : begin + _AT_A_TIME]
+            async with self._removing(begin):
+                unfinished, shared = await self._database.work(
+                    partial(_look, some, by_runs=not of_files)
+                )
+                unused = [each for each in some if each not in shared]
+                await self._blobs.discard(unused, keeps=unfinished.covers)
 
     async def sweep(self, *, before: float, used: Callable[[set[str]], Awaitable[set[str]]]) -> int:
         """Remove bytes that nothing refers to, and what was left unfinished; how much it was.
+
+        What a request under way may have written stays.
 
         Args:
             before: Unix time; nothing younger is touched: its record may not be written yet.
             used: given digests, which of them are referred to.
         """
+        # Looked at before the records: what ends meanwhile is then in one of the two.
+        unfinished = await self._database.work(read_unfinished)
         count = await self._blobs.discard_unfinished(before)
         old = {*await self._blobs.older_than(before)}
         unused = sorted(old - await used(old))
         for begin in range(0, len(unused), _AT_A_TIME):
-            # A backup that is being begun counts on every file to stay in its place.
-            async with self._changing.removing():
-                for sha256 in unused[begin : begin + _AT_A_TIME]:
-                    count += await self._blobs.discard_old(sha256, before)
+            async with self._removing(begin):
+                count += await self._blobs.discard(
+                    unused[begin : begin + _AT_A_TIME],
+                    keeps=lambda written_at: written_at >= before or unfinished.covers(written_at),
+                )
         return count
+
+    @asynccontextmanager
+    async def _removing(self, done: int) -> AsyncIterator[None]:
+        """Some are removed, and nobody adds meanwhile; ``done``: how many were before them.
+
+        A backup that is being begun counts on every file to stay in its place.
+        """
+        if done:
+            await asyncio.sleep(BREATH_S)
+        async with self._changing.removing():
+            yield
 
     def path(self, file: StoredFile) -> Path:
         """Where a file's bytes lie. Reads the disk.
@@ -294,6 +322,14 @@ class FileStore:
         async with self._database.transaction() as session:
             session.add(row)
         return stored_file(row)
+
+
+def _look(
+    digests: Sequence[str], connection: Connection, *, by_runs: bool
+) -> tuple[Unfinished, set[str]]:
+    """What is under way, and which of these somebody has."""
+    unfinished = read_unfinished(connection)
+    return unfinished, used_contents(connection, digests, by_runs=by_runs)
 
 
 def _sizes(contents: Iterable[bytes]) -> dict[str, int]:

@@ -7,6 +7,7 @@ since which boot that counts, and in which pid namespace the number means anythi
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +20,12 @@ _STATE, _START = 0, 19
 
 
 def this_process() -> str:
-    """The name of this process: ``HOST BOOT NAMESPACE PID TICKS``. Reads a few lines of /proc."""
-    pid = os.getpid()
+    """The name of this process: ``HOST BOOT NAMESPACE PID TICKS``."""
+    return _name_of(os.getpid())  # a fork has another
+
+
+@cache
+def _name_of(pid: int) -> str:
     return " ".join((*_place(), str(pid), _stat(pid)[_START]))
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import case, func, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,12 +19,13 @@ from backend.store.database import Database, owned_by
 from backend.store.ownership import of_any_owner
 from backend.store.processes import this_process
 from backend.store.run_events import append_events
-from backend.store.run_records import OVER, Run, run_of, storable
+from backend.store.run_records import OVER, Run, run_of, run_taken, storable
 from backend.store.run_rows import (
     LOST_S,
     STALE_S,
     count_of,
     is_abandoned,
+    is_own,
     is_run,
     mark_interrupted,
     new_run,
@@ -83,7 +84,12 @@ class QueuedRuns:
         return await read_run(self._database, run_id, owner), True
 
     async def take(
-        self, *, busy: Mapping[str, int], last: Mapping[str, float], most: int
+        self,
+        *,
+        busy: Mapping[str, int],
+        last: Mapping[str, float],
+        most: int,
+        but: Collection[str] = (),
     ) -> Run | None:
         """Take the run that is next for this process, or None.
 
@@ -94,11 +100,13 @@ class QueuedRuns:
             busy: how many runs of each owner are under way here.
             last: when an owner was served last, by whatever clock.
             most: how many of one owner may be under way here.
+            but: ids of those that are not to be taken.
         """
         oldest = func.min(RunRow.position)
         query = (
             select(RunRow.owner, oldest)
             .where(TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(False))
+            .where(RunRow.id.not_in(but))
             .group_by(RunRow.owner)
         )
         async with self._database.transaction() as session:
@@ -128,10 +136,16 @@ class QueuedRuns:
     async def begin(
         self, run: Run, *, key: str, model: str, spec: Mapping[str, Any], owner: str
     ) -> None:
-        """Record what a taken run is begun with; what was needed to take it stays in its spec."""
+        """Record what a taken run is begun with; what was needed to take it stays in its spec.
+
+        Raises:
+            RunTaken: it is not this process's any more.
+        """
         values = {"key": key, "model": storable(model)[:255], "spec": {**run.spec, **spec}}
         async with self._database.transaction() as session:
-            await session.execute(update(RunRow).where(*is_run(run.id, owner)).values(**values))
+            begun = update(RunRow).where(*is_run(run.id, owner), *is_own())
+            if count_of(await session.execute(begun.values(**values))) == 0:
+                raise run_taken(run)
 
     async def hand_back(self, run_id: str, *, owner: str) -> None:
         """Leave a run that this process works on to whoever takes it next; its steps are kept."""
@@ -172,11 +186,15 @@ class QueuedRuns:
                 marked += await mark_interrupted(session, run_id, owner, process)
         return marked
 
-    async def touch(self, run_ids: Collection[str]) -> None:
-        """Give a sign that these runs are worked on."""
-        sign = update(RunRow).where(RunRow.id.in_(run_ids), RunRow.status == "running")
+    async def touch(self, run_ids: Collection[str]) -> list[str]:
+        """Give a sign that these runs are worked on; those that another process has by now."""
+        running = (RunRow.id.in_(run_ids), RunRow.status == "running")
+        mine = RunRow.process == this_process()
+        sign = update(RunRow).where(*running, mine).values(updated_at=time.time())
+        lost = select(RunRow.id).where(*running, not_(mine))
         async with self._database.transaction() as session:
-            await session.execute(of_any_owner(sign.values(updated_at=time.time()), _WHY))
+            await session.execute(of_any_owner(sign, _WHY))
+            return list((await session.scalars(of_any_owner(lost, _WHY))).all())
 
     async def adopt(self, run: Run) -> bool:
         """Take it upon this process to send off a run's answer; False if another one was faster."""
@@ -234,24 +252,6 @@ class QueuedRuns:
         )
         async with self._database.transaction() as session:
             return await session.scalar(query) or 0
-
-    async def adopt_attended(self, run_id: str, spec: Mapping[str, Any], *, owner: str) -> Run:
-        """Make a run that goes on after a decision one in the background; nobody works on it yet.
-
-        Raises:
-            NotFound: the owner has no such run.
-        """
-        run = await read_run(self._database, run_id, owner)
-        values = {
-            "background": True,
-            "response": None,
-            "status": "interrupted",
-            "spec": {**run.spec, **spec},
-            "updated_at": time.time(),
-        }
-        async with self._database.transaction() as session:
-            await session.execute(update(RunRow).where(*is_run(run_id, owner)).values(**values))
-        return await read_run(self._database, run_id, owner)
 
     async def cancel(self, run_id: str, *, owner: str, why: str) -> bool:
         """Cancel a run that nobody works on; False if somebody does, or it is over."""

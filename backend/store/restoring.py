@@ -29,7 +29,8 @@ from backend.store.backup_parts import (
 from backend.store.backup_steps import count_steps, import_steps
 from backend.store.blobs import BlobStore
 from backend.store.migrations import HEAD
-from backend.store.tables import Table
+from backend.store.run_contents import fill_contents
+from backend.store.tables import RunContentRow, Table
 
 
 def read_backup(settings: Settings, source: Path) -> Summary:
@@ -46,8 +47,11 @@ def read_backup(settings: Settings, source: Path) -> Summary:
     try:
         with told(), connected(settings) as connection, connection.begin():
             _require_no_rows(connection)
-            for name, content in archive.parts(source):
-                _put_back(name, content, settings, connection, summary, written)
+            with archive.whole(source):
+                for name, content in archive.parts(source):
+                    _put_back(name, content, settings, connection, summary, written)
+            if RunContentRow.__tablename__ not in summary.rows:
+                fill_contents(connection)
             _count_on(connection)
     except BaseException:
         for path in written:

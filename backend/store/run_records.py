@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
-from backend.errors import Conflict, RequestError
+from backend.errors import Conflict, RequestError, RunTaken
 from backend.store.json_text import storable as storable
 from backend.store.tables import RunRow
 
@@ -102,6 +102,14 @@ def not_waiting(run: Run) -> Conflict:
         f"The run {run.id} waits for no approval: it is {run.status}.",
         "`python-coder runs list --status waiting` and GET /v1/runs?status=waiting_approval show "
         "those that do.",
+    )
+
+
+def run_taken(run: Run) -> RunTaken:
+    """The error for work on a run that is not this process's, or not any more."""
+    return RunTaken(
+        f"The run {run.id} is not worked on here any more: it is {run.status}.",
+        f"`python-coder runs show` and GET /v1/runs/{run.id} tell what comes of it.",
     )
 
 

@@ -6,21 +6,19 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, Text, cast, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
 from backend.errors import NotFound
 from backend.store.database import Database, new_id, owned_by
-from backend.store.ownership import SHARED, of_any_owner
 from backend.store.processes import presence_of, this_process
-from backend.store.run_records import Run, RunKind, digests_of, run_of, storable
-from backend.store.tables import FileRow, RunRow
+from backend.store.run_contents import used_contents
+from backend.store.run_records import Run, RunKind, run_of, storable
+from backend.store.tables import RunRow
 
 STALE_S = 3600.0
 """Without a sign for so long, a run whose process cannot be looked at counts as interrupted."""
-_MOST_LOOKED_FOR = 50
-"""Digests that the database looks for in the runs' results; for more it is quicker to read all."""
 LOST_S = 90.0
 """The same for runs that servers work on: they give signs."""
 
@@ -28,6 +26,14 @@ LOST_S = 90.0
 def is_run(run_id: str, owner: str) -> tuple[Any, ...]:
     """The conditions for a run of an owner's."""
     return owned_by(RunRow, owner), RunRow.id == run_id
+
+
+def is_own() -> tuple[ColumnElement[bool], ...]:
+    """The conditions for a run that this process works on, and that nobody has taken from it.
+
+    One that was given up for lost is still its own until another process takes it.
+    """
+    return RunRow.process == this_process(), RunRow.status.in_(("running", "interrupted"))
 
 
 def of_key(owner: str, key: str) -> Select[RunRow]:
@@ -60,7 +66,9 @@ async def mark_interrupted(session: AsyncSession, run_id: str, owner: str, proce
     mark = update(RunRow).where(
         *is_run(run_id, owner), RunRow.status == "running", RunRow.process == process
     )
-    return count_of(await session.execute(mark.values(status="interrupted")))
+    # What it wrote was written by now (see ``unfinished.py``).
+    values = {"status": "interrupted", "updated_at": time.time()}
+    return count_of(await session.execute(mark.values(**values)))
 
 
 def count_of(done: object) -> int:
@@ -85,18 +93,9 @@ def is_abandoned(process: str, updated_at: float, *, silence_s: float = STALE_S)
 
 
 async def used_elsewhere(session: AsyncSession, digests: set[str]) -> set[str]:
-    """Those of these digests that a file or a run refers to, of any owner: bytes are shared."""
-    if not digests:
-        return set()
-    shared = select(FileRow.sha256).where(FileRow.sha256.in_(digests))
-    used = {*await session.scalars(of_any_owner(shared, SHARED))}
-    kept = select(RunRow.result).where(RunRow.result.is_not(None))
-    if len(digests) <= _MOST_LOOKED_FOR:
-        words = cast(RunRow.result, Text)
-        kept = kept.where(or_(*(words.contains(digest) for digest in digests)))
-    async for result in await session.stream_scalars(of_any_owner(kept, SHARED)):
-        used |= digests & digests_of(result)
-    return used
+    """Those of these digests that a file or a run refers to, of any owner."""
+    connection = await session.connection()
+    return await connection.run_sync(used_contents, digests)
 
 
 def new_run(

@@ -27,7 +27,9 @@ from backend.errors import RequestError
 from backend.store.database import Database, Order, owned_by
 from backend.store.interrupted_runs import InterruptedRuns
 from backend.store.paging import Part, read_page
+from backend.store.processes import this_process
 from backend.store.queued_runs import QueuedRuns
+from backend.store.run_contents import note_contents
 from backend.store.run_events import RunEvents
 from backend.store.run_records import (
     Forgotten,
@@ -39,6 +41,7 @@ from backend.store.run_records import (
     digests_of,
     last_program,
     run_of,
+    run_taken,
     storable,
     summary_of,
 )
@@ -54,6 +57,7 @@ from backend.store.run_rows import (
 )
 from backend.store.tables import RunEventRow, RunRow
 from backend.store.waiting_runs import WaitingRuns
+from backend.types import UsageTotals
 
 _PREFIX = "run-"
 _SHOWN_ALTERNATIVES = 5
@@ -64,7 +68,13 @@ _STATUSES = (
     .where(owned_by(RunRow, bindparam("of")), RunRow.key == bindparam("what"))
     .distinct()
 )
-_CHANGE = update(RunRow).where(owned_by(RunRow, bindparam("of")), RunRow.id == bindparam("which"))
+_CHANGE = update(RunRow).where(
+    owned_by(RunRow, bindparam("of")),
+    RunRow.id == bindparam("which"),
+    RunRow.process == bindparam("mine"),
+    # An answer that was cut off is one: its worker corrects what was recorded of it as a failure.
+    RunRow.status.in_(("running", "interrupted", "failed")),
+)
 
 
 class RunStore:
@@ -150,6 +160,7 @@ class RunStore:
         status: Literal["completed", "failed", "cancelled"] | None = None,
         columns: Mapping[str, Sequence[str]] | None = None,
         prompts: Mapping[str, Sequence[str]] | None = None,
+        usage: UsageTotals | None = None,
     ) -> None:
         """Record what came of a run; its program, usage, timings and isolation are in the result.
 
@@ -160,9 +171,11 @@ class RunStore:
             status: None for what the result's ``success`` says.
             columns: of each input file that is a table.
             prompts: hashes of the prompts that were sent, by stage.
+            usage: None for what the result says.
 
         Raises:
             NotFound: the owner has no such run.
+            RunTaken: it is not this process's any more, or over.
         """
         known = result or {}
         now = time.time()
@@ -170,7 +183,7 @@ class RunStore:
             "status": status or ("completed" if known.get("success") else "failed"),
             "code": storable(last_program(known)),
             "result": None if result is None else dict(result),
-            "usage": dict(known.get("usage") or {}),
+            "usage": dict(usage or known.get("usage") or {}),
             "timings": dict(known.get("timings") or {}),
             "isolation": known.get("isolation"),
             "updated_at": now,
@@ -178,16 +191,19 @@ class RunStore:
         }
         if prompts:
             values["prompts"] = _lists(prompts)
-        which = {"of": owner, "which": run_id}
+        which = {"of": owner, "which": run_id, "mine": this_process()}
 
         def do(connection: Connection) -> bool:
             if columns:
                 spec = connection.scalar(select(RunRow.spec).where(*is_run(run_id, owner)))
                 values["spec"] = {**(spec or {}), "columns": _lists(columns)}
-            return connection.execute(_CHANGE, {**values, **which}).rowcount == 1
+            if connection.execute(_CHANGE, {**values, **which}).rowcount == 0:
+                return False
+            note_contents(connection, run_id, result, owner=owner)
+            return True
 
         if not await self._database.work(do):
-            raise unknown_run(run_id)
+            raise run_taken(await read_run(self._database, run_id, owner))
 
     async def get(self, run_id: str, *, owner: str) -> Run:
         """A run.

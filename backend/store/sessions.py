@@ -42,8 +42,8 @@ _PRINTED_CHARS = 200
 _HOW_TO_PAGE = "Send the 'last_id' of the page before."
 
 
-def check_session_id(session_id: str) -> str:
-    """The id, if it can be one.
+def check_session_id(session_id: str, *, param: str = "session_id") -> str:
+    """The id, if it can be one; ``param`` is the field it came in.
 
     Raises:
         RequestError: it has other characters, or is too long (128).
@@ -52,7 +52,7 @@ def check_session_id(session_id: str) -> str:
         raise RequestError(
             f"{session_id[:80]!r}, of {len(session_id)} characters, cannot be a session id.",
             "Use 1 to 128 of A-Z, a-z and 0-9; between them also _ : @ - and single dots.",
-            param="session_id",
+            param=param,
         )
     return session_id
 

@@ -32,6 +32,10 @@ TO_DO = text("background AND response IS NULL")
 """Which runs servers look for; statements that say it in these words use the index."""
 
 
+UNFINISHED = text("status NOT IN ('completed', 'failed', 'cancelled')")
+"""Which runs are not over, likewise."""
+
+
 class _Words(TypeDecorator[str]):
     """A text that every database takes, whatever a user or a program put into it."""
 
@@ -115,6 +119,10 @@ class RunRow(Table):
         Index("runs_of_key", "owner", "key", "status"),
         # What servers look for every few seconds: few of many.
         Index("runs_to_do", "status", sqlite_where=TO_DO, postgresql_where=TO_DO),
+        # What bytes may belong to that nothing refers to yet.
+        Index(
+            "runs_unfinished", "created_at", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
+        ),
     )
 
     id: Mapped[str] = mapped_column(_Words(64), unique=True)
@@ -145,6 +153,19 @@ class RunRow(Table):
     """Whoever works on it is to end it."""
     response: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Of one in the background: the answer as it goes out, once there is one."""
+
+
+class RunContentRow(Table):
+    """Bytes that a run has: its result tells of a file that is made of them."""
+
+    __tablename__ = "run_contents"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+        UniqueConstraint("run_id", "sha256"),
+    )
+
+    run_id: Mapped[str] = mapped_column(_Words(64))
+    sha256: Mapped[str] = mapped_column(_Words(64), index=True)
 
 
 class RunEventRow(Table):

@@ -10,16 +10,28 @@ from backend.store.database import LOCAL_OWNER
 
 
 def told(error: PythonCoderError) -> str:
-    """The words of an error: where things are kept is for the operator.
+    """The words of an error: where things are kept, and who is asked where, is for the operator.
 
-    Without keys whoever asks is the operator. Else, and where nobody knows who asks, the log has it.
+    Without keys whoever asks is the operator. Else the log has it; also where nobody knows who asks
+    and it is told where things are kept.
     """
     who = current_request()
     is_operator = who.owner == LOCAL_OWNER and not who.key_id
-    if is_operator or not isinstance(error, StoreUnavailable):
+    is_our_own = not who.owner and not isinstance(error, StoreUnavailable)
+    words = for_anybody(error)
+    if is_operator or is_our_own or words == str(error):
         return str(error)
-    logging.getLogger("backend.api").warning("What is kept cannot be used: %s", error)
-    return (
-        "The server cannot keep anything at the moment, nor look up what it kept: its log says why. "
-        "Try again in a moment, or tell whoever runs it."
-    )
+    logging.getLogger("backend.api").warning("Told without its place: %s", error)
+    return words
+
+
+def for_anybody(error: PythonCoderError) -> str:
+    """The words of an error for people who may know no address and no path of the server's."""
+    if isinstance(error, StoreUnavailable):
+        return (
+            "The server cannot keep anything at the moment, nor look up what it kept: its log says "
+            "why. Try again in a moment, or tell whoever runs it."
+        )
+    if not error.place:
+        return str(error)
+    return str(error).replace(f" at {error.place}", "").replace(error.place, "its address")

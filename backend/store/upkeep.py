@@ -18,6 +18,7 @@ from backend.store.files import FileStore
 from backend.store.ownership import of_any_owner
 from backend.store.run_records import OVER, Forgotten, digests_of
 from backend.store.run_rows import used_elsewhere
+from backend.store.stray_files import forget_strays
 from backend.store.tables import FileRow, RunEventRow, RunRow
 
 ORPHAN_S = 3600.0
@@ -56,6 +57,11 @@ class Upkeep:
         await self.files.forget_bytes(unused)
         return Forgotten(count=len(ids), unused=frozenset(unused), interrupted=tuple(ids))
 
+    async def forget_files(self) -> int:
+        """Forget files that have expired, and those of questions that came to nothing a day ago."""
+        expired = await self.files.forget_expired()
+        return expired + await forget_strays(self.database, self.files)
+
     async def forget_containers(self) -> int:
         """Forget containers that expired a day ago, with their files; returns how many it were."""
         count, unused = await forget_containers(self.database)
@@ -65,15 +71,10 @@ class Upkeep:
     async def sweep(self) -> int:
         """Remove bytes to which neither a file nor a run refers; returns how many files it were.
 
-        They are left by requests that were cancelled and by processes that were killed. Where a
-        run can still go on, whatever is younger than its beginning stays.
+        They are left by requests that were cancelled and by processes that were killed. What a
+        run that can still go on may have written stays.
         """
-        unfinished = select(func.min(RunRow.created_at)).where(RunRow.status.not_in(OVER))
-        async with self.database.transaction() as session:
-            first = await session.scalar(of_any_owner(unfinished, _EVERYBODY))
-        now = time.time()
-        before = min(now, first or now) - ORPHAN_S
-        return await self.files.sweep(before=before, used=self._used)
+        return await self.files.sweep(before=time.time() - ORPHAN_S, used=self._used)
 
     async def runs_that_are_over(self, run_ids: Sequence[str]) -> set[str]:
         """Which of these runs are over, or not there any more."""

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, select, update
 
 from backend.store.database import Database
 from backend.store.processes import this_process
-from backend.store.run_records import Run, not_waiting, storable
-from backend.store.run_rows import count_of, is_run, read_run, unknown_run
+from backend.store.run_contents import note_contents
+from backend.store.run_records import Run, not_waiting, run_taken, storable
+from backend.store.run_rows import count_of, is_own, is_run, read_run, unknown_run
 from backend.store.tables import RunRow
 
 
@@ -34,15 +35,18 @@ class WaitingRuns:
 
         Raises:
             NotFound: the owner has no such run.
+            RunTaken: it is not this process's any more.
         """
         values = {
             "status": "waiting",
             "code": storable(str(pending["code"])),
             "result": dict(result),
+            "usage": dict(result.get("usage") or {}),
             "updated_at": time.time(),
         }
         spec = {"pending": dict(pending), "told_usage": result.get("usage")}
-        await self._update_spec(run_id, owner, spec, values)
+        if not await self._update_spec(run_id, owner, spec, values, *is_own()):
+            raise run_taken(await read_run(self._database, run_id, owner))
 
     async def decide(
         self,
@@ -52,6 +56,8 @@ class WaitingRuns:
         owner: str,
         claim: bool = False,
         said: str | None = None,
+        queued: Mapping[str, Any] | None = None,
+        about: str = "",
     ) -> Run:
         """Record what was decided about the program that a run waits with; it can go on then.
 
@@ -61,6 +67,8 @@ class WaitingRuns:
             owner: whose it is.
             claim: this process goes on with it, and nobody else may.
             said: the decision in the user's words, for the conversation.
+            queued: it goes on in the background, whichever server takes it, with this in its spec.
+            about: the digest of the program that was decided about; '' for the one it waits with.
 
         Raises:
             NotFound: the owner has no such run.
@@ -68,6 +76,8 @@ class WaitingRuns:
         """
         run = await read_run(self._database, run_id, owner)
         pending = run.spec.get("pending")
+        if pending is not None and about not in {"", pending["digest"]}:
+            pending = None  # whoever decided has not seen the one that it waits with by now
         decided = dict(run.spec.get("decided", {}))
         if pending is not None:
             decided[pending["digest"]] = dict(decision)
@@ -76,6 +86,9 @@ class WaitingRuns:
         if claim:
             values |= {"status": "running", "process": this_process()}
         spec = {"pending": None, "decided": decided, **({"said": said} if said else {})}
+        if queued is not None:
+            values |= {"background": True}
+            spec |= queued
         if pending is None or not await self._update_spec(
             run_id, owner, spec, values, RunRow.status == "waiting"
         ):
@@ -123,4 +136,7 @@ class WaitingRuns:
                 .where(*is_run(run_id, owner), *conditions)
                 .values(**values, spec={**known, **spec})
             )
+            if count_of(done):
+                connection = await session.connection()
+                await connection.run_sync(note_contents, run_id, values.get("result"), owner=owner)
         return count_of(done) == 1

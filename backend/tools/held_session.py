@@ -255,7 +255,13 @@ class HeldSession:
             return None
         live.begin(state)
         if was_lost:
-            await self._put_back(state)
+            try:
+                await self._put_back(state)
+            except BaseException:
+                # Without its files it is not what its conversation shows: the next begins afresh.
+                live.is_lost = True
+                await see_through(state.aclose())
+                raise
         return state
 
     async def _put_back(self, state: EngineSession) -> None:

@@ -41,6 +41,8 @@ class LiveSessions:
         self._files = files
         self._opened_at = time.time()
         self._live: dict[_Key, Live] = {}
+        self._going: Counter[_Key] = Counter()
+        """Those that are being deleted."""
 
     @asynccontextmanager
     async def hold(
@@ -106,6 +108,19 @@ class LiveSessions:
         async with self.hold(session_id, owner=owner) as held:
             return await held.undo()
 
+    @asynccontextmanager
+    async def ended(self, session_id: str, *, owner: str) -> AsyncIterator[None]:
+        """Delete a session within the context: it is let go of, and nobody begins it meanwhile."""
+        key = (owner, session_id)
+        self._going[key] += 1
+        try:
+            await self.end(session_id, owner=owner)
+            yield
+        finally:
+            self._going[key] -= 1
+            if not self._going[key]:
+                del self._going[key]
+
     async def end(self, session_id: str, *, owner: str) -> None:
         """Let go of a session that is deleted; a program that runs in it is ended."""
         live = self._live.pop((owner, session_id), None)
@@ -122,6 +137,8 @@ class LiveSessions:
     async def _turn(self, session_id: str, owner: str) -> AsyncIterator[Live]:
         """Wait for one's turn in a session. What fails because it was deleted says that."""
         key = (owner, session_id)
+        if key in self._going:
+            raise deleted(session_id)
         live = self._live.setdefault(key, Live())
         live.users += 1
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -216,13 +216,24 @@ class PythonExecutor:
         names = None if names is None else [*names, *request.variables]
         issues = self.check(request.code, request.language, files, names=names) if check else []
         if blocking(issues):
-            await self._witness.refused(request, issues)
+            await self.put_refusal_on_record(request, issues)
             return ExecutionResult(
                 success=False, returncode=None, stdout="", stderr="", issues=tuple(issues)
             )
-        result = await self._witness.run(run, request, issues, checked=check)
+        said = issues if check else request.checked
+        result = await self._witness.run(run, request, said)
         self.answered_at = time.monotonic()
         return replace(result, issues=tuple(issues))
+
+    async def put_refusal_on_record(
+        self, request: ExecutionRequest, issues: Sequence[Issue]
+    ) -> None:
+        """Take note of a program that is not run because of what the check found.
+
+        Raises:
+            StoreUnavailable: that cannot be put on record.
+        """
+        await self._witness.refused(request, issues)
 
     async def open_session(self) -> EngineSession:
         """Programs that share variables, imports, files and figures; each one is checked.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from backend.observing import Deed, Observe, unobserved
 from backend.sandbox.endings import see_through
+from backend.sandbox.policy import blocking
 from backend.store.audit import AuditTrail, Outcome, Verdict
 from backend.types import Execute, ExecutionRequest, ExecutionResult, Issue
 
@@ -32,9 +33,14 @@ class Witness:
             pass
 
     async def run(
-        self, run: Execute, request: ExecutionRequest, issues: Sequence[Issue], *, checked: bool
+        self, run: Execute, request: ExecutionRequest, said: Sequence[Issue] | None
     ) -> ExecutionResult:
         """Run a program that is put on record before and after; those of the house are not.
+
+        Args:
+            run: runs it.
+            request: the program and what it may use.
+            said: by the static check; None where it was not asked.
 
         Raises:
             StoreUnavailable: it cannot be put on record; it was not run.
@@ -44,8 +50,7 @@ class Witness:
             return await run(request)
         program_id = ""
         if self._audit is not None:
-            verdict: Verdict = "passed" if checked else "unchecked"
-            program_id = await _began(self._audit, request, verdict, issues)
+            program_id = await _began(self._audit, request, _verdict(said), said or ())
         deed = Deed(kind="program", name=request.language)
         try:
             with self._observe(deed):
@@ -61,6 +66,12 @@ class Witness:
         if self._audit is not None:
             await see_through(asyncio.to_thread(self._audit.ended, program_id, result))
         return result
+
+
+def _verdict(said: Sequence[Issue] | None) -> Verdict:
+    if said is None:
+        return "unchecked"
+    return "overruled" if blocking(said) else "passed"
 
 
 async def _began(

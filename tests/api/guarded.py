@@ -83,12 +83,12 @@ class Guarded:
 @contextmanager
 def guarded_server(folder: Path, *lines: dict[str, Any], **more: Any) -> Iterator[Guarded]:
     """A server with one key, ``admin``; its model plays these lines."""
-    settings = load_settings(
-        model=f"scripted:{write_script(folder / 'script.jsonl', *lines)}",
-        data_dir=folder / "data",
-        execution_dir=folder / "data" / "code_execution",
-        **more,
-    )
+    given = {
+        "model": f"scripted:{write_script(folder / 'script.jsonl', *lines)}",
+        "data_dir": folder / "data",
+        "execution_dir": folder / "data" / "code_execution",
+    }
+    settings = load_settings(**given | more)
     with ExitStack() as stack:
         new_key(settings, "first", role="admin")
         url = stack.enter_context(running(settings))

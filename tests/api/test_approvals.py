@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 from backend.api.approvals import read_word
 from tests.api.conftest import Serve
+from tests.api.test_presence import until
 from tests.api.test_server import START
 from tests.commands import needs_sandbox
 from tests.ollama_server import OllamaServer
@@ -181,8 +183,25 @@ def test_a_run_is_rejected_by_its_address(serve: Serve) -> None:
     client = serve(*REPLAYED)
     waiting = say(client, QUESTION)
     run_id = waiting["x_agent_metadata"]["run_id"]
+    used = run_of(client, run_id)["usage"]
+    assert {key: used[key] for key in waiting["usage"]} == waiting["usage"]
     refused = client.post(f"/v1/runs/{run_id}/reject", json={"note": "Too dear."}).json()
     assert text_of(refused) == "The program was not run: it was not approved (Too dear)."
+
+
+def test_what_was_used_before_an_approval_is_told_of_a_run_that_is_cancelled_after_it(
+    serve: Serve,
+) -> None:
+    client = serve(act("python_coder", "wait"), generate("import time\ntime.sleep(60)"), APPROVE)
+    waiting = say(client, QUESTION)
+    run_id = waiting["x_agent_metadata"]["run_id"]
+    used = run_of(client, run_id)["usage"]
+    with ThreadPoolExecutor(1) as thread:
+        approved = thread.submit(client.post, f"/v1/runs/{run_id}/approve", json={})
+        until(lambda: run_of(client, run_id)["status"] == "running")
+        client.post(f"/v1/runs/{run_id}/cancel")
+        assert approved.result(30).status_code == 499
+    assert run_of(client, run_id)["usage"] == used
 
 
 def test_an_approved_program_finds_what_the_turn_before_left(serve: Serve) -> None:

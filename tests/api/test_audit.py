@@ -14,7 +14,7 @@ from backend.config.settings import load_settings
 from backend.store.audit_reading import Entry, Wanted, read_trail
 from tests.api.conftest import running
 from tests.commands import needs_sandbox
-from tests.scripts import APPROVE, act, generate, write_script
+from tests.scripts import APPROVE, act, answer, generate, repair, write_script
 
 BACKEND = Path(backend.__file__).parent
 PLOT = "import matplotlib.pyplot as plt\nplt.plot([1, 2])"
@@ -97,11 +97,46 @@ def test_programs_of_a_session_and_of_an_agent_say_whose_they_are(
     reply = client.post("/v1/chat/completions", json=ask | {"session_id": session})
     assert reply.status_code == 200, reply.text
     began = newest(folder).began
-    assert began["code"] == "print('agent')"
+    assert (began["code"], began["verdict"]) == ("print('agent')", "passed")
     assert began["session_id"] == session
     assert client.get(f"/v1/runs/{began['run_id']}").status_code == 200
     assert client.get("/ready").status_code == 200
     assert newest(folder).began["code"] == "print('agent')", "what the house runs is not on record"
+
+
+@pytest.mark.sandbox
+@needs_sandbox
+@pytest.mark.parametrize("then", ["refused", "overruled"])
+def test_what_the_check_refused_of_an_agent_is_on_record(tmp_path: Path, then: str) -> None:
+    """Nobody takes that away with the run: an operator reads what was tried."""
+    lines = [
+        act("python_coder", "Count"),
+        generate("import requests\nprint(1)"),
+        repair("import requests\nprint(2)"),
+        answer("It cannot be done."),
+    ]
+    settings = load_settings(
+        model=f"scripted:{write_script(tmp_path / 'script.jsonl', *lines)}",
+        data_dir=tmp_path / "data",
+        execution_dir=tmp_path / "data" / "code_execution",
+        preimport="none",
+        max_iterations=1,
+        max_steps=1,
+        allow_partial_execution=then == "overruled",
+    )
+    with running(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+        ask = {"messages": [{"role": "user", "content": "Count"}], "agent_type": "react"}
+        assert client.post("/v1/chat/completions", json=ask).status_code == 200
+        (run,) = client.get("/v1/runs").json()["data"]
+        counted = client.get("/metrics").text
+        client.delete(f"/v1/runs/{run['id']}")
+    found = list(read_trail(tmp_path / "data" / "audit", Wanted(), limit=9))
+    assert [(each.began["verdict"], each.began["issues"]) for each in found] == [
+        ("refused", ["blocked_import"]),
+        (then, ["blocked_import"]),
+    ]
+    assert {each.began["run_id"] for each in found} == {run["id"]}
+    assert 'python_coder_programs_total{language="python",outcome="refused"} ' in counted
 
 
 def test_there_is_one_door_to_execution() -> None:

@@ -144,6 +144,19 @@ def test_only_admins_leave_the_check_out(guarded: Guarded) -> None:
     assert admin.post("/v1/execute", json=body).json()["stdout"] == "42\n"
 
 
+@pytest.mark.parametrize("more", [{"memory_mb": 513}, {"timeout_s": 30.5}], ids=str)
+def test_only_admins_go_beyond_the_limits_of_the_settings(
+    guarded: Guarded, more: dict[str, float]
+) -> None:
+    (param,) = more
+    user, admin = guarded.user(f"{param} user"), guarded.user(f"{param} admin", role="admin")
+    body = {"code": "print(6 * 7)"}
+    reply = user.post("/v1/execute", json=body | more)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (403, param)
+    for client, given in ((user, {param: int(more[param]) - 1}), (admin, more)):
+        assert client.post("/v1/execute", json=body | given).json()["stdout"] == "42\n"
+
+
 def test_links_lead_to_the_server_whatever_it_was_called(guarded: Guarded) -> None:
     client = guarded.user("misleading")
     body = {"code": "open('a.txt', 'w').write('a')"}

@@ -265,7 +265,9 @@ def test_a_cancelled_run_leaves_no_process(client: httpx.Client) -> None:
     others = busy(psutil.Process())
     run = begin(client, "Compute forever")
     programs = until(lambda: busy(psutil.Process()) - others)
-    assert client.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+    cancelled = client.post(f"/v1/runs/{run['id']}/cancel").json()
+    assert cancelled["status"] == "cancelled"
+    assert cancelled["usage"]["prompt_tokens"] > 0, "the model was asked for that program"
     until(lambda: gone(programs))
     assert messages(client, run["session_id"]) == []
 

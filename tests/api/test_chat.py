@@ -276,6 +276,27 @@ def test_a_model_that_fails_is_told_as_an_error(
     assert client.get("/v1/sessions").json()["data"] == []
 
 
+@pytest.mark.parametrize(("agent_type", "stage"), [("chat", "chat"), ("react", "act")])
+def test_what_does_not_fit_into_the_context_is_the_callers_mistake(
+    serve: Serve, agent_type: str, stage: str
+) -> None:
+    client = serve({"stage": stage, "reply": "never", "repeat": True})
+    for stream in (False, True):
+        reply = client.post(
+            "/v1/chat/completions",
+            json={
+                "messages": [{"role": "user", "content": "word " * 19_000}],
+                "agent_type": agent_type,
+                "stream": stream,
+            },
+        )
+        assert reply.status_code == 400, reply.text  # with a 5xx clients would send it again
+        error = reply.json()["error"]
+        assert error["type"] == "invalid_request_error"
+        assert error["code"] == "context_length_exceeded"
+        assert "context of" in error["message"]
+
+
 def test_what_clients_send_beside_is_accepted(client: httpx.Client) -> None:
     reply = chat(
         client,

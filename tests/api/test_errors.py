@@ -82,6 +82,7 @@ def test_what_is_not_ours_tells_nothing_of_the_inside() -> None:
         ("GET", "/v1/nothing", 404),
         ("GET", "/v1/chat/completions", 405),
         ("PUT", "/v1/files", 405),
+        ("GET", "/v1/files/", 404),
         ("GET", "/docs", 404),
         ("GET", "/v1/files?limit=0", 400),
         ("GET", "/v1/files?limit=x", 400),
@@ -129,12 +130,19 @@ def test_every_refusal_says_what_to_do_next() -> None:
 
 USER = {"role": "user", "content": "hi"}
 DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
+A_FILE = {"type": "file", "file": {"file_data": "YQ==", "filename": "a.csv"}}
 
 
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
         pytest.param({}, 400, "messages", id="no messages"),
+        pytest.param(
+            {"messages": [{"role": "user", "content": [A_FILE] * 101}]},
+            400,
+            "messages",
+            id="too many files",
+        ),
         pytest.param({"messages": []}, 400, "messages", id="empty messages"),
         pytest.param({"messages": [{"role": "user"}]}, 400, "messages", id="no content"),
         pytest.param({"messages": [{"content": "x"}]}, 400, "messages.0.role", id="no role"),
@@ -148,6 +156,12 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
             {"messages": [USER], "tools": [{"type": "function"}]}, 400, "tools", id="tools"
         ),
         pytest.param({"messages": [USER], "functions": [{}]}, 400, "functions", id="functions"),
+        pytest.param(
+            {"messages": [USER], "function_call": {"name": "f"}},
+            400,
+            "function_call",
+            id="function_call",
+        ),
         pytest.param(
             {"messages": [USER], "tool_choice": "required"}, 400, "tool_choice", id="tool choice"
         ),
@@ -174,6 +188,12 @@ DATA_FILE = {"file_data": "YQ==", "filename": "a.exe"}
         pytest.param({"messages": [USER], "file_ids": ["file-9"]}, 404, "file_ids", id="file"),
         pytest.param({"messages": [USER], "session_id": "none"}, 404, "session_id", id="session"),
         pytest.param({"messages": [USER], "session_id": "*"}, 400, "session_id", id="star"),
+        pytest.param(
+            {"messages": [USER], "metadata": {"session_id": "none"}},
+            404,
+            "metadata.session_id",
+            id="session in metadata",
+        ),
         pytest.param({"messages": [USER], "session_id": "../x"}, 400, "session_id", id="dots"),
         pytest.param(
             {"messages": [USER], "metadata": {str(n): "x" for n in range(17)}},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from backend.api.probes import FRESH_S, OLD_S, Probe
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import ExecutionRequest, ExecutionResult
 from tests.api.conftest import Serve
+from tests.api.guarded import guarded_server
 from tests.postgres import Cluster
 
 
@@ -25,6 +27,12 @@ def test_health_names_the_model_the_sandbox_and_the_version(client: httpx.Client
     assert health["model"]["reachable"] is True
     assert health["sandbox"]["executor"] == "local"
     assert health["version"]
+
+
+def test_load_balancers_may_ask_for_the_head_alone(client: httpx.Client) -> None:
+    for path in ("/health", "/ready"):
+        reply = client.head(path)
+        assert (reply.status_code, reply.content) == (200, b"")
 
 
 def test_ready_has_the_state_of_each_part(client: httpx.Client) -> None:
@@ -47,6 +55,30 @@ def test_a_model_that_is_gone_is_told_and_the_rest_is_well(serve: Serve) -> None
     assert ready.status_code == 503
     assert ready.json()["model"]["state"] == "failed"
     assert ready.json()["sandbox"]["state"] == "ok"
+
+
+def test_who_has_no_key_learns_no_address_and_nobody_a_password(tmp_path: Path) -> None:
+    hello = {"messages": [{"role": "user", "content": "hi"}], "agent_type": "chat"}
+    for setting, model in (("ollama_host", "ollama:some:1b"), ("openai_base_url", "openai:some")):
+        address = {setting: "http://somebody:sesame@127.0.0.1:9"}
+        folder = tmp_path / setting
+        folder.mkdir()
+        with guarded_server(folder, model=model, **address) as guarded:
+            told = [guarded.client().get(path).text for path in ("/health", "/ready")]
+            user = guarded.user("somebody")
+            told.append(user.post("/v1/chat/completions", json=hello).text)
+            told.append(user.get("/v1/models").text)
+        for text in told:
+            assert "The model server cannot be reached." in text
+            assert not {"127.0.0.1", "sesame"} & {*re.split(r"[:/@]", text)}
+
+
+def test_the_operator_learns_the_address_without_its_password(serve: Serve) -> None:
+    client = serve(model="ollama:some:1b", ollama_host="http://somebody:sesame@127.0.0.1:9")
+    for path in ("/health", "/v1/models"):
+        text = client.get(path).text
+        assert "http://***@127.0.0.1:9" in text
+        assert "sesame" not in text
 
 
 def test_a_database_that_is_gone_is_told_and_the_server_lives(

@@ -101,7 +101,7 @@ def test_the_body_beats_the_headers_and_one_header_the_next(serve: Serve) -> Non
 def test_a_header_that_is_no_id_is_refused(client: httpx.Client, session_id: str) -> None:
     reply = chat(client, "hello", {"X-Session-Id": session_id})
     assert reply.status_code == 400
-    assert reply.json()["error"]["param"] == "session_id"
+    assert reply.json()["error"]["param"] == "X-Session-Id"
 
 
 def test_a_front_end_that_sends_its_turns_is_right_about_them(serve: Serve) -> None:

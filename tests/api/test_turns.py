@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from backend.errors import Busy
 from tests.api.conftest import Serve
 from tests.api.test_presence import busy, until
 from tests.scripts import act, answer, write_script
+
+WORK = (
+    'python_coder_queue_working{lane="work"}',
+    'python_coder_queue_length{lane="work"}',
+)
 
 
 def turns(**changed: float) -> Turns:
@@ -56,6 +62,58 @@ async def test_owners_are_served_in_turn() -> None:
         at_work.close()
         await asyncio.gather(*tasks)
     assert "".join(order) == "abcabaa"
+
+
+async def test_of_a_session_one_request_is_worked_on_and_the_others_take_no_place() -> None:
+    all_turns = turns(work=2)
+    first, second, third = (all_turns.ask("a", session_id="s") for _ in range(3))
+    of_another = all_turns.ask("b", session_id="s")
+    other = all_turns.ask("a", session_id="t")
+    begun = [first, of_another]
+    assert [turn for turn in (first, second, third, of_another, other) if turn.has_come] == begun
+
+    end(first)
+    assert (second.has_come, third.has_come, other.has_come) == (True, False, False)
+    end(of_another)
+    assert (third.has_come, other.has_come) == (False, True)  # past one that cannot begin
+    end(other)
+    assert (all_turns.active(), all_turns.waiting(), third.has_come) == (1, 1, False)
+    assert all_turns.ask("c").has_come
+    end(second)
+    assert third.has_come
+    assert all_turns.ask("a", "talk", session_id="s").has_come  # what needs no session
+
+
+@pytest.mark.sandbox
+def test_a_session_with_much_to_do_keeps_nobody_else_waiting(serve: Serve) -> None:
+    client = serve({"stage": "chat", "reply": "ok"}, max_requests=2)
+    session = client.post("/v1/sessions").json()["id"]
+    order: list[str] = []
+
+    def execute(name: str, **body: str) -> None:
+        client.post("/v1/execute", json=body)
+        order.append(name)
+
+    wait = "import time\ntime.sleep(1.5)"
+    with ThreadPoolExecutor() as pool:
+        of_session = [
+            pool.submit(execute, "session", code=wait, session_id=session) for _ in range(3)
+        ]
+        until(lambda: at_work_or_waiting(client) == 3)
+        other = pool.submit(execute, "other", code="print(1)")
+        for each in (*of_session, other):
+            each.result()
+    assert order.index("other") < 2
+
+
+def at_work_or_waiting(client: httpx.Client) -> int:
+    lines = client.get("/metrics").text.splitlines()
+    return sum(int(float(line.split()[1])) for line in lines if line.startswith(WORK))
+
+
+def end(turn: Turn) -> None:
+    with turn:
+        assert turn.has_come
 
 
 async def test_talk_does_not_wait_for_work() -> None:

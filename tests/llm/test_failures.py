@@ -13,6 +13,7 @@ import pytest
 
 from backend.errors import (
     BadReply,
+    ContextExceeded,
     ModelError,
     ModelNotFound,
     ModelUnavailable,
@@ -94,7 +95,7 @@ TABLE: dict[str, tuple[Exception, type[PythonCoderError], str, bool]] = {
     ),
     "context": (
         openai_status(400, {"message": "maximum context length is 4096"}),
-        BadReply,
+        ContextExceeded,
         "PYTHON_CODER_NUM_CTX",
         False,
     ),

@@ -19,6 +19,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from backend.config.settings import load_settings
 from backend.errors import (
     BadReply,
+    ContextExceeded,
     ModelError,
     ModelNotFound,
     ModelUnavailable,
@@ -403,7 +404,7 @@ REFUSED = {
     "busy": ("503 server busy, please try again", ModelUnavailable, "later"),
     "gateway": ("502 bad gateway", ModelUnavailable, "Start it"),
     "slow gateway": ("504 gateway time-out", ModelUnavailable, "MODEL_TIMEOUT"),
-    "context": ("400 the input length exceeds the context length", BadReply, "less text"),
+    "context": ("400 the input length exceeds the context length", ContextExceeded, "less text"),
     "other": ("500 something else", ModelError, "log"),
 }
 

@@ -68,6 +68,16 @@ def zygotes() -> list[psutil.Process]:
     ]
 
 
+def kill_zygotes() -> None:
+    """Without letting the executor notice; until they are gone their children still take programs."""
+    killed = zygotes()
+    for zygote in killed:
+        zygote.kill()
+    _, alive_still = psutil.wait_procs(killed, timeout=10)
+    assert killed
+    assert not alive_still
+
+
 async def works(executor: Executor) -> None:
     for _ in range(3):
         assert (await executor.run(ExecutionRequest(code="print(1)"))).stdout == "1\n"
@@ -189,8 +199,7 @@ async def test_hash_seeds_change_with_the_zygote(executor: Executor) -> None:
     request = ExecutionRequest(code="hash('a text')")
     first = {(await executor.run(request)).value for _ in range(3)}
     assert len(first) == 1
-    for zygote in zygotes():
-        zygote.kill()
+    kill_zygotes()
     assert {(await executor.run(request)).value for _ in range(3)} != first
 
 
@@ -241,10 +250,7 @@ async def test_what_cannot_be_imported_ahead_is_said_once_and_done_without(
         assert said in executor.pool.why_cold
         await until(lambda: executor.pool.ready > 1)
         await works(executor)
-        killed = zygotes()
-        for zygote in killed:
-            zygote.kill()
-        psutil.wait_procs(killed, timeout=10)  # without letting the executor notice
+        kill_zygotes()
         await works(executor)
         await asyncio.sleep(2)
         assert len(caplog.records) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import json
 import os
 import stat
 import tarfile
@@ -284,9 +285,42 @@ def rebuilt(content: bytes, change: Callable[[str, bytes], tuple[str, bytes] | N
     return out.getvalue()
 
 
+def without_contents(content: bytes) -> bytes:
+    """As of the version before there was the table."""
+
+    def change(name: str, part: bytes) -> tuple[str, bytes] | None:
+        if name == "end.json":
+            end = json.loads(part)
+            del end["rows"]["run_contents"]
+            part = json.dumps(end).encode()
+        return None if "run_contents" in name else (name, part.replace(b'"0003"', b'"0002"'))
+
+    return rebuilt(content, change)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+async def test_bytes_of_restored_runs_are_in_use(place: Place, tmp_path: Path, old: bool) -> None:
+    before, after = place("before", "sqlite"), place("after", "sqlite")
+    async with open_database(before) as database:
+        sha256 = await BlobStore.of(before).put(b"a table")
+        made = {"name": "t.csv", "media_type": "text/csv", "size": 7, "sha256": sha256}
+        run_id = await RunStore(database).begin(owner="x", kind="ask", key="", request="", model="")
+        await RunStore(database).finish(run_id, {"artifacts": [made]}, owner="x")
+    write_backup(before, tmp_path / "b.tar")
+    content = (tmp_path / "b.tar").read_bytes()
+    (tmp_path / "c.tar").write_bytes(without_contents(content) if old else content)
+    async with open_database(after) as database:
+        await asyncio.to_thread(read_backup, after, tmp_path / "c.tar")
+        files = files_of(database, after)
+        await files.forget_bytes([sha256])
+        assert await BlobStore.of(after).get(sha256) == b"a table"
+        assert (await RunStore(database).delete(run_id, owner="x")).unused == {sha256}
+
+
 async def test_what_is_no_whole_backup_changes_nothing(place: Place, tmp_path: Path) -> None:
     before, after = place("before", "sqlite"), place("after", "sqlite")
     await fill(before)
+    await BlobStore.of(before).put(os.urandom(100_000))  # half of the backup ends within it
     write_backup(before, tmp_path / "b.tar")
     content = (tmp_path / "b.tar").read_bytes()
     changes: list[Callable[[bytes], bytes]] = [cut, without_end, without_a_row, with_other_bytes]

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from backend.errors import NotFound, RequestError
 from backend.store.blobs import BlobStore
-from backend.store.database import Database
+from backend.store.database import Database, owned_by
 from backend.store.file_names import output_name, safe_name, working_names
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
+from backend.store.runs import RunStore
+from backend.store.tables import RunRow
+from backend.types import ArtifactRef
 
 ON_BOTH_DATABASES = True
 
@@ -56,6 +63,72 @@ async def test_deleting_removes_bytes_that_no_other_file_has(files: FileStore) -
     place = files.path(same)
     await files.delete(same.id, owner="bob")
     assert not place.exists()
+
+
+async def begin_run(database: Database, status: str, *, began: float, seen: float) -> str:
+    """A run of somebody else's that stands so, begun and last worked on so many seconds ago."""
+    run_id = await RunStore(database).begin(owner="x", kind="ask", key="k", request="q", model="m")
+    now = time.time()
+    await change_runs(database, status=status, created_at=now - began, updated_at=now - seen)
+    return run_id
+
+
+async def change_runs(database: Database, **values: Any) -> None:
+    async with database.transaction() as session:
+        await session.execute(update(RunRow).where(owned_by(RunRow, "x")).values(**values))
+
+
+@pytest.mark.parametrize("status", ["running", "waiting", "interrupted", "queued"])
+async def test_bytes_that_an_unfinished_run_wrote_as_well_stay_until_it_is_over(
+    files: FileStore, database: Database, blobs: BlobStore, status: str
+) -> None:
+    mine = await add(files, owner="alice")
+    run_id = await begin_run(database, status, began=60, seen=0)
+    made: ArtifactRef = {"name": "t.csv", "media_type": "text/csv", "size": 4, "sha256": ""}
+    made["sha256"] = await blobs.put(files.path(mine).read_bytes())
+    await files.delete(mine.id, owner="alice")
+    theirs = await files.add_artifact(made, owner="x")
+    assert files.path(theirs).read_bytes() == b"x\n1\n"
+    await change_runs(database, status="running")  # it is gone on with
+    await RunStore(database).finish(run_id, {"success": True}, owner="x")
+    await files.delete(theirs.id, owner="x")
+    assert list(blobs.folder.glob("??/*")) == []
+
+
+async def test_deleting_removes_what_no_unfinished_run_can_have_written(
+    files: FileStore, database: Database
+) -> None:
+    before, after = await add(files, content=b"before"), await add(files, content=b"after")
+    an_hour_ago = time.time() - 3600
+    os.utime(files.path(before), (an_hour_ago, an_hour_ago))
+    await begin_run(database, "running", began=60, seen=60)
+    place = files.path(before)
+    await files.delete(before.id, owner="local")
+    assert not place.exists(), "it was there long before the run began"
+    await begin_run(database, "waiting", began=60, seen=30)
+    place = files.path(after)
+    await files.delete(after.id, owner="local")
+    assert not place.exists(), "it came while the run stood still"
+
+
+async def test_others_add_files_while_many_are_forgotten(
+    files: FileStore, database: Database, blobs: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backend.store.files._AT_A_TIME", 3)
+    begun = asyncio.Event()
+
+    class Told(BlobStore):
+        async def discard(self, *given: Any, **more: Any) -> int:
+            begun.set()
+            return await super().discard(*given, **more)
+
+    digests = [await blobs.put(bytes([number])) for number in range(12)]
+    forgetting = asyncio.create_task(FileStore(database, Told(blobs.folder)).forget_bytes(digests))
+    await begun.wait()
+    await add(files, content=b"theirs")  # as another process would
+    assert blobs.path(digests[-1]).exists(), "all were forgotten before anybody could add a file"
+    await forgetting
+    assert not any((blobs.folder / each[:2] / each).exists() for each in digests)
 
 
 async def test_parallel_adding_and_deleting_of_the_same_bytes_loses_none(
@@ -188,6 +261,15 @@ def test_two_files_with_one_name_both_have_a_place() -> None:
         "file_3/a.csv": "file-3",
         "file_2/file_2": "file-4",
     }
+
+
+def test_many_files_with_one_name_are_placed_as_soon_as_a_few() -> None:
+    """Somebody who sends thousands under one name is not to occupy the server for minutes."""
+    many = [file(number, "a.csv") for number in range(20_000)]
+    placed = working_names([*many, file(20_001, "file_20000"), file(20_002, "file_20001")])
+    assert list(placed)[:2] == ["a.csv", "file_2/a.csv"]
+    assert list(placed)[-3:] == ["file_20000/a.csv", "file_2/file_20000", "file_20001"]
+    assert len(placed) == 20_002
 
 
 async def test_nothing_unfinished_stays(files: FileStore, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,27 @@ def test_the_steps_lead_to_the_tables_and_back_and_lose_nothing(engine: Engine) 
         with locked(connection):
             downgrade(connection)
         assert inspect(connection).get_table_names() == [VERSION_TABLE]
+
+
+def test_what_results_tell_of_is_found_by_its_digest_afterwards(engine: Engine) -> None:
+    made = [{"name": "a.csv", "sha256": digest * 64} for digest in "aab"]
+    result = {"artifacts": made[:2], "python_coder_results": [{"artifacts": made}]}
+    told = RUN.replace(" updated_at)", " updated_at, result)")
+    with engine.connect() as connection:
+        with locked(connection):
+            upgrade(connection, "0002")
+            connection.exec_driver_sql(told.replace("2.5)", f"2.5, '{json.dumps(result)}')"))
+            for number in range(2, 500):
+                connection.exec_driver_sql(RUN.replace("run-1", f"run-{number}"))
+            last = told.replace("2.5)", f"2.5, '{json.dumps({'artifacts': made[2:]})}')")
+            connection.exec_driver_sql(last.replace("run-1", "run-500"))
+            upgrade(connection)
+        kept = {(row["run_id"], row["sha256"]) for row in rows(connection, "run_contents")}
+        assert kept == {("run-1", "a" * 64), ("run-1", "b" * 64), ("run-500", "b" * 64)}
+        with locked(connection):
+            downgrade(connection, "0002")
+        assert "run_contents" not in inspect(connection).get_table_names()
+        assert len(rows(connection, "runs")) == 500
 
 
 def test_a_new_database_is_what_the_steps_lead_to(engine: Engine) -> None:

@@ -93,6 +93,36 @@ async def test_one_that_is_lost_in_the_middle_is_said_to_be(
     assert await opened.fault() == ""
 
 
+@pytest.mark.parametrize("by", ["work", "transaction"])
+async def test_whoever_is_cancelled_leaves_a_connection_that_the_next_can_use(
+    opened: Database, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever moment: psycopg leaves some in the middle of what they did."""
+    monkeypatch.setattr("psycopg.waiting.MAX_BUSY_TIME", 0)  # as on a loop with much to do
+    await opened.work(lambda connection: connection.execute(text("CREATE TABLE x (n int)")))
+    many, insert = [{"n": n} for n in range(5)], text("INSERT INTO x VALUES (:n)")
+
+    async def add() -> None:
+        if by == "work":
+            await opened.work(lambda connection: connection.execute(insert, many))
+            return
+        async with opened.transaction() as session:
+            await session.execute(insert, many)
+
+    for turns in [*range(150)] * 3:
+        adding = asyncio.create_task(add())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        is_done = adding.done()
+        adding.cancel()
+        await asyncio.wait({adding})
+        assert adding.cancelled() or is_done
+        left = await opened.work(
+            lambda connection: connection.scalar(text("SELECT count(*) FROM x"))
+        )
+        assert left % 5 == 0
+
+
 async def test_one_that_does_not_answer_is_given_up(
     opened: Database, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from backend.errors import NotFound
+from backend.errors import NotFound, RunTaken
 from backend.store.database import Database, owned_by
 from backend.store.processes import this_process
 from backend.store.run_records import Run
@@ -82,6 +83,16 @@ async def test_who_was_served_longest_ago_comes_first(runs: RunStore) -> None:
     assert run.id == "run-2"
 
 
+async def test_what_is_not_to_be_taken_stays_and_keeps_nobody_else_from_it(runs: RunStore) -> None:
+    await add(runs, "run-1")
+    await add(runs, "run-2")
+    run = await runs.queued.take(busy={}, last={}, most=9, but={"run-1"})
+    assert run is not None
+    assert run.id == "run-2"
+    assert await runs.queued.take(busy={}, last={}, most=9, but={"run-1"}) is None
+    assert await take(runs) is not None
+
+
 async def test_of_many_that_take_at_once_each_gets_another_one(runs: RunStore) -> None:
     for number in range(4):
         await add(runs, f"run-{number}")
@@ -130,9 +141,49 @@ async def test_what_nobody_works_on_is_taken_again(
     await runs.queued.interrupt_abandoned(here, quiet_s=10)
     assert (await runs.get("run-1", owner="me")).status == expected
     if process == ELSEWHERE and expected == "running":
-        await change(database, "run-1", updated_at=RunRow.updated_at - LOST_S)
+        since = RunRow.updated_at - LOST_S
+        await change(database, "run-1", process=this_process(), updated_at=since)
         await runs.queued.touch(["run-1"])
+        await change(database, "run-1", process=ELSEWHERE)
         assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
+
+
+ENDS: dict[str, Callable[[RunStore, Run], Awaitable[None]]] = {
+    "begin": lambda runs, run: runs.queued.begin(run, owner="me", key="k", model="m", spec={}),
+    "wait": lambda runs, run: runs.waiting.wait(run.id, {}, owner="me", pending={"code": ""}),
+    "finish": lambda runs, run: runs.finish(run.id, {"success": True}, owner="me"),
+    "learn": lambda runs, run: runs.finish(run.id, {}, owner="me", columns={"a.csv": ["x"]}),
+}
+
+
+@ON_BOTH
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_run_that_another_process_took_is_its_own(
+    runs: RunStore, database: Database, end: str
+) -> None:
+    await add(runs, "run-1")
+    run = await take(runs)
+    assert run is not None
+    await change(database, "run-1", process=ELSEWHERE)
+    sign = (await runs.get("run-1", owner="me")).updated_at
+    assert await runs.queued.touch(["run-1"]) == ["run-1"]
+    with pytest.raises(RunTaken):
+        await ENDS[end](runs, run)
+    now = await runs.get("run-1", owner="me")
+    assert (now.status, now.process, now.updated_at) == ("running", ELSEWHERE, sign)
+    assert (now.key, now.spec, now.result) == (run.key, run.spec, None)
+
+
+async def test_what_was_given_up_for_lost_and_not_taken_is_recorded_all_the_same(
+    runs: RunStore, database: Database
+) -> None:
+    await add(runs, "run-1")
+    await take(runs)
+    await change(database, "run-1", status="interrupted")
+    assert await runs.queued.touch(["run-1"]) == []
+    await runs.finish("run-1", {"success": True}, owner="me")
+    with pytest.raises(RunTaken, match="it is completed"):
+        await runs.finish("run-1", {"success": False}, owner="me")
 
 
 async def test_what_somebody_waited_for_is_marked_and_not_taken(

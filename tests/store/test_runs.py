@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from backend.errors import NotFound, RequestError
 from backend.store.database import Database, owned_by
@@ -269,6 +269,39 @@ async def test_bytes_are_unused_once_no_run_and_no_file_refers_to_them(
     await runs.finish(second, {"success": True, "artifacts": made[1:]}, owner="you")
     assert (await runs.delete(first, owner="me")).unused == {mine}
     assert (await runs.prune(0, owner="you")).unused == {shared}
+
+
+@ON_BOTH
+async def test_bytes_of_a_run_that_waits_are_used_until_it_is_left(runs: RunStore) -> None:
+    made = {"artifacts": [{"name": "f", "sha256": "1" * 64}]}
+    waits, over = await begin(runs), await begin(runs, owner="you")
+    await runs.waiting.wait(waits, made, owner="me", pending={"digest": "d", "code": ""})
+    await runs.finish(over, made, owner="you")
+    assert (await runs.delete(over, owner="you")).unused == set()
+    await runs.waiting.leave(waits, {"success": False}, owner="me")
+    over = await begin(runs, owner="you")
+    await runs.finish(over, made, owner="you")
+    assert (await runs.delete(over, owner="you")).unused == {"1" * 64}
+
+
+@ON_BOTH
+async def test_forgetting_a_run_reads_no_result_but_its_own(
+    runs: RunStore, database: Database
+) -> None:
+    mine, others = await begin(runs), await begin(runs, owner="you")
+    await runs.finish(mine, {"artifacts": [{"name": "f", "sha256": "1" * 64}]}, owner="me")
+    await runs.finish(others, {"artifacts": [{"name": "f", "sha256": "2" * 64}]}, owner="you")
+    asked: list[str] = []
+    engine = database._engine.sync_engine
+
+    def note(_connection: Any, _cursor: Any, words: str, *_: Any) -> None:
+        asked.append(words)
+
+    event.listen(engine, "before_cursor_execute", note)
+    await runs.delete(mine, owner="me")
+    event.remove(engine, "before_cursor_execute", note)
+    assert any("DELETE FROM runs" in words for words in asked)
+    assert not [words for words in asked if "SELECT" in words and "result" in words]
 
 
 async def files_digest(files: FileStore) -> str:

@@ -20,11 +20,12 @@ from backend.store.containers import ContainerStore
 from backend.store.database import Database, owned_by
 from backend.store.file_records import StoredFile
 from backend.store.files import FileStore
+from backend.store.responses import ResponseStore
 from backend.store.run_events import append_events
 from backend.store.runs import RunStore
 from backend.store.session_records import ChatTurn
 from backend.store.sessions import SessionStore
-from backend.store.tables import ContainerRow, RunRow
+from backend.store.tables import ContainerRow, FileRow, RunRow
 from backend.store.upkeep import ORPHAN_S, Upkeep
 from backend.tools.coder.checkpoints import open_checkpointer
 
@@ -148,6 +149,40 @@ async def test_containers_go_a_day_after_they_expired_unless_something_needs_the
     assert is_kept(blobs, inside["used-by-a-run"].sha256)
 
 
+async def test_files_of_questions_that_came_to_nothing_go_after_a_day(
+    janitor: Janitor, database: Database, files: FileStore, blobs: BlobStore
+) -> None:
+    await SessionStore(database).append("talk", [ChatTurn(role="user", content="?")], owner="me")
+    await SessionStore(database).append("yours", [ChatTurn(role="user", content="?")], owner="you")
+    await end(database, await begin(database, session_id="run"), "0" * 64)
+    await ContainerStore(database).create(owner="me", name="c", session_id="container")
+    await ResponseStore(database).add(
+        {"id": "resp-1", "created_at": 1},
+        owner="me",
+        session_id="response",
+        previous=None,
+        input=[],
+    )
+    inside = {"filename": "a.csv", "media_type": "text/csv", "owner": "me"}
+    sessions = ("talk", "run", "container", "response", "nothing", "yours", None)
+    for name in sessions:
+        content = str(name).encode()
+        await files.add(content, purpose="user_data", session_id=name, **inside)
+    made = await files.add(b"made", purpose="assistants_output", session_id="program", **inside)
+    old = update(FileRow).where(owned_by(FileRow, "me")).values(created_at=time.time() - 90_000)
+    async with database.transaction() as session:
+        await session.execute(old)
+    young = await files.add(b"young", purpose="user_data", session_id="coming", **inside)
+    before = (await files.list(owner="me")).files
+    await janitor.clean()
+    after = (await files.list(owner="me")).files
+    assert {made.id, young.id} < {each.id for each in after}
+    gone = [each for each in before if each not in after]
+    assert sorted(str(each.session_id) for each in gone) == ["nothing", "yours"]
+    assert not any(is_kept(blobs, each.sha256) for each in gone)
+    assert all(is_kept(blobs, each.sha256) for each in after)
+
+
 async def test_bytes_that_nothing_refers_to_are_swept_once_they_are_old(
     janitor: Janitor, database: Database, files: FileStore, blobs: BlobStore
 ) -> None:
@@ -184,7 +219,8 @@ async def test_old_runs_go_with_what_they_made_and_saved_ones_stay(
 ) -> None:
     runs = RunStore(database)
     ids = {name: await begin(database) for name in ("old", "saved", "new", "waits", "killed")}
-    digests = {name: await put(blobs, name.encode()) for name in ids}
+    # Before the one began that is not over: that may have written the same.
+    digests = {name: await put(blobs, name.encode(), age_s=32 * 86_400) for name in ids}
     for name in ("old", "saved", "new"):
         await end(database, ids[name], digests[name], days_ago=1 if name == "new" else 31)
     async with database.transaction() as session:

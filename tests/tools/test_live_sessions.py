@@ -16,7 +16,8 @@ from backend.store.database import open_database
 from backend.store.files import FileStore
 from backend.store.session_records import ChatTurn
 from backend.store.sessions import SessionStore
-from backend.tools.live_sessions import HeldSession, LiveSessions
+from backend.tools.held_session import HeldSession, Live
+from backend.tools.live_sessions import LiveSessions
 from backend.tools.python_executor_engine import open_engine
 from backend.types import ExecutionRequest, ExecutionResult
 
@@ -190,3 +191,32 @@ async def test_a_session_that_is_deleted_while_it_is_held_runs_nothing_more(
         async with live.hold("new", owner="local", gives_way=True) as held:
             await live.end("new", owner="local")
             await run(held, "1")
+
+
+async def test_files_that_were_not_put_back_are_so_the_next_time(tmp_path: Path) -> None:
+    """A client may leave, or the store fail, while a session that was lost begins afresh."""
+    settings = load_settings(
+        data_dir=tmp_path, execution_dir=tmp_path / "execution", preimport="none"
+    )
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def restore() -> dict[str, bytes]:
+        if asked.is_set():
+            return {"a.txt": b"1"}
+        asked.set()
+        await never.wait()
+        return {}
+
+    async with open_engine(settings) as engine:
+        state = Live()
+        state.is_lost = True
+        held = HeldSession(state, "s", engine=engine, begin=engine.open_session, restore=restore)
+        leaving = asyncio.create_task(held.open())
+        await asked.wait()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert not state.is_open
+        await held.open()
+        assert held.files == ("a.txt",)
+        assert (await run(held, "open('a.txt').read()")).value == "'1'"

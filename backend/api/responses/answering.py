@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse, Response
 
+from backend.api.attachments import forget_attached
 from backend.api.errors import error_response, log_unexpected, stopped_response
 from backend.api.event_stream import KEEP_ALIVE, AnswerStream, Item
 from backend.api.feed import Feed, follow
@@ -29,7 +30,8 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
     telling = Telling(job, server, base_url)
     telling.begin()
     try:
-        async with server.turns.take(job.chat.owner, job.chat.lane):
+        chat = job.chat
+        async with server.turns.take(chat.owner, chat.lane, session_id=chat.ask.session_id):
             await _work(job, server, telling)
         await keep_response(job, telling, server)
     except Exception as error:
@@ -42,6 +44,8 @@ async def answer_whole(job: ResponseJob, server: Server, base_url: str) -> Respo
             raise
         return stopped_response(after_run=True)
     finally:
+        if job.chat.ask.files:
+            await forget_attached(job.chat.session, server, job.chat.owner)
         await _forget_files(job, server)
     return JSONResponse(plain(telling.shown()))
 

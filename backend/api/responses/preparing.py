@@ -184,9 +184,9 @@ async def _chat(
             request, headers, server, owner=owner, before=before, at_hand=at_hand
         )
     except ValidationError as error:
-        raise _renamed(validation_error(error)) from None
+        raise _renamed(validation_error(error), body) from None
     except RequestError as error:
-        raise _renamed(error) from None
+        raise _renamed(error, body) from None
 
 
 def _chat_fields(body: ResponsesRequest, headers: Headers) -> dict[str, Any]:
@@ -236,15 +236,18 @@ def _response_format(body: ResponsesRequest) -> dict[str, Any] | None:
 
 
 def _for_session(headers: Headers, session_id: str) -> Headers:
-    kept = [pair for pair in headers.raw if pair[0].decode("latin-1") not in SESSION_HEADERS]
+    others = {name.lower().encode() for name in SESSION_HEADERS}
+    kept = [pair for pair in headers.raw if pair[0] not in others]
     return Headers(raw=[*kept, (b"x-session-id", session_id.encode("latin-1"))])
 
 
-def _renamed(error: RequestError) -> RequestError:
+def _renamed(error: RequestError, body: ResponsesRequest) -> RequestError:
     """The error with the field's name in this API."""
     head = (error.param or "").partition(".")[0]
     if head in _CHAT_FIELDS:
         error.param = _CHAT_FIELDS[head]
+    elif head == "session_id" and body.conversation_id:
+        error.param = "conversation"
     return error
 
 

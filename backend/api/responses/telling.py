@@ -28,7 +28,7 @@ from backend.api.state import Server
 from backend.api.steps import step_of
 from backend.api.words import Words
 from backend.core.requests import Answer
-from backend.errors import StoreUnavailable
+from backend.errors import NotFound, StoreUnavailable
 from backend.types import ArtifactRef, Event
 
 OutEvent = dict[str, Any]
@@ -170,7 +170,7 @@ class Telling:
             size=event.data["size"],
             sha256=event.data["sha256"],
         )
-        with suppress(StoreUnavailable):  # the answer's notes tell of it
+        with suppress(NotFound, StoreUnavailable):  # the answer's notes tell of it
             described = await keep_artifact(
                 reference,
                 self._server,
@@ -221,7 +221,7 @@ class Telling:
         if self._job.container is None:
             return
         ids = {each["id"] for each in (*done.metadata["artifacts"], *self._kept.values())}
-        with suppress(StoreUnavailable):  # they are files of the owner's all the same
+        with suppress(NotFound, StoreUnavailable):  # they are files of the owner's all the same
             await self._server.container_files.adopt(
                 ids, self._job.container.session_id, owner=self._job.chat.owner
             )

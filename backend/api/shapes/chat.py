@@ -115,6 +115,7 @@ class ChatCompletionChunk(Shape):
     x_session_id: str | None = None
     """As in a completion; in the chunk that has `finish_reason`."""
     x_run_id: str | None = None
-    """The same."""
+    """In the first chunk, where there is a record, and as the header `X-Run-Id`: the request can be
+    cancelled by it. Again in the chunk that has `finish_reason`."""
     x_agent_metadata: AgentMetadata | None = None
-    """The same."""
+    """In the chunk that has `finish_reason`."""

@@ -65,7 +65,7 @@ class RunSummaryObject(Shape):
     session_id: str | None
     """Its conversation."""
     usage: RunUsage
-    """What it used up; zeros until it is over."""
+    """What it used up; zeros until it is over, or waits for an approval."""
     created_at: int
     """Unix time in seconds."""
     updated_at: int
@@ -78,9 +78,10 @@ class RunObject(RunSummaryObject):
     """A request with what came of it."""
 
     success: bool | None
-    """Whether it could be answered; null until that is known."""
+    """Whether it could be answered; null until that is known, or it is cancelled; false while it
+    waits for an approval."""
     answer: str | None
-    """The answer's words; null until there is one."""
+    """The answer's words, or those that ask for an approval; null until there are some."""
     approval: RunApproval | None
     """The program that waits for a decision; null when none does."""
     error: RunError | None

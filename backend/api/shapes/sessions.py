@@ -60,7 +60,7 @@ class MessageObject(Shape):
     created_at: int
     """Unix time in seconds."""
     metadata: dict[str, Any]
-    """Of a question its `file_ids`; of an answer what `x_agent_metadata` was, with fresh links."""
+    """Of a question its `file_ids`, and `user` and `metadata` where they came with it; of an answer what `x_agent_metadata` was, with fresh links."""
 
 
 class MessageList(Page[MessageObject]):

@@ -11,8 +11,9 @@ from backend.config.settings import Settings
 from backend.llm.models import LanguageModel
 from backend.store.database import LOCAL_OWNER
 from backend.store.run_records import Run, RunKind
+from backend.tools.approval import Decision
 from backend.tools.coder.recall import Identity
-from backend.types import Message, UsageTotals, total_usage
+from backend.types import Message, ModelCall, UsageTotals, total_usage
 
 Result = dict[str, Any]
 
@@ -32,7 +33,11 @@ class Entry:
     owner: str = LOCAL_OWNER
     session_id: str | None = None
     run_id: str | None = None
-    """Go on with this run, which was interrupted, instead of looking for one."""
+    """Go on with this run, which was interrupted or waits, instead of looking for one."""
+    decision: Decision | None = None
+    """What was said to the program that this run waits with."""
+    about: str = ""
+    """The digest of that program."""
     is_claimed: bool = False
     """That run is this process's already, and perhaps not begun yet."""
     hands_back: bool = False
@@ -56,6 +61,8 @@ class Job:
     """What its caller was told to be used up, when it began to wait."""
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Which columns each input file has, once they were looked into: the work puts them here."""
+    calls: list[ModelCall] = field(default_factory=list)
+    """To models, however the work ended: it puts them here in the end."""
 
 
 Work = Callable[[Job], Awaitable[Result]]

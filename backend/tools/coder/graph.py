@@ -132,6 +132,7 @@ def _first_state(task: Task) -> CoderState:
         "iteration": 0,
         "rewrites": 0,
         "repairs": 0,
+        "checked": [],
         "findings": [],
         "unchanged": False,
         "problem": "",

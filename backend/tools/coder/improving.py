@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from backend.prompts.texts import shorten
-from backend.tools.coder.state import CoderContext, CoderState, Improvement
+from backend.tools.coder.state import CoderContext, CoderState, Improvement, said_of
 from backend.types import ExecutionRequest, ExecutionResult, Focus
 
 RUNS = 3
@@ -41,6 +41,7 @@ async def _runs_of(
         language=state["language"],
         files=deps.files,
         variables=deps.inputs,
+        checked=None if check else said_of(state),
     )
     results: list[ExecutionResult] = []
     for _ in range(RUNS):

@@ -17,24 +17,25 @@ from backend.errors import (
     Conflict,
     PythonCoderError,
     RequestError,
-    RunCancelled,
+    RunTaken,
     StoreUnavailable,
 )
 from backend.request_context import in_request
 from backend.store.blobs import BlobStore
 from backend.store.database import Database, open_database
-from backend.store.run_records import Run, RunStatus
+from backend.store.processes import this_process
+from backend.store.run_records import Run, RunStatus, run_taken
 from backend.store.runs import RunStore
 from backend.store.told import told
 from backend.tools.approval import request_of
 from backend.tools.coder.checkpoints import Checkpointer, open_checkpointer
+from backend.tools.coder.ending import Endings, ending_by, ending_with
 from backend.tools.coder.entries import (
     Entry,
     Job,
     Result,
     Work,
     going_on,
-    prompts_of,
     recalled,
     spec_of,
 )
@@ -52,6 +53,7 @@ class Recorder:
         self.checkpointer = checkpointer
         self._blobs = blobs
         self._under_way: dict[str, UnderWay] = {}
+        self._endings = Endings(runs, checkpointer)
 
     async def serve(self, entry: Entry, work: Work) -> Result:
         """Recall the result of an identical request, go on with one, or begin.
@@ -70,6 +72,7 @@ class Recorder:
             RequestError: the run to go on with is another request's, or cannot be gone on with.
         """
         started = time.monotonic()
+        await self.catch_up()
         identity = await identify(
             kind=entry.kind,
             request=entry.request,
@@ -81,7 +84,9 @@ class Recorder:
             options=entry.options,
         )
         if entry.run_id is not None:
-            return await self._record(entry, await self._continue(entry, identity), work)
+            job, _ = await self._take_on(entry, identity)
+            assert job is not None, "it is gone on with, or an error says why not"
+            return await self._record(entry, job, work)
         of_use = frozenset[RunStatus]()
         if entry.recall:
             of_use |= {"completed"}
@@ -112,6 +117,7 @@ class Recorder:
             NotFound: the owner has no such run.
             Conflict: it is over.
         """
+        await self.catch_up()
         under_way = self._under_way.get(run_id)
         run = await self.runs.get(run_id, owner=owner)
         if under_way is not None:
@@ -123,7 +129,7 @@ class Recorder:
         if run.status == "waiting":
             await self.leave(run_id, why, owner=owner)
         elif await self.runs.queued.cancel(run_id, owner=owner, why=why):
-            await self._forget_steps(run_id)
+            await self._endings.forget_steps(run_id)
         elif not await self.runs.queued.ask_to_cancel(run_id, owner=owner):
             raise Conflict(
                 f"The run {run_id} cannot be cancelled: it is {run.status}.",
@@ -134,6 +140,15 @@ class Recorder:
     def under_way(self) -> frozenset[str]:
         """The ids of the runs that this process works on."""
         return frozenset(self._under_way)
+
+    @property
+    def unrecorded(self) -> frozenset[str]:
+        """The ids of runs that ended here while the store could not be told."""
+        return self._endings.due
+
+    async def catch_up(self) -> None:
+        """Record how those ended, as far as the store works again."""
+        await self._endings.catch_up()
 
     def end(self, run_id: str) -> None:
         """Cancel a run that this process works on, if it does; not waiting for its end."""
@@ -149,7 +164,7 @@ class Recorder:
         """
         left = {"success": False, "error": why, "error_kind": "policy"}
         await self.runs.waiting.leave(run_id, left, owner=owner)
-        await self._forget_steps(run_id)
+        await self._endings.forget_steps(run_id)
 
     async def _take_on(
         self,
@@ -166,7 +181,7 @@ class Recorder:
         except asyncio.CancelledError as error:
             with suppress(PythonCoderError):
                 job, _ = await taking
-                if job is not None:
+                if job is not None and not entry.is_claimed:  # else its worker sees to it
                     await self._fail(entry, job, error)
             raise
 
@@ -174,6 +189,8 @@ class Recorder:
         self, entry: Entry, identity: Identity, unless: frozenset[RunStatus], resume: bool
     ) -> tuple[Job | None, frozenset[RunStatus]]:
         """The job, or None where identical requests stand so; and how those stand."""
+        if entry.run_id is not None:
+            return await self._continue(entry, entry.run_id, identity), frozenset()
         job = await self._resume(entry, identity.key) if resume else None
         if job is not None:
             return job, frozenset()
@@ -193,15 +210,17 @@ class Recorder:
         found = await self.runs.interrupted.find(owner=entry.owner, key=key)
         return None if found is None else await self._claim(entry, found)
 
-    async def _continue(self, entry: Entry, identity: Identity) -> Job:
-        """Go on with the run that the entry names.
+    async def _continue(self, entry: Entry, run_id: str, identity: Identity) -> Job:
+        """Go on with a run that is known.
 
         Raises:
             NotFound: the owner has no such run.
-            RequestError: it was begun otherwise, or is not interrupted.
+            RequestError: it was begun otherwise, or does not stand still.
+            RunTaken: it was claimed, and is somebody else's by now.
         """
-        assert entry.run_id is not None, "the way here is over a run's id"
-        found = await self.runs.get(entry.run_id, owner=entry.owner)
+        found = await self.runs.get(run_id, owner=entry.owner)
+        if entry.is_claimed:
+            self._require_own(found)
         if entry.is_claimed and not found.key:
             await self.runs.queued.begin(
                 found,
@@ -217,6 +236,14 @@ class Recorder:
                 "python-coder.",
                 "Set them as they were, or ask anew.",
             )
+        if entry.decision is not None:
+            # Claimed in the same moment: a server that looks for work must not get it.
+            decision = entry.decision.as_dict()
+            return going_on(
+                await self.runs.waiting.decide(
+                    run_id, decision, owner=entry.owner, claim=True, about=entry.about
+                )
+            )
         job = going_on(found) if entry.is_claimed else await self._claim(entry, found)
         if job is None:
             raise RequestError(
@@ -226,6 +253,11 @@ class Recorder:
                 else "`python-coder runs show` and GET /v1/runs/{id} tell what came of it.",
             )
         return job
+
+    def _require_own(self, found: Run) -> None:
+        is_own = found.status == "running" and found.process == this_process()
+        if not is_own or found.id in self._under_way:
+            raise run_taken(found)
 
     async def _claim(self, entry: Entry, found: Run) -> Job | None:
         if not await self.runs.interrupted.claim(found.id, owner=entry.owner):
@@ -240,14 +272,15 @@ class Recorder:
             ):
                 return await self._recorded(entry, job, work, under_way)
         finally:
-            del self._under_way[job.run_id]
+            if self._under_way.get(job.run_id) is under_way:  # it may go on already, decided about
+                del self._under_way[job.run_id]
             under_way.over.set()
 
     async def _recorded(self, entry: Entry, job: Job, work: Work, under_way: UnderWay) -> Result:
         try:
             result = await under_way.do(work(job))
         except BaseException as error:
-            with suppress(StoreUnavailable):
+            with suppress(RunTaken, StoreUnavailable):
                 if entry.hands_back and isinstance(error, asyncio.CancelledError):
                     await asyncio.shield(self.runs.queued.hand_back(job.run_id, owner=entry.owner))
                 else:
@@ -264,42 +297,31 @@ class Recorder:
 
     async def _finish(self, entry: Entry, job: Job, result: Result) -> None:
         if result.get("approval"):
-            # Without its record nobody could go on with it: a store that fails is told.
-            result["approval"] |= {"run_id": job.run_id}
-            pending = {**result["approval"], "digest": request_of(result["approval"]).digest}
-            await self.runs.waiting.wait(job.run_id, result, owner=entry.owner, pending=pending)
+            await self._wait(entry, job, result)
             return
         try:
-            await self.runs.finish(
-                job.run_id,
-                result,
-                owner=entry.owner,
-                columns=job.columns,
-                prompts=prompts_of(result),
-            )
-            await self._forget_steps(job.run_id)
-        except StoreUnavailable as error:
+            await self._endings.write(ending_with(result, entry, job))
+        except (RunTaken, StoreUnavailable) as error:
             # The work is done; its caller has it all the same.
             if "notes" in result:
                 result["notes"].append(f"This request could not be recorded. {told(error)}")
 
+    async def _wait(self, entry: Entry, job: Job, result: Result) -> None:
+        result["approval"] |= {"run_id": job.run_id}
+        pending = {**result["approval"], "digest": request_of(result["approval"]).digest}
+        try:
+            await self.runs.waiting.wait(job.run_id, result, owner=entry.owner, pending=pending)
+        except StoreUnavailable as error:
+            # Without its record nobody could go on with it: its caller is told.
+            with suppress(StoreUnavailable):
+                await self._fail(entry, job, error)
+            raise
+
     async def _fail(self, entry: Entry, job: Job, error: BaseException) -> None:
         """Cancelled or failed: nobody goes on with it."""
-        result = {"success": False, "error": repr(error)}
-        if isinstance(error, PythonCoderError):
-            result |= {"error": told(error), "error_kind": error.error_kind}
-        cancelled = isinstance(error, asyncio.CancelledError | RunCancelled)
-        await self.runs.finish(
-            job.run_id,
-            None if cancelled else result,
-            owner=entry.owner,
-            status="cancelled" if cancelled else "failed",
-        )
-        await self._forget_steps(job.run_id)
-
-    async def _forget_steps(self, run_id: str) -> None:
-        with suppress(OSError, StoreUnavailable):
-            await self.checkpointer.adelete_thread(run_id)
+        # What failed for want of a store is taken again by a worker, when there is one.
+        is_taken_again = entry.hands_back and isinstance(error, StoreUnavailable)
+        await self._endings.write(ending_by(error, entry, job), keeps=not is_taken_again)
 
 
 def thread_of_use(run_id: str, number: int) -> str:

@@ -17,6 +17,7 @@ from backend.tools.coder.state import (
     CoderContext,
     CoderState,
     retries_of,
+    said_of,
     updated,
 )
 from backend.tools.coder.task import options_of
@@ -34,6 +35,7 @@ async def run(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, An
         language=state["language"],
         files=deps.files,
         variables=deps.inputs,
+        checked=said_of(state),
     )
     # What the check found was weighed before; findings that were let pass must not stop it here.
     result = await deps.execute(agreed.asked_of(request), check=False)

@@ -86,9 +86,12 @@ async def serve_task(open_: Opened, task: Task, wish: Wish, *, run_id: str | Non
 
     async def work(job: Job) -> Result:
         approvals = wish.approvals(open_.settings, budget, job)
-        result = await run_task(
-            open_.graph, replace(deps, approvals=approvals), task, thread=job.run_id
-        )
+        try:
+            result = await run_task(
+                open_.graph, replace(deps, approvals=approvals), task, thread=job.run_id
+            )
+        finally:
+            job.calls.extend(budget.calls)
         job.columns.update(columns_of(result["facts"]))
         return result
 

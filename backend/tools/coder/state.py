@@ -22,6 +22,7 @@ from backend.types import (
     ErrorKind,
     ExecutionRequest,
     ExecutionResult,
+    Issue,
     Language,
     ModelCall,
     Sampling,
@@ -123,6 +124,8 @@ class CoderState(TypedDict, total=False):
     rewrites: int
     """Rewrites since the last run; the budget is per run."""
     repairs: int
+    checked: list[dict[str, Any]]
+    """What the static check said of the program."""
     findings: list[dict[str, Any]]
     """What stands against the program now: of the check and of the review."""
     unchanged: bool
@@ -223,6 +226,11 @@ class CoderContext:
 def updated(state: CoderState, update: Mapping[str, Any]) -> CoderState:
     """The state as an update leaves it, of keys that are replaced and not added to."""
     return {**state, **update}  # type: ignore[typeddict-item]
+
+
+def said_of(state: CoderState) -> list[Issue]:
+    """What the static check said of the program, as it said it; nothing is known of old steps."""
+    return [Issue(**issue) for issue in state.get("checked", ())]
 
 
 def files_at_hand(state: CoderState, context: CoderContext) -> tuple[str, ...]:

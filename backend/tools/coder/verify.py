@@ -29,10 +29,11 @@ from backend.tools.coder.state import (
     iterations_of,
     updated,
 )
-from backend.types import Event, Issue
+from backend.types import Event, ExecutionRequest, Issue
 
 _ROUNDS = 3
 """Of mending by rule, one after the other, in one visit."""
+_NO_RUN = ("rewrite", "refuse")
 
 
 async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, Any]:
@@ -53,11 +54,19 @@ async def check(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str, 
     history = update.pop("verification_history", [])
     if against or not _to_be_reviewed(state, runtime):
         history = [*history, _entry(state, runtime, found, against)]
+    if against and _rewrite_or_end(updated(state, {"findings": against}), runtime) in _NO_RUN:
+        await deps.engine.put_refusal_on_record(_request(state, deps), issues)
     return update | {
+        "checked": found,
         "findings": against,
         "verification_history": history,
         "timings": {"verification_s": time.monotonic() - started},
     }
+
+
+def _request(state: CoderState, deps: CoderContext) -> ExecutionRequest:
+    code, language = state["code"], state["language"]
+    return ExecutionRequest(code=code, language=language, files=deps.files)
 
 
 async def _issues(state: CoderState, deps: CoderContext) -> list[Issue]:
@@ -150,7 +159,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         "context": shorten(state["context"], JUDGED_CONTEXT_CHARS),
         "files": list_facts(state["facts"]),
         "variables": deps.variables_text(state["language"]),
-        "remarks": list_findings([issue.as_dict() for issue in await _issues(state, deps)]),
+        "remarks": list_findings(state.get("checked", ())),
         "language": state["language"],
         "code": state["code"],
     }

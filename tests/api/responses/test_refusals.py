@@ -85,7 +85,7 @@ def auto(**more: Any) -> dict[str, Any]:
             "not_found",
         ),
         ({"input": "x", "previous_response_id": "resp_0"}, 404, "previous_response_id", None),
-        ({"input": "x", "conversation": "conv_0"}, 404, "session_id", None),
+        ({"input": "x", "conversation": "conv_0"}, 404, "conversation", None),
         (
             {"input": "x", "conversation": "conv_0", "previous_response_id": "resp_0"},
             400,

@@ -79,6 +79,12 @@ async def test_artifacts_that_cannot_be_kept_end_a_task_with_what_was_reached(
     assert "a.txt" in result["code"]
 
 
+def put_back(database: Path, table: str) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"ALTER TABLE gone RENAME TO {table}")
+        connection.commit()
+
+
 def take_away(database: Path, table: str) -> Callable[[Event], None]:
     """Whoever is told of a run takes a table away under it."""
 
@@ -159,3 +165,16 @@ async def test_a_task_that_is_cancelled_while_it_is_recorded_leaves_nothing_open
         with pytest.raises(asyncio.CancelledError):
             await task
     assert left_behind(data) == (["completed", recorded], 0)
+
+
+async def test_an_end_that_could_not_be_recorded_is_recorded_once_the_store_works_again(
+    data: Path, play: Play
+) -> None:
+    play(generate("print(1)", repeat=True), *GOOD)
+    database = data / "python-coder.db"
+    async with open_tool() as tool:
+        first = await tool.execute_code_task("The first one", emit=take_away(database, "runs"))
+        assert first["output"] == "1\n"
+        put_back(database, "runs")
+        await tool.execute_code_task("The second")
+    assert left_behind(data) == (["completed", "completed"], 0)

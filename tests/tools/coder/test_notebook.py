@@ -200,6 +200,6 @@ async def test_a_picture_that_is_gone_is_named(play: Play, blobs: BlobStore) -> 
     )
     result = await python_coder_tool.execute_code_task("Do it")
     for made in result["artifacts"]:
-        await blobs.delete(made["sha256"])
+        blobs.path(made["sha256"]).unlink()
     (cell,) = programs(await build_notebook(result, blobs, request="Do it"))
     assert [out["data"] for out in cell["outputs"]] == [{"text/plain": "p.png (no longer kept)"}]
