@@ -35,7 +35,7 @@ from backend.core.router import route
 from backend.errors import NotFound
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
-from backend.tools.approval import Given, refused_text
+from backend.tools.approval import Given
 from backend.tools.coder.proof.schema import require_valid
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
@@ -127,9 +127,6 @@ async def prepare_chat(
         session=session,
         with_earlier=may_run_code,
     )
-    if waiting is not None:
-        refused = refused_text("Something else was asked.")
-        await server.recorder.leave(waiting.id, refused, owner=owner)
     # What ends words would cut JSON in two.
     stop = () if form else body.stop_sequences
     return ChatJob(
@@ -150,6 +147,7 @@ async def prepare_chat(
             form=form,
             stop=stop,
             approve=body.approve or server.settings.approve,
+            leaves=waiting.id if waiting else None,
         ),
         owner=owner,
         model=body.model or server.assistant.models.get().name,

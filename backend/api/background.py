@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -26,6 +25,7 @@ from backend.api.outages import Outage
 from backend.api.run_jobs import job_of, response_of
 from backend.api.run_log import News, RunLog
 from backend.api.state import Server
+from backend.api.taking import Taking
 from backend.errors import Conflict, NotFound, PythonCoderError, RunTaken, StoreUnavailable
 from backend.request_context import in_request
 from backend.store.endings import to_its_end
@@ -47,11 +47,10 @@ SWEEP_S = 5.0
 PATIENCE_S = 4.0
 """Seconds that a cancel waits for another process to end the run."""
 SETTLED_S = 10.0
-"""Seconds after which this process's own run counts as left behind, if nobody works on it."""
+"""Seconds after which this process's own run in the background counts as left behind, if nobody
+works on it."""
 _ASK_AGAIN_S = 0.05
 """Seconds between looks whether a run has ended."""
-_AGAIN_S = 2.0
-"""Seconds to take nothing after there was no turn to be had."""
 
 
 class Background:
@@ -61,14 +60,11 @@ class Background:
         self._server = server
         self._recorder = server.recorder
         self._runs = server.recorder.runs
-        self._most = max(2, server.turns.places() // 2)  # the other half is for who waits
+        self._taking = Taking(self._runs.queued, server.turns)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._owners: dict[str, str] = {}
-        self._served: dict[str, float] = {}
         self._to_cancel: set[str] = set()
         self._answering: set[str] = set()
         self._wake = asyncio.Event()
-        self._not_before = 0.0
         self._is_stopping = False
         self._touched_at = 0.0
         self.news = News()
@@ -95,7 +91,7 @@ class Background:
             try:
                 await self._recorder.catch_up()
                 if time.monotonic() - swept_at >= SWEEP_S:
-                    await self._sweep(is_first=swept_at < 0)
+                    await self._sweep()
                     swept_at = time.monotonic()
                 await self._look_after()
                 await self._take()
@@ -174,27 +170,16 @@ class Background:
         self.news.tell(run_id)
 
     async def _take(self) -> None:
-        while not self._is_stopping and len(self._tasks) < self._most:
-            if self._server.turns.is_closed or time.monotonic() < self._not_before:
-                return
-            run = await self._runs.queued.take(
-                busy=Counter(self._owners.values()),
-                last=self._served,
-                most=self._most,
-                # One that was decided about while its last answer still goes out is taken later.
-                but=self._here(),
-            )
-            if run is None:
-                return
-            self._served[run.owner] = time.monotonic()
-            self._owners[run.id] = run.owner
+        # One that was decided about while its last answer still goes out is taken later.
+        while not self._is_stopping and (run := await self._taking.take(but=self._here())):
             task = asyncio.create_task(self._do(run))
             self._tasks[run.id] = task
             task.add_done_callback(partial(self._forget, run.id))
 
     def _forget(self, run_id: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(run_id) is task:
-            del self._tasks[run_id], self._owners[run_id]
+            del self._tasks[run_id]
+            self._taking.end(run_id)
             self._to_cancel.discard(run_id)
         self.wake()
 
@@ -245,7 +230,7 @@ class Background:
                 )
                 await turn.wait()
             except PythonCoderError:  # there is none to be had now, here
-                self._not_before = time.monotonic() + _AGAIN_S
+                self._taking.note_no_turn(run, job.lane)
                 await self._runs.queued.hand_back(run.id, owner=run.owner)
                 return False
             try:
@@ -297,10 +282,10 @@ class Background:
                 self._end(run_id)  # another server gave it up for lost, and works on it
             self._touched_at = time.monotonic()
 
-    async def _sweep(self, *, is_first: bool) -> None:
+    async def _sweep(self) -> None:
         """See to what other processes left, and to what got lost here."""
         here = self._here()
-        await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S, attended=is_first)
+        await self._runs.queued.interrupt_abandoned(here, quiet_s=SETTLED_S)
         for run_id, owner in await self._runs.queued.left_to_cancel():
             with suppress(Conflict, NotFound):
                 await self._recorder.cancel(run_id, owner=owner)

@@ -70,7 +70,7 @@ class Turn:
             return True
         left_s = self.asked_at + self._queue.timeout_s - time.monotonic()
         if left_s <= 0:
-            raise self._queue.waited_too_long()
+            raise self._queue.waited_too_long(self)
         if self._come is None:
             self._come = asyncio.Event()
         try:
@@ -78,7 +78,7 @@ class Turn:
                 await self._come.wait()
         except TimeoutError:
             if not self.has_come and left_s <= timeout_s:
-                raise self._queue.waited_too_long() from None
+                raise self._queue.waited_too_long(self) from None
         return self.has_come
 
     def begin(self) -> None:
@@ -174,6 +174,10 @@ class Turns:
         """How many may be at work at a time."""
         return self._lanes[lane].places
 
+    def has_room(self, lane: Lane = "work") -> bool:
+        """Whether somebody could begin at once whose session nobody works in."""
+        return self._lanes[lane].has_room
+
     def close(self) -> None:
         """Give no more turns to those who come: the server is being stopped."""
         self.is_closed = True
@@ -216,14 +220,18 @@ class _Queue:
         """In which somebody is at work."""
         self._usual_s = 0.0
 
+    @property
+    def has_room(self) -> bool:
+        return self.active < self.places
+
     def enter(self, owner: str, session_id: str | None) -> Turn:
         turn = Turn(self, owner, session_id)
-        if self.active < self.places and turn.session not in self._sessions:
+        if self.has_room and turn.session not in self._sessions:
             self._begin(turn)
             return turn
         own = self._owners.get(owner)
         if len(own or ()) >= self.max_waiting - self.waiting:
-            raise self._full(len(own or ()))
+            raise self._full(turn, len(own or ()))
         if own is None:
             own = self._owners[owner] = deque()
         own.append(turn)
@@ -243,7 +251,7 @@ class _Queue:
         self.active -= 1
         if turn.session is not None:
             self._sessions.remove(turn.session)
-        while self.active < self.places and (following := self._next()) is not None:
+        while self.has_room and (following := self._next()) is not None:
             self._begin(following)
 
     def _begin(self, turn: Turn) -> None:
@@ -263,25 +271,43 @@ class _Queue:
             count += min(len(own), rounds if passed else rounds + 1)
         return count
 
-    def retry_after_s(self) -> int:
-        """Whole seconds until a place in the queue should be free, from what turns took lately."""
-        usual_s = self._usual_s or _FIRST_GUESS_S
-        expected_s = usual_s * (self.waiting + 1) / self.places
+    def retry_after_s(self, turn: Turn) -> int:
+        """Whole seconds until its turn might come, from what turns took lately."""
+        before = (self.waiting + 1) / self.places
+        if self._waits_for_session(turn):
+            own = self._owners.get(turn.owner, ())
+            before = len([other for other in own if other.session == turn.session]) + 1
+        expected_s = (self._usual_s or _FIRST_GUESS_S) * before
         return max(1, min(math.ceil(expected_s), _MAX_RETRY_S))
 
-    def waited_too_long(self) -> Busy:
+    def waited_too_long(self, turn: Turn) -> Busy:
+        what = f"{self.waiting} requests wait."
+        if self._waits_for_session(turn):
+            what = "another request of this session is still worked on and has the turn."
         return Busy(
-            f"No turn came within {self.timeout_s:g} s: {self.waiting} requests wait.",
+            f"No turn came within {self.timeout_s:g} s: {what}",
             "Try again later; PYTHON_CODER_QUEUE_TIMEOUT says how long a request may wait.",
-            retry_after_s=self.retry_after_s(),
+            retry_after_s=self.retry_after_s(turn),
         )
 
-    def _full(self, own: int) -> Busy:
+    def _waits_for_session(self, turn: Turn) -> bool:
+        """It is its session that it waits for: there is room for others."""
+        return self.has_room and turn.session in self._sessions
+
+    def _full(self, turn: Turn, own: int) -> Busy:
+        if self._waits_for_session(turn):
+            return Busy(
+                "Another request of this session is worked on, and "
+                f"{own} of your requests wait already.",
+                "Wait for their answers, or ask in another session; PYTHON_CODER_MAX_QUEUE allows "
+                "more.",
+                retry_after_s=self.retry_after_s(turn),
+            )
         whose = f", {own} of them yours" if 0 < own < self.waiting else ""
         return Busy(
             f"{self.active} requests are worked on and {self.waiting} wait{whose}.",
             "Try again later; PYTHON_CODER_MAX_REQUESTS and PYTHON_CODER_MAX_QUEUE allow more.",
-            retry_after_s=self.retry_after_s(),
+            retry_after_s=self.retry_after_s(turn),
         )
 
     def _next(self) -> Turn | None:

@@ -18,7 +18,7 @@ from backend.core.requests import Answer, Ask, answer_of
 from backend.core.resuming import ask_of, entry_of
 from backend.core.router import Route, route
 from backend.core.running import chat, in_form
-from backend.errors import PythonCoderError, RequestError
+from backend.errors import Conflict, NotFound, PythonCoderError, RequestError
 from backend.llm.budget import Budget
 from backend.llm.models import LanguageModel, Models, open_models
 from backend.observing import Deed, Observe, unobserved
@@ -32,6 +32,7 @@ from backend.tools.approval import (
     Given,
     decision_of,
     pending_of,
+    refused_text,
     require_approver,
 )
 from backend.tools.coder.entries import Job
@@ -129,6 +130,7 @@ class Assistant:
     async def _run(self, ask: Ask, emit: Emit, approver: Approver | None) -> Answer:
         work = await self._prepare(ask)
         ask, agent = work.ask, work.agent
+        await self._leave(ask)
         emit(route_event(agent, work.mode, work.chosen))
         # Talk leaves no record: there is no program in it. In the background, the record is all.
         has_record = agent != "chat" or ask.run_id is not None
@@ -152,6 +154,13 @@ class Assistant:
         if answer.approval is None:
             emit(Event(kind="answer", text=answer.text, data={"success": answer.success}))
         return answer
+
+    async def _leave(self, ask: Ask) -> None:
+        if self.recorder is None or ask.leaves is None:
+            return
+        why = refused_text("Something else was asked.")
+        with suppress(Conflict, NotFound):  # decided about or deleted, before this had its turn
+            await self.recorder.leave(ask.leaves, why, owner=ask.owner)
 
     async def _prepare(self, ask: Ask) -> _Work:
         started = time.monotonic()

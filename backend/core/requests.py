@@ -78,6 +78,9 @@ class Ask:
     """What the user said to the program that this run waits with; recorded when the work begins."""
     about: str = ""
     """The digest of that program: the run may wait with another one by then."""
+    leaves: str | None = None
+    """A run of the conversation that waits with a program: asked something else, its user is not
+    going to decide about it. It ends when the work on this begins."""
     is_claimed: bool = False
     """That run is this process's already, and perhaps not begun yet."""
     in_background: bool = False

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import case, func, insert, not_, select, update
+from sqlalchemy import case, func, insert, not_, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,7 +32,7 @@ from backend.store.run_rows import (
     read_run,
     unknown_run,
 )
-from backend.store.tables import TO_DO, RunRow
+from backend.store.tables import TO_DO, UNFINISHED, RunRow
 
 _TO_TAKE = ("queued", "interrupted")
 _WHY = "servers work on what is queued, whoever asked for it"
@@ -90,6 +90,7 @@ class QueuedRuns:
         last: Mapping[str, float],
         most: int,
         but: Collection[str] = (),
+        but_of: Collection[tuple[str, str]] = (),
     ) -> Run | None:
         """Take the run that is next for this process, or None.
 
@@ -101,12 +102,15 @@ class QueuedRuns:
             last: when an owner was served last, by whatever clock.
             most: how many of one owner may be under way here.
             but: ids of those that are not to be taken.
+            but_of: owner and id of sessions of which none is to be taken.
         """
         oldest = func.min(RunRow.position)
+        of_session = tuple_(RunRow.owner, RunRow.session_id)
         query = (
             select(RunRow.owner, oldest)
             .where(TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(False))
             .where(RunRow.id.not_in(but))
+            .where(or_(RunRow.session_id.is_(None), of_session.not_in(but_of)))
             .group_by(RunRow.owner)
         )
         async with self._database.transaction() as session:
@@ -158,25 +162,26 @@ class QueuedRuns:
                 .values(status=status, updated_at=time.time())
             )
 
-    async def interrupt_abandoned(
-        self, here: Collection[str], *, quiet_s: float, attended: bool = False
-    ) -> int:
-        """Mark what nobody works on any more, so that it is taken; returns how many there were.
+    async def interrupt_abandoned(self, here: Collection[str], *, quiet_s: float) -> int:
+        """Mark what nobody works on any more; returns how many there were.
+
+        Those in the background are taken then; those that somebody waited for are gone on with
+        when the same is asked again.
 
         Args:
             here: the ids of those that this process works on.
-            quiet_s: after how many seconds one of this process's that is not among them counts.
-            attended: look as well at those that somebody waited for; that reads all runs.
+            quiet_s: after how many seconds one in the background that is this process's, and not
+                among them, counts. Others may be worked on beside the server: they have an hour.
         """
         columns = (RunRow.id, RunRow.owner, RunRow.process, RunRow.updated_at, RunRow.background)
-        query = select(*columns).where(RunRow.status == "running")
-        query = query if attended else query.where(TO_DO)
+        query = select(*columns).where(UNFINISHED, RunRow.status == "running")
         async with self._database.transaction() as session:
             running = (await session.execute(of_any_owner(query, _WHY))).all()
         marked = 0
         for run_id, owner, process, updated_at, background in running:
             if process == this_process():
-                is_left = run_id not in here and time.time() - updated_at > quiet_s
+                most_s = quiet_s if background else STALE_S
+                is_left = run_id not in here and time.time() - updated_at > most_s
             else:
                 silence_s = LOST_S if background else STALE_S
                 is_left = is_abandoned(process, updated_at, silence_s=silence_s)

@@ -97,7 +97,13 @@ def summary_of(row: RunRow) -> RunSummary:
 
 
 def not_waiting(run: Run) -> Conflict:
-    """The error for a decision about a run that waits for none."""
+    """The error for a decision about a run that does not wait with the program in question."""
+    if run.status == "waiting":
+        return Conflict(
+            f"The run {run.id} waits with another program by now: the one that was decided about "
+            "has its decision.",
+            f"Look at the new one first: `python-coder runs show`, GET /v1/runs/{run.id}.",
+        )
     return Conflict(
         f"The run {run.id} waits for no approval: it is {run.status}.",
         "`python-coder runs list --status waiting` and GET /v1/runs?status=waiting_approval show "

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select, update
 from backend.store.database import Database
 from backend.store.processes import this_process
 from backend.store.run_contents import note_contents
-from backend.store.run_records import Run, not_waiting, run_taken, storable
+from backend.store.run_records import Run, not_waiting, run_of, run_taken, storable
 from backend.store.run_rows import count_of, is_own, is_run, read_run, unknown_run
 from backend.store.tables import RunRow
 
@@ -45,7 +45,7 @@ class WaitingRuns:
             "updated_at": time.time(),
         }
         spec = {"pending": dict(pending), "told_usage": result.get("usage")}
-        if not await self._update_spec(run_id, owner, spec, values, *is_own()):
+        if await self._update_spec(run_id, owner, spec, values, *is_own()) is None:
             raise run_taken(await read_run(self._database, run_id, owner))
 
     async def decide(
@@ -59,7 +59,7 @@ class WaitingRuns:
         queued: Mapping[str, Any] | None = None,
         about: str = "",
     ) -> Run:
-        """Record what was decided about the program that a run waits with; it can go on then.
+        """Record what was decided about the program that a run waits with; the run, which can go on.
 
         Args:
             run_id: the run.
@@ -89,11 +89,13 @@ class WaitingRuns:
         if queued is not None:
             values |= {"background": True}
             spec |= queued
-        if pending is None or not await self._update_spec(
-            run_id, owner, spec, values, RunRow.status == "waiting"
-        ):
+        waits = RunRow.status == "waiting"
+        changed = None
+        if pending is not None:
+            changed = await self._update_spec(run_id, owner, spec, values, waits)
+        if changed is None:
             raise not_waiting(await read_run(self._database, run_id, owner))
-        return await read_run(self._database, run_id, owner)
+        return changed
 
     async def leave(self, run_id: str, result: Mapping[str, Any], *, owner: str) -> None:
         """End a run that waits; nobody goes on with it.
@@ -112,7 +114,7 @@ class WaitingRuns:
             "finished_at": now,
         }
         waits = RunRow.status == "waiting"
-        if not await self._update_spec(run_id, owner, {"pending": None}, values, waits):
+        if await self._update_spec(run_id, owner, {"pending": None}, values, waits) is None:
             raise not_waiting(await read_run(self._database, run_id, owner))
 
     async def _update_spec(
@@ -122,8 +124,13 @@ class WaitingRuns:
         spec: Mapping[str, Any],
         values: Mapping[str, Any],
         *conditions: ColumnElement[bool],
-    ) -> bool:
-        """Change a run and a part of its spec at once; whether it stood as it should."""
+    ) -> Run | None:
+        """Change a run and a part of its spec at once.
+
+        Returns:
+            The run as it is then: read afterwards, a store that fails in between would leave it
+            claimed, and nobody to work on it. None where it stands otherwise than it should.
+        """
         async with self._database.transaction() as session:
             # Changes nothing, and keeps others from changing it: a reader that turns into a writer
             # would fail at once (see database.py), and of two the later one would win.
@@ -136,7 +143,9 @@ class WaitingRuns:
                 .where(*is_run(run_id, owner), *conditions)
                 .values(**values, spec={**known, **spec})
             )
-            if count_of(done):
-                connection = await session.connection()
-                await connection.run_sync(note_contents, run_id, values.get("result"), owner=owner)
-        return count_of(done) == 1
+            if count_of(done) == 0:
+                return None
+            connection = await session.connection()
+            await connection.run_sync(note_contents, run_id, values.get("result"), owner=owner)
+            row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
+            return None if row is None else run_of(row)

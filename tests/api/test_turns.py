@@ -84,6 +84,20 @@ async def test_of_a_session_one_request_is_worked_on_and_the_others_take_no_plac
     assert all_turns.ask("a", "talk", session_id="s").has_come  # what needs no session
 
 
+async def test_who_waits_for_a_session_is_told_so() -> None:
+    all_turns = turns(work=4, max_waiting=2, timeout_s=0.01)
+    async with all_turns.take("a", session_id="s"):
+        with all_turns.ask("a", session_id="s") as turn:
+            with pytest.raises(Busy, match="and 1 of your requests wait") as full:
+                all_turns.ask("a", session_id="s")
+            assert full.value.retry_after_s == 10  # two turns of the session before it, 5 s each
+            with pytest.raises(Busy, match="another request of this session is still") as late:
+                await turn.wait()
+        assert late.value.retry_after_s == 10
+        assert all_turns.has_room()
+        assert all_turns.ask("a", session_id="t").has_come
+
+
 @pytest.mark.sandbox
 def test_a_session_with_much_to_do_keeps_nobody_else_waiting(serve: Serve) -> None:
     client = serve({"stage": "chat", "reply": "ok"}, max_requests=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -186,13 +187,17 @@ async def test_what_was_given_up_for_lost_and_not_taken_is_recorded_all_the_same
         await runs.finish("run-1", {"success": False}, owner="me")
 
 
+@pytest.mark.parametrize(
+    "left", [{"process": DEAD}, {"updated_at": time.time() - 3700}], ids=["died", "forgot it"]
+)
 async def test_what_somebody_waited_for_is_marked_and_not_taken(
-    runs: RunStore, database: Database
+    runs: RunStore, database: Database, left: dict[str, Any]
 ) -> None:
     run_id = await runs.begin(owner="me", kind="ask", key="k", request="Do it", model="m")
-    await change(database, run_id, process=DEAD)
-    assert await runs.queued.interrupt_abandoned([], quiet_s=10) == 0
-    assert await runs.queued.interrupt_abandoned([], quiet_s=10, attended=True) == 1
+    assert await runs.queued.interrupt_abandoned([], quiet_s=0) == 0
+    await change(database, run_id, **left)
+    assert await runs.queued.interrupt_abandoned([run_id], quiet_s=0) == ("process" in left)
+    await runs.queued.interrupt_abandoned([], quiet_s=0)
     assert (await runs.get(run_id, owner="me")).status == "interrupted"
     assert await take(runs) is None
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.errors import NotFound, RequestError
+from backend.errors import NotFound, RequestError, StoreUnavailable
 from backend.store.database import Database
 from backend.store.runs import RunStore
 
@@ -68,6 +71,28 @@ async def test_of_two_decisions_one_counts(runs: RunStore) -> None:
     (refused,) = [each for each in given if isinstance(each, BaseException)]
     assert isinstance(refused, RequestError)
     assert "waits for no approval: it is interrupted" in str(refused)
+
+
+@pytest.mark.parametrize("last", range(4))
+async def test_a_store_that_fails_on_the_way_leaves_no_run_claimed(
+    runs: RunStore, database: Database, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """Its caller would not know, and nobody would work on it."""
+    run_id = await waiting(runs)
+    transaction, begun = database.transaction, itertools.count()
+
+    def failing() -> AbstractAsyncContextManager[AsyncSession]:
+        if next(begun) >= last:
+            raise StoreUnavailable("The disk is full.", "Make room.")
+        return transaction()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "transaction", failing)
+        with suppress(StoreUnavailable):
+            await runs.waiting.decide(run_id, YES, owner="me", claim=True)
+            return
+    assert (await runs.get(run_id, owner="me")).status == "waiting"
+    assert await runs.waiting.decide(run_id, YES, owner="me", claim=True)
 
 
 async def test_what_does_not_wait_cannot_be_decided_about(runs: RunStore) -> None:
