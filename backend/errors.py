@@ -45,12 +45,25 @@ class PythonCoderError(Exception):
     calls: tuple[ModelCall, ...] = ()
     """What the call or the step that it ended used up all the same, as far as the server told."""
     place: str = ""
-    """An address or a path in the words that is for the operator alone."""
+    """The address of who failed, for the operator alone: ``str(error)`` has it, and no other words."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         self.what = what
         self.remedy = remedy
         super().__init__(f"{what} {remedy}".strip())
+
+    @property
+    def words(self) -> str:
+        """What happened and what to do next, for anybody."""
+        return f"{self.what} {self.remedy}".strip()
+
+    @property
+    def what_and_where(self) -> str:
+        """What happened, with its ``place``."""
+        return f"{self.what.removesuffix('.')} ({self.place})." if self.place else self.what
+
+    def __str__(self) -> str:
+        return f"{self.what_and_where} {self.remedy}".strip()
 
 
 class RequestError(PythonCoderError):

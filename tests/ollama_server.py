@@ -87,6 +87,12 @@ class OllamaServer:
     def add(self, *lines: Line | dict[str, Any]) -> None:
         self._lines += [line if isinstance(line, Line) else Line(**line) for line in lines]
 
+    def replace(self, *lines: Line | dict[str, Any]) -> None:
+        """Have these lines, and none of the others."""
+        with self._lock:
+            self._lines.clear()
+        self.add(*lines)
+
     def release(self) -> None:
         """Let held replies go on."""
         self.released.set()

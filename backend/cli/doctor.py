@@ -147,7 +147,9 @@ async def _database(settings: Settings) -> list[MachineFinding]:
 
 
 def _missing(topic: str, error: PythonCoderError) -> MachineFinding:
-    return MachineFinding(topic=topic, state="missing", what=error.what, remedy=error.remedy)
+    return MachineFinding(
+        topic=topic, state="missing", what=error.what_and_where, remedy=error.remedy
+    )
 
 
 def _folder(topic: str, folder: Path, variable: str) -> MachineFinding:

@@ -96,7 +96,7 @@ class Former:
         try:
             formed = await self._ask([Message(role="user", content=prompt)], "answer")
         except (BudgetExceeded, ModelError, ModelUnavailable) as error:
-            formed = Formed(text="", refusal=_not_formed(str(error)), calls=list(error.calls))
+            formed = Formed(text="", refusal=_not_formed(error.words), calls=list(error.calls))
         if formed.refusal is None:
             return formed
         return Formed(

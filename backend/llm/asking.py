@@ -107,7 +107,7 @@ async def ask(
             calls += error.calls
             text, reason = error.partial, error.what
             if error.reason == "length":
-                reason = str(error)
+                reason = error.words
                 break  # it was given twice the room already, or there is none
             if error.reason in ("tool_parse", "empty"):
                 tools = ()  # no call came that could be read: rather JSON, this time

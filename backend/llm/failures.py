@@ -63,10 +63,6 @@ class _Raised:
     status: int | None
     words: str
 
-    @property
-    def who(self) -> str:
-        return self.server.title
-
 
 def translate(
     error: Exception, *, model: str, server: Server, rung: Rung = "text"
@@ -139,19 +135,19 @@ def _unreachable(raised: _Raised) -> PythonCoderError:
         remedy = "Start it, or set OPENAI_BASE_URL."
     elif "//127.0.0.1:" in raised.server.address and shutil.which("ollama") is None:
         remedy = f"Install Ollama (https://ollama.com). {remedy}"
-    return ModelUnavailable(f"{raised.who} cannot be reached.", remedy)
+    return ModelUnavailable("The model server cannot be reached.", remedy)
 
 
 def _timed_out(raised: _Raised) -> PythonCoderError:
     return ModelUnavailable(
-        f"{raised.who} sent nothing for {raised.server.timeout_s:g} s (model {raised.model!r}).",
+        f"The model server sent nothing for {raised.server.timeout_s:g} s (model {raised.model!r}).",
         "Allow more with PYTHON_CODER_MODEL_TIMEOUT, or use a smaller model.",
     )
 
 
 def _dropped(raised: _Raised) -> PythonCoderError:
     return BadReply(
-        f"{raised.who} broke off in the middle of a reply of {raised.model!r}: {raised.words}.",
+        f"The model server broke off in the middle of a reply of {raised.model!r}: {raised.words}.",
         "Look into its log, and ask again.",
         reason="dropped",
     )
@@ -159,7 +155,7 @@ def _dropped(raised: _Raised) -> PythonCoderError:
 
 def _garbled(raised: _Raised) -> PythonCoderError:
     return BadReply(
-        f"{raised.who} sent something that is not JSON: {raised.words}.",
+        f"The model server sent something that is not JSON: {raised.words}.",
         "Make sure that the address is that of a model server.",
         reason="dropped",
     )
@@ -167,7 +163,7 @@ def _garbled(raised: _Raised) -> PythonCoderError:
 
 def _tool_parse(raised: _Raised) -> PythonCoderError:
     return BadReply(
-        f"{raised.who} could not read what {raised.model!r} wrote: {raised.words}.",
+        f"The model server could not read what {raised.model!r} wrote: {raised.words}.",
         "Ask again, or use another model.",
         reason="tool_parse",
     )
@@ -175,14 +171,14 @@ def _tool_parse(raised: _Raised) -> PythonCoderError:
 
 def _only_loaded(raised: _Raised) -> PythonCoderError:
     return BadReply(
-        f"{raised.who} loaded {raised.model!r} but sent no reply.",
+        f"The model server loaded {raised.model!r} but sent no reply.",
         "Ask again; the model is loaded now.",
         reason="empty",
     )
 
 
 def _not_found(raised: _Raised) -> PythonCoderError:
-    what = f"{raised.who} does not have the model {raised.model!r}."
+    what = f"The model server does not have the model {raised.model!r}."
     if raised.server.provider == "ollama":
         return ModelNotFound(what, f"Run `ollama pull {raised.model}`.")
     return ModelNotFound(what, "Name one that it lists.")
@@ -190,7 +186,7 @@ def _not_found(raised: _Raised) -> PythonCoderError:
 
 def _no_such_address(raised: _Raised) -> PythonCoderError:
     return ModelUnavailable(
-        f"{raised.who} has no chat endpoint there: {raised.words}.",
+        f"The model server has no chat endpoint there: {raised.words}.",
         "Correct OPENAI_BASE_URL (it mostly ends in /v1)."
         if raised.server.provider == "openai"
         else "Correct OLLAMA_HOST.",
@@ -199,18 +195,18 @@ def _no_such_address(raised: _Raised) -> PythonCoderError:
 
 def _key_refused(raised: _Raised) -> PythonCoderError:
     return ModelUnavailable(
-        f"{raised.who} refused the key: {raised.words}.",
+        f"The model server refused the key: {raised.words}.",
         "Set OPENAI_API_KEY." if raised.server.provider == "openai" else "Set OLLAMA_API_KEY.",
     )
 
 
 def _busy(raised: _Raised) -> PythonCoderError:
-    return ModelUnavailable(f"{raised.who} is busy: {raised.words}.", "Ask again later.")
+    return ModelUnavailable(f"The model server is busy: {raised.words}.", "Ask again later.")
 
 
 def _no_memory(raised: _Raised) -> PythonCoderError:
     return ModelError(
-        f"{raised.who} has no room for {raised.model!r}: {raised.words}.",
+        f"The model server has no room for {raised.model!r}: {raised.words}.",
         "Use a smaller model, or lower PYTHON_CODER_NUM_CTX.",
     )
 
@@ -233,7 +229,7 @@ def _not_capable(raised: _Raised) -> PythonCoderError:
 def _other(raised: _Raised) -> PythonCoderError:
     status = f" (HTTP {raised.status})" if raised.status else ""
     return ModelError(
-        f"{raised.who} failed{status} with {raised.model!r}: {raised.words}.",
+        f"The model server failed{status} with {raised.model!r}: {raised.words}.",
         "Look into its log, or use another model.",
     )
 

@@ -127,7 +127,7 @@ class Models:
         pull = f"Run `ollama pull {model}`, or set"
         server = self._provider(provider).server
         missing = ModelNotFound(
-            f"{server.title} does not have the model {model!r}; it has "
+            f"The model server does not have the model {model!r}; it has "
             f"{', '.join(names) or 'none'}.",
             f"{pull if provider == 'ollama' else 'Set'} {setting}.",
         )

@@ -99,7 +99,7 @@ class OllamaProvider:
                 listing = await self._chat._async_client.list()
         except TimeoutError:
             slow = ModelUnavailable(
-                f"{self.server.title} did not list its models within {LIST_TIMEOUT_S} s.",
+                f"The model server did not list its models within {LIST_TIMEOUT_S} s.",
                 "Look into its log, or start it again.",
             )
             slow.place = self.server.address

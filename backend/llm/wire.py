@@ -90,18 +90,13 @@ class Server:
 
     provider: str
     address: str
-    """The URL, without what opens it (see ``shown_address``), or the file."""
+    """The URL, without what opens it (see ``shown_address``), or the file; an error's ``place``."""
     timeout_s: float
     """Seconds without a token before the server counts as gone."""
     num_ctx: int | None = None
     """Tokens of context that are asked for, or that the server tells it has; None: unknown."""
     counts: bool = True
     """It counts a prompt's tokens itself; a script's counts are made up."""
-
-    @property
-    def title(self) -> str:
-        """What it is called where it fails."""
-        return f"The model server at {self.address}"
 
     @property
     def context_remedy(self) -> str:

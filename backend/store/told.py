@@ -32,6 +32,4 @@ def for_anybody(error: PythonCoderError) -> str:
             "The server cannot keep anything at the moment, nor look up what it kept: its log says "
             "why. Try again in a moment, or tell whoever runs it."
         )
-    if not error.place:
-        return str(error)
-    return str(error).replace(f" at {error.place}", "").replace(error.place, "its address")
+    return error.words

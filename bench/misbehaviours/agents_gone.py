@@ -12,7 +12,7 @@ from tests.ollama_server import Line
 
 _DROPS: Mapping[str, Any] = {"reply": "{", "fault": "drop"}
 _BREAKS: Mapping[str, Any] = {"error": "500 something broke", "repeat": True}
-_BROKE = "The model server at ... failed (HTTP 500) with ... something broke"
+_BROKE = "The model server failed (HTTP 500) with ... something broke"
 _PRINTED = "This is what the program printed: ... sum 42"
 _BY_RULE = f"The model gave no readable answer ({_BROKE}...). {_PRINTED}"
 _REACT = (USE, writes(), DONE)
@@ -126,7 +126,7 @@ _DROPPING = (
         says("act", **_DROPS, repeat=True),
         end=error(
             "",
-            "The model's reply could not be read as an action, twice: The model server at ... broke off ... Ask in",
+            "The model's reply could not be read as an action, twice: The model server broke off ... Ask in",
             calls=4,
             mended="2 x second attempt, re-ask",
         ),
@@ -154,7 +154,7 @@ _NOT_THERE = (
             "is not there at all",
             is_served=False,
             allowed=1,
-            end=error("model", "The model server at ... cannot be reached.", calls=0),
+            end=error("model", "The model server cannot be reached (...).", calls=0),
         )
         for face in _BOTH
     ),

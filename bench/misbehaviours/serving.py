@@ -10,7 +10,7 @@ from tests.ollama_server import Line
 
 _AGAIN = right("sum 42", calls=4, mended="second attempt")
 _TOOL_CALL = "500 error parsing tool call: raw='print(' err=unexpected end of JSON input"
-_AT = "The model server at ..."
+_SERVER = "The model server"
 
 
 def _faulty(**more: Any) -> Line:
@@ -55,7 +55,7 @@ CASES = (
         lines=(_faulty(fault="load", repeat=True),),
         end=error(
             "model",
-            f"The model gave no usable program (generate): {_AT} loaded ... but sent no reply. ...",
+            f"The model gave no usable program (generate): {_SERVER} loaded ... but sent no reply. ...",
             calls=4,
             mended="2 x second attempt, re-ask",
         ),
@@ -68,7 +68,7 @@ CASES = (
         lines=(_faulty(fault="drop", repeat=True),),
         end=error(
             "model",
-            f"The model gave no usable program (generate): {_AT} broke off in the middle of a reply "
+            f"The model gave no usable program (generate): {_SERVER} broke off in the middle of a reply "
             "...",
             calls=4,
             mended="2 x second attempt, re-ask",
@@ -89,7 +89,7 @@ CASES = (
         lines=(_faulty(fault="garbage", repeat=True),),
         end=error(
             "model",
-            f"The model gave no usable program (generate): {_AT} sent something that is not JSON ...",
+            f"The model gave no usable program (generate): {_SERVER} sent something that is not JSON ...",
             calls=4,
             mended="2 x second attempt, re-ask",
         ),
@@ -104,7 +104,7 @@ CASES = (
         lines=(_faulty(error=_TOOL_CALL, repeat=True),),
         end=error(
             "model",
-            f"The model gave no usable program (generate): {_AT} could not read what ... wrote ...",
+            f"The model gave no usable program (generate): {_SERVER} could not read what ... wrote ...",
             calls=4,
             mended="2 x second attempt, re-ask",
         ),
@@ -120,7 +120,7 @@ CASES = (
         settings={"model": "ollama:no-such-model:7b"},
         end=error(
             "model",
-            f"{_AT} does not have the model 'no-such-model:7b'. Run `ollama pull no-such-model:7b`.",
+            f"{_SERVER} does not have the model 'no-such-model:7b' (...). Run `ollama pull no-such-model:7b`.",
             calls=1,
         ),
     ),
@@ -128,7 +128,7 @@ CASES = (
         does="is not running",
         lines=(),
         is_served=False,
-        end=error("model", f"{_AT} cannot be reached. ... `ollama serve`...", calls=0),
+        end=error("model", f"{_SERVER} cannot be reached (...). ... `ollama serve`...", calls=0),
     ),
     Misbehaviour(
         does="has no memory for the model",
@@ -137,12 +137,12 @@ CASES = (
                 error="500 model requires more system memory (13.1 GiB) than is available (7.2 GiB)"
             ),
         ),
-        end=error("model", f"{_AT} has no room for ... Use a smaller model ...", calls=1),
+        end=error("model", f"{_SERVER} has no room for ... Use a smaller model ...", calls=1),
     ),
     Misbehaviour(
         does="is busy",
         lines=(_faulty(error="503 server busy, please try again. maximum pending requests"),),
-        end=error("model", f"{_AT} is busy: ... Ask again later.", calls=1),
+        end=error("model", f"{_SERVER} is busy: ... Ask again later.", calls=1),
     ),
     Misbehaviour(
         does="takes long to its first token",
@@ -156,7 +156,7 @@ CASES = (
         settings={"model_timeout_s": 0.5},
         end=error(
             "model",
-            f"{_AT} sent nothing for 0.5 s ... PYTHON_CODER_MODEL_TIMEOUT ...",
+            f"{_SERVER} sent nothing for 0.5 s ... PYTHON_CODER_MODEL_TIMEOUT ...",
             calls=1,
         ),
     ),

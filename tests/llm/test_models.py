@@ -318,7 +318,7 @@ async def test_a_server_that_is_not_running_is_named_with_what_starts_it(
 ) -> None:
     error = await failing(model)
     assert isinstance(error, ModelUnavailable)
-    assert "127.0.0.1:9" in error.what
+    assert "127.0.0.1:9" in error.what_and_where
     assert remedy in error.remedy
 
 
