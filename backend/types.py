@@ -323,15 +323,6 @@ class Sampling(TypedDict, total=False):
     """Tokens one reply may have."""
 
 
-class UsageTotals(TypedDict):
-    """The sum of a request's model calls."""
-
-    input_tokens: int
-    output_tokens: int
-    calls: int
-    by_stage: dict[str, dict[str, int]]
-
-
 class ArtifactRef(TypedDict):
     """An artifact by its place in the file store; its bytes never enter a graph's state."""
 
@@ -339,42 +330,6 @@ class ArtifactRef(TypedDict):
     media_type: str
     size: int
     sha256: str
-
-
-def total_usage(calls: Sequence[ModelCall]) -> UsageTotals:
-    """Sum the calls of one request, also by stage."""
-    by_stage: dict[str, dict[str, int]] = {}
-    for call in calls:
-        row = by_stage.setdefault(
-            call["stage"], {"input_tokens": 0, "output_tokens": 0, "calls": 0}
-        )
-        row["input_tokens"] += call["input_tokens"]
-        row["output_tokens"] += call["output_tokens"]
-        row["calls"] += 1
-    return {
-        "input_tokens": sum(call["input_tokens"] for call in calls),
-        "output_tokens": sum(call["output_tokens"] for call in calls),
-        "calls": len(calls),
-        "by_stage": by_stage,
-    }
-
-
-def usage_since(total: UsageTotals, before: UsageTotals | None) -> UsageTotals:
-    """What a sum has more than a former one of the same request."""
-    if before is None:
-        return total
-    by_stage: dict[str, dict[str, int]] = {}
-    for stage, row in total["by_stage"].items():
-        former = before["by_stage"].get(stage, {})
-        more = {key: count - former.get(key, 0) for key, count in row.items()}
-        if any(more.values()):
-            by_stage[stage] = more
-    return {
-        "input_tokens": total["input_tokens"] - before["input_tokens"],
-        "output_tokens": total["output_tokens"] - before["output_tokens"],
-        "calls": total["calls"] - before["calls"],
-        "by_stage": by_stage,
-    }
 
 
 def ignore_event(event: Event) -> None:

@@ -43,6 +43,7 @@ LAYERS = [
     ["backend.config"],
     ["backend.foreign_code"],
     ["backend.errors"],
+    ["backend.usage"],
     ["backend.types"],
     ["backend.request_context", "backend.observing"],
 ]

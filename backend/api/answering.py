@@ -19,7 +19,8 @@ from backend.errors import BadReply, StoreUnavailable
 from backend.store.session_records import ChatTurn
 from backend.store.session_removal import remove_session
 from backend.store.told import told
-from backend.types import Event, UsageTotals, total_usage
+from backend.types import Event
+from backend.usage import UsageTotals, total_usage
 
 FinishReason = Literal["stop", "length"]
 

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from backend.api.answering import usage_body
 from backend.store.run_records import Run, RunStatus, RunSummary
-from backend.types import total_usage
+from backend.usage import total_usage
 
 STATES: Final[dict[str, RunStatus]] = {
     "queued": "queued",

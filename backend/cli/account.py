@@ -10,7 +10,8 @@ from backend.cli.output import one_line, size_text
 
 if TYPE_CHECKING:
     from backend.core.requests import Answer
-    from backend.types import ExecutionResult, Isolation, UsageTotals
+    from backend.types import ExecutionResult, Isolation
+from backend.usage import UsageTotals
 
 _SHOWN_FILES = 12
 

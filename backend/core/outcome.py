@@ -9,14 +9,8 @@ from backend.core.requests import Answer
 from backend.core.router import Route
 from backend.observing import Deed
 from backend.tools.coder.state import add_seconds
-from backend.types import (
-    AgentName,
-    ArtifactRef,
-    Event,
-    Isolation,
-    ModelCall,
-    total_usage,
-)
+from backend.types import AgentName, ArtifactRef, Event, Isolation, ModelCall
+from backend.usage import total_usage
 
 _SPEAK_FOR: Mapping[AgentName, frozenset[str]] = {
     "react": frozenset({"sequence", "code", "data"}),

@@ -18,10 +18,8 @@ from backend.types import (
     Message,
     ModelCall,
     Sampling,
-    UsageTotals,
-    total_usage,
-    usage_since,
 )
+from backend.usage import UsageTotals, total_usage, usage_since
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ from backend.store.run_rows import (
 )
 from backend.store.tables import RunEventRow, RunRow
 from backend.store.waiting_runs import WaitingRuns
-from backend.types import UsageTotals
+from backend.usage import UsageTotals
 
 _PREFIX = "run-"
 _SHOWN_ALTERNATIVES = 5
@@ -171,7 +171,7 @@ class RunStore:
             status: None for what the result's ``success`` says.
             columns: of each input file that is a table.
             prompts: hashes of the prompts that were sent, by stage.
-            usage: None for what the result says.
+            usage: None for what the result says; where that says nothing, what is known stays.
 
         Raises:
             NotFound: the owner has no such run.
@@ -183,7 +183,6 @@ class RunStore:
             "status": status or ("completed" if known.get("success") else "failed"),
             "code": storable(last_program(known)),
             "result": None if result is None else dict(result),
-            "usage": dict(usage or known.get("usage") or {}),
             "timings": dict(known.get("timings") or {}),
             "isolation": known.get("isolation"),
             "updated_at": now,
@@ -191,6 +190,8 @@ class RunStore:
         }
         if prompts:
             values["prompts"] = _lists(prompts)
+        if used := usage or known.get("usage"):
+            values["usage"] = dict(used)
         which = {"of": owner, "which": run_id, "mine": this_process()}
 
         def do(connection: Connection) -> bool:

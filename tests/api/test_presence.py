@@ -45,9 +45,15 @@ def busy(parent: psutil.Process) -> set[psutil.Process]:
 
 
 def gone(processes: set[psutil.Process]) -> bool:
-    return not any(
-        process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes
-    )
+    """One may end between being looked for and being asked."""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return not any(runs(process) for process in processes)
 
 
 REQUESTS = {

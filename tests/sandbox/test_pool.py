@@ -8,7 +8,7 @@ import logging
 import os
 import venv
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,11 @@ async def until(condition: Any, seconds: float = 15) -> None:
 
 
 def zygotes() -> list[psutil.Process]:
-    return [
-        zygote for bubblewrap in psutil.Process().children() for zygote in bubblewrap.children()
-    ]
+    found = []
+    for bubblewrap in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            found += bubblewrap.children()
+    return found
 
 
 def kill_zygotes() -> None:

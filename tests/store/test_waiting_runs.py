@@ -18,6 +18,7 @@ ON_BOTH_DATABASES = True
 
 PENDING: dict[str, Any] = {"code": "print(1)", "language": "python", "reasons": [], "digest": "d1"}
 SO_FAR = {"success": False, "error_kind": "waiting"}
+USED = {"input_tokens": 3, "output_tokens": 2, "calls": 1, "by_stage": {}}
 YES = {"decision": "approve", "code": "", "note": ""}
 
 
@@ -71,6 +72,16 @@ async def test_of_two_decisions_one_counts(runs: RunStore) -> None:
     (refused,) = [each for each in given if isinstance(each, BaseException)]
     assert isinstance(refused, RequestError)
     assert "waits for no approval: it is interrupted" in str(refused)
+
+
+async def test_what_it_used_up_before_is_not_forgotten_at_an_end_that_knows_nothing(
+    runs: RunStore,
+) -> None:
+    run_id = await runs.begin(owner="me", kind="ask", key="k", request="Do it", model="m")
+    await runs.waiting.wait(run_id, {**SO_FAR, "usage": USED}, owner="me", pending=PENDING)
+    await runs.waiting.decide(run_id, YES, owner="me", claim=True)
+    await runs.finish(run_id, {"success": False, "error": "E"}, owner="me", status="failed")
+    assert (await runs.get(run_id, owner="me")).usage == USED
 
 
 @pytest.mark.parametrize("last", range(4))

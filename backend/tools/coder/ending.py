@@ -20,7 +20,7 @@ from backend.store.runs import RunStore
 from backend.store.told import told
 from backend.tools.coder.checkpoints import Checkpointer
 from backend.tools.coder.entries import Entry, Job, Result, prompts_of
-from backend.types import UsageTotals, total_usage
+from backend.usage import UsageTotals, total_usage, usage_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +68,7 @@ def ending_by(error: BaseException, entry: Entry, job: Job) -> Ending:
 def _used(job: Job) -> UsageTotals:
     """What a run used up here, and before it waited for an approval."""
     here, before = total_usage(job.calls), job.told_usage
-    if before is None:
-        return here
-    stages = {**before["by_stage"], **here["by_stage"]}
-    return {
-        "input_tokens": before["input_tokens"] + here["input_tokens"],
-        "output_tokens": before["output_tokens"] + here["output_tokens"],
-        "calls": before["calls"] + here["calls"],
-        "by_stage": {
-            stage: {
-                key: sum(each["by_stage"].get(stage, {}).get(key, 0) for each in (before, here))
-                for key in row
-            }
-            for stage, row in stages.items()
-        },
-    }
+    return here if before is None else usage_sum(before, here)
 
 
 class Endings:

@@ -13,7 +13,8 @@ from backend.store.database import LOCAL_OWNER
 from backend.store.run_records import Run, RunKind
 from backend.tools.approval import Decision
 from backend.tools.coder.recall import Identity
-from backend.types import Message, ModelCall, UsageTotals, total_usage
+from backend.types import Message, ModelCall
+from backend.usage import UsageTotals, total_usage
 
 Result = dict[str, Any]
 

@@ -9,7 +9,8 @@ from backend.sandbox.policy import third_party_imports
 from backend.store.blobs import BlobStore
 from backend.store.told import told
 from backend.tools.coder.state import CoderState
-from backend.types import ArtifactRef, total_usage
+from backend.types import ArtifactRef
+from backend.usage import total_usage
 
 _TIMINGS = ("generation_s", "verification_s", "execution_s", "improvement_s", "total_s")
 
