@@ -7,7 +7,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     │   ├── NotFound              ... names something that exists       HTTP 404, exit status 2
     │   │   └── SessionGone       ... opens another session
     │   ├── Conflict              ... looks how it stands by now        HTTP 409, exit status 2
-    │   │   └── RunTaken          ... leaves it to who works on it  HTTP 409, exit status 2
+    │   │   └── RunTaken          ... leaves it to its worker       HTTP 409, exit status 2
     │   ├── Busy                  ... waits, or closes something        HTTP 429, exit status 2
     │   └── TooLarge              ... sends less                        HTTP 413, exit status 2
     ├── SettingsError             the operator changes a setting        start refused, status 2
@@ -19,6 +19,7 @@ A *program's* failure is not here: it is a value, ``ExecutionResult`` or the res
     ├── ModelError                the model did not do its part         HTTP 502, exit status 3
     │   ├── ModelNotFound         ... the operator pulls it             HTTP 404, exit status 3
     │   └── BadReply              ... nothing usable was answered
+    │       └── ContextExceeded   the caller asks with less text        HTTP 400, exit status 3
     ├── BudgetExceeded            the caller allows more, or asks less  HTTP 429, exit status 1
     ├── ApprovalNeeded            the user decides about a program      HTTP 409, exit status 4
     ├── ProgramRefused            nobody: the user has decided          HTTP 403, exit status 1

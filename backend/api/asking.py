@@ -35,7 +35,7 @@ from backend.core.router import route
 from backend.errors import NotFound
 from backend.store.run_records import Run
 from backend.store.sessions import check_session_id, new_session_id
-from backend.tools.approval import Given
+from backend.tools.approval import Given, pending_of
 from backend.tools.coder.proof.schema import require_valid
 from backend.tools.question import require_question
 from backend.types import AgentType, Message
@@ -148,6 +148,7 @@ async def prepare_chat(
             stop=stop,
             approve=body.approve or server.settings.approve,
             leaves=waiting.id if waiting else None,
+            about=pending_of(waiting).digest if waiting else "",
         ),
         owner=owner,
         model=body.model or server.assistant.models.get().name,
@@ -155,7 +156,8 @@ async def prepare_chat(
         sent=conversation.earlier,
         file_ids=tuple(file.id for file in files),
         stop=stop,
-        lane="work" if may_run_code or (files and agent == "auto") else "talk",
+        # A word about the program that waits may wait for its own turn: this one comes after it.
+        lane="work" if may_run_code or waiting or (files and agent == "auto") else "talk",
         told={key: value for key in ("user", "metadata") if (value := getattr(body, key))},
     )
 

@@ -171,7 +171,7 @@ class Background:
 
     async def _take(self) -> None:
         # One that was decided about while its last answer still goes out is taken later.
-        while not self._is_stopping and (run := await self._taking.take(but=self._here())):
+        while not self._is_stopping and (run := await self._taking.take(without=self._here())):
             task = asyncio.create_task(self._do(run))
             self._tasks[run.id] = task
             task.add_done_callback(partial(self._forget, run.id))
@@ -186,7 +186,9 @@ class Background:
     async def _do(self, run: Run) -> None:
         """Work on a run that was taken, to its answer; whatever happens, it is not left behind."""
         self.news.tell(run.id)
-        with in_request(owner=run.owner, run_id=run.id, session_id=run.session_id or ""):
+        key_id = str(run.spec.get("key_id") or "")
+        session_id = run.session_id or ""
+        with in_request(owner=run.owner, key_id=key_id, run_id=run.id, session_id=session_id):
             try:
                 if await self._work_on(run):
                     await self.answer(run.id, owner=run.owner)
@@ -199,7 +201,7 @@ class Background:
                 log_unexpected(error)
 
     async def _work_on(self, run: Run) -> bool:
-        """Whether it is over, or waits; else it was left to somebody else."""
+        """Work on it to its end, or until it waits; False where it was left to somebody else."""
         log = RunLog(run.id, run.owner, self._runs.events, self.news)
         try:
             async with log.keeping():
@@ -208,7 +210,7 @@ class Background:
             if run.id not in self._to_cancel:
                 await asyncio.shield(self._runs.queued.hand_back(run.id, owner=run.owner))
                 raise
-            await self._finish(run, "cancelled", error="The request was cancelled.")
+            await self._finish(run, "cancelled", error=CANCELLED)
             return True
         except Exception as error:
             log_unexpected(error)
@@ -230,7 +232,7 @@ class Background:
                 )
                 await turn.wait()
             except PythonCoderError:  # there is none to be had now, here
-                self._taking.note_no_turn(run, job.lane)
+                self._taking.note_no_turn(job.lane)
                 await self._runs.queued.hand_back(run.id, owner=run.owner)
                 return False
             try:

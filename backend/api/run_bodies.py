@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from backend.api.answering import usage_body
 from backend.store.run_records import Run, RunStatus, RunSummary
+from backend.tools.coder.recording import CANCELLED
 from backend.usage import total_usage
 
 STATES: Final[dict[str, RunStatus]] = {
@@ -23,6 +24,8 @@ STATES: Final[dict[str, RunStatus]] = {
 An interrupted one is queued where a server goes on with it by itself; where somebody waited for it,
 who is gone now, it has failed, though it goes on when the same is asked again.
 """
+INSIDE = "Something went wrong inside the server. Its log says what."
+"""What is told of a fault of ours."""
 _INTERRUPTED = {
     "kind": "interrupted",
     "message": "What worked on it ended before it did. Ask the same again: it goes on after its last "
@@ -79,7 +82,7 @@ def _error(run: Run) -> dict[str, str] | None:
     if run.status == "interrupted":
         return None if run.background else _INTERRUPTED
     if state == "cancelled":
-        message = str(result.get("error") or "The request was cancelled.")
+        message = str(result.get("error") or CANCELLED)
         return {"kind": "cancelled", "message": message}
     if refused := (run.response or {}).get("error"):
         return {"kind": "internal", "message": str(refused["message"])}
@@ -90,7 +93,6 @@ def _error(run: Run) -> dict[str, str] | None:
     is_refused = any(each["decision"] == "reject" for each in decided)
     kind = "policy" if is_refused else result.get("error_kind") or uses[-1].get("error_kind")
     if "error" in result and not kind:  # a fault of ours: its words are for the log
-        message = "Something went wrong inside the server. Its log says what."
-        return {"kind": "internal", "message": message}
+        return {"kind": "internal", "message": INSIDE}
     message = str(result.get("error") or result.get("text") or "It came to no answer.")
     return {"kind": str(kind or "program"), "message": message}

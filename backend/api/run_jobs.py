@@ -16,6 +16,7 @@ from backend.api.asking import ChatJob
 from backend.api.schemas import ChatRequest
 from backend.api.state import Server
 from backend.core.requests import answer_of
+from backend.request_context import current_request
 from backend.store.run_records import Run
 from backend.store.session_records import ChatTurn
 
@@ -36,7 +37,9 @@ def queued_spec(job: ChatJob, *, base_url: str, digest: str = "") -> dict[str, A
     # What was decided is recorded of the run itself.
     job = replace(job, ask=replace(job.ask, decision=None))
     plain = _adapter().dump_python(job, mode="json")
-    return {"job": plain, "links": base_url, "digest": digest}
+    # Whoever asks is told of errors as they would be here: a key's owner may be the operator's.
+    who = {"key_id": current_request().key_id}
+    return {"job": plain, "links": base_url, "digest": digest, **who}
 
 
 def job_of(run: Run) -> ChatJob:

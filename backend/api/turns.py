@@ -57,7 +57,7 @@ class Turn:
 
     @property
     def ahead(self) -> int:
-        """How many are served before this one, as things stand; 0 when its turn has come."""
+        """How many stand before this one; 0 when its turn has come."""
         return 0 if self.has_come else self._queue.before(self)
 
     async def wait(self, timeout_s: float = math.inf) -> bool:
@@ -174,6 +174,10 @@ class Turns:
         """How many may be at work at a time."""
         return self._lanes[lane].places
 
+    def sessions(self, lane: Lane = "work") -> set[tuple[str, str]]:
+        """Owner and id of the sessions in which somebody is at work."""
+        return self._lanes[lane].sessions
+
     def has_room(self, lane: Lane = "work") -> bool:
         """Whether somebody could begin at once whose session nobody works in."""
         return self._lanes[lane].has_room
@@ -221,6 +225,10 @@ class _Queue:
         self._usual_s = 0.0
 
     @property
+    def sessions(self) -> set[tuple[str, str]]:
+        return set(self._sessions)
+
+    @property
     def has_room(self) -> bool:
         return self.active < self.places
 
@@ -243,8 +251,6 @@ class _Queue:
         if not turn.has_come:
             self._forget(turn)
             return
-        if self._on_turn is not None:
-            self._on_turn(turn.come_at - turn.asked_at)
         took_s = time.monotonic() - turn.come_at
         share = _NEWEST_COUNTS if self._usual_s else 1.0
         self._usual_s += (took_s - self._usual_s) * share
@@ -259,9 +265,14 @@ class _Queue:
         if turn.session is not None:
             self._sessions.add(turn.session)
         turn.begin()
+        if self._on_turn is not None:
+            self._on_turn(turn.come_at - turn.asked_at)
 
     def before(self, turn: Turn) -> int:
-        """Everybody who is served before: a round takes one of each owner that still waits."""
+        """How many stand before it: a round takes one of each owner that still waits.
+
+        Those that wait for their sessions are among them, and may be passed.
+        """
         rounds = self._owners[turn.owner].index(turn)
         count, passed = rounds, False
         for owner, own in self._owners.items():
@@ -276,7 +287,8 @@ class _Queue:
         before = (self.waiting + 1) / self.places
         if self._waits_for_session(turn):
             own = self._owners.get(turn.owner, ())
-            before = len([other for other in own if other.session == turn.session]) + 1
+            others = [each for each in own if each.session == turn.session and each is not turn]
+            before = len(others) + 1
         expected_s = (self._usual_s or _FIRST_GUESS_S) * before
         return max(1, min(math.ceil(expected_s), _MAX_RETRY_S))
 
@@ -295,15 +307,14 @@ class _Queue:
         return self.has_room and turn.session in self._sessions
 
     def _full(self, turn: Turn, own: int) -> Busy:
+        whose = f", {own} of them yours" if 0 < own < self.waiting else ""
         if self._waits_for_session(turn):
             return Busy(
-                "Another request of this session is worked on, and "
-                f"{own} of your requests wait already.",
-                "Wait for their answers, or ask in another session; PYTHON_CODER_MAX_QUEUE allows "
-                "more.",
+                f"Another request of this session is worked on, and {self.waiting} wait{whose}: no "
+                "more may.",
+                "Wait for its answer, or ask in another session; PYTHON_CODER_MAX_QUEUE allows more.",
                 retry_after_s=self.retry_after_s(turn),
             )
-        whose = f", {own} of them yours" if 0 < own < self.waiting else ""
         return Busy(
             f"{self.active} requests are worked on and {self.waiting} wait{whose}.",
             "Try again later; PYTHON_CODER_MAX_REQUESTS and PYTHON_CODER_MAX_QUEUE allow more.",

@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     max_requests: int = Field(0, alias="PYTHON_CODER_MAX_REQUESTS", ge=0, le=100_000)
     """Pieces of agent work at a time, of plain chat 64 times as many; 0: 8 a processor, at least 16."""
     max_queue: int = Field(256, alias="PYTHON_CODER_MAX_QUEUE", ge=0, le=1_000_000)
-    """Requests that may wait for their turn; of one owner, as many as there are places left for all."""
+    """Requests that may wait for their turn, fairly shared; and runs of one owner in the background."""
     queue_timeout_s: Seconds = Field(120, alias="PYTHON_CODER_QUEUE_TIMEOUT", gt=0, le=86_400)
     """Seconds a request may wait for its turn."""
     max_connections: int = Field(2048, alias="PYTHON_CODER_MAX_CONNECTIONS", ge=16, le=1_000_000)

@@ -9,6 +9,7 @@ from backend.core.context import AgentContext
 from backend.core.findings import StepFinding, last_words, list_findings
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
+from backend.store.told import told_what
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.types import ModelCall
 
@@ -65,7 +66,7 @@ async def answer_from_results(
     except (BudgetExceeded, ModelError, ModelUnavailable) as error:
         if not findings:
             raise
-        reason, calls = error.what, list(error.calls)
+        reason, calls = told_what(error), list(error.calls)
     worked = any(result["success"] for result in findings)
     if judgement is None or not judgement["answer"].strip():
         unsaid = f"The model gave no readable answer ({reason})." if judgement is None else why

@@ -160,7 +160,7 @@ class Assistant:
             return
         why = refused_text("Something else was asked.")
         with suppress(Conflict, NotFound):  # decided about or deleted, before this had its turn
-            await self.recorder.leave(ask.leaves, why, owner=ask.owner)
+            await self.recorder.leave(ask.leaves, why, owner=ask.owner, about=ask.about)
 
     async def _prepare(self, ask: Ask) -> _Work:
         started = time.monotonic()

@@ -21,6 +21,7 @@ from backend.llm.models import LanguageModel
 from backend.llm.replies import extract_json
 from backend.prompts import render
 from backend.prompts.texts import shorten
+from backend.store.told import told
 from backend.tools.coder.proof.schema import PROMPT_CHARS, faults_of
 from backend.tools.python_executor_engine import PythonExecutor
 from backend.types import Message, ModelCall, Sampling, Stage
@@ -96,7 +97,7 @@ class Former:
         try:
             formed = await self._ask([Message(role="user", content=prompt)], "answer")
         except (BudgetExceeded, ModelError, ModelUnavailable) as error:
-            formed = Formed(text="", refusal=_not_formed(error.words), calls=list(error.calls))
+            formed = Formed(text="", refusal=_not_formed(told(error)), calls=list(error.calls))
         if formed.refusal is None:
             return formed
         return Formed(

@@ -73,12 +73,13 @@ class Ask:
     run_id: str | None = None
     """Go on with this run, whose question it is; see ``resuming.py``."""
     decision: Decision | None = None
-    """What the user said to the program that this run waits with; recorded when the work begins."""
-    about: str = ""
-    """The digest of that program: the run may wait with another one by then."""
+    """What the user said about the program that this run waits with; recorded when the work begins."""
     leaves: str | None = None
     """A run of the conversation that waits with a program: asked something else, its user is not
     going to decide about it. It ends when the work on this begins."""
+    about: str = ""
+    """The digest of the program that was decided about or is left: the run may wait with another
+    one by then."""
     is_claimed: bool = False
     """That run is this process's already, and perhaps not begun yet."""
     in_background: bool = False

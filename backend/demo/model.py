@@ -67,5 +67,5 @@ async def _why_not_live(settings: Settings) -> str:
     except MachineError:
         return f"no model server answers for {settings.model}"
     except PythonCoderError as error:
-        return error.what.rstrip(".")
+        return error.what_and_where.rstrip(".")
     return ""

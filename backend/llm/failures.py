@@ -84,7 +84,7 @@ def translate(
         server=server,
         kinds=frozenset(kind for cause in _causes(error) for kind in _class_names(cause)),
         status=_status(error),
-        words=_words(error),
+        words=_words(error).replace(server.address, "its address"),
     )
     row = next(row for row in _TABLE if row.fits(raised))
     refused = row.build in (_not_capable, _not_found, _other) and complains_of(

@@ -11,9 +11,10 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import case, func, insert, not_, or_, select, tuple_, update
+from sqlalchemy import and_, case, exists, func, insert, not_, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from backend.store.database import Database, owned_by
 from backend.store.ownership import of_any_owner
@@ -88,29 +89,32 @@ class QueuedRuns:
         *,
         busy: Mapping[str, int],
         last: Mapping[str, float],
-        most: int,
-        but: Collection[str] = (),
-        but_of: Collection[tuple[str, str]] = (),
+        without: Collection[str] = (),
+        without_sessions: Collection[tuple[str, str]] = (),
     ) -> Run | None:
         """Take the run that is next for this process, or None.
 
         The owner with the fewest runs under way here is served first, among those the one who was
-        served longest ago; of an owner the oldest run.
+        served longest ago; of an owner the oldest run, of a session one at a time.
 
         Args:
             busy: how many runs of each owner are under way here.
             last: when an owner was served last, by whatever clock.
-            most: how many of one owner may be under way here.
-            but: ids of those that are not to be taken.
-            but_of: owner and id of sessions of which none is to be taken.
+            without: ids of those that are not to be taken.
+            without_sessions: owner and id of sessions of which none is to be taken.
         """
         oldest = func.min(RunRow.position)
+        # What is worked on here is left out by what the caller knows, on other servers by this.
+        other = aliased(RunRow)
+        of_other = (other.owner == RunRow.owner, other.session_id == RunRow.session_id)
+        under_way = exists().where(TO_DO, other.status == "running", *of_other)
         of_session = tuple_(RunRow.owner, RunRow.session_id)
+        is_free = and_(of_session.not_in(without_sessions), not_(under_way))
         query = (
             select(RunRow.owner, oldest)
             .where(TO_DO, RunRow.status.in_(_TO_TAKE), RunRow.cancel_requested.is_(False))
-            .where(RunRow.id.not_in(but))
-            .where(or_(RunRow.session_id.is_(None), of_session.not_in(but_of)))
+            .where(RunRow.id.not_in(without))
+            .where(or_(RunRow.session_id.is_(None), is_free))
             .group_by(RunRow.owner)
         )
         async with self._database.transaction() as session:
@@ -121,7 +125,7 @@ class QueuedRuns:
             return busy.get(owner, 0), last.get(owner, 0.0), position
 
         for owner, position in sorted(waiting, key=rank):
-            if busy.get(owner, 0) < most and (run := await self._take(position, owner)) is not None:
+            if (run := await self._take(position, owner)) is not None:
                 return run
         return None
 
@@ -192,7 +196,7 @@ class QueuedRuns:
         return marked
 
     async def touch(self, run_ids: Collection[str]) -> list[str]:
-        """Give a sign that these runs are worked on; those that another process has by now."""
+        """Give a sign that these runs are worked on; returns the ids of those that another process has."""
         running = (RunRow.id.in_(run_ids), RunRow.status == "running")
         mine = RunRow.process == this_process()
         sign = update(RunRow).where(*running, mine).values(updated_at=time.time())

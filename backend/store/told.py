@@ -10,19 +10,27 @@ from backend.store.database import LOCAL_OWNER
 
 
 def told(error: PythonCoderError) -> str:
-    """The words of an error: where things are kept, and who is asked where, is for the operator.
+    """The words of an error for whoever asks.
 
-    Without keys whoever asks is the operator. Else the log has it; also where nobody knows who asks
-    and it is told where things are kept.
+    The operator (no keys, this machine) gets all of them. Anybody else gets them without the places
+    where things are kept or asked, and the log has those. Where nobody is known to ask, only a
+    store's failure is shortened.
     """
-    who = current_request()
-    is_operator = who.owner == LOCAL_OWNER and not who.key_id
-    is_our_own = not who.owner and not isinstance(error, StoreUnavailable)
-    words = for_anybody(error)
-    if is_operator or is_our_own or words == str(error):
+    if _may_know_all(error) or for_anybody(error) == str(error):
         return str(error)
     logging.getLogger("backend.api").warning("Told without its place: %s", error)
-    return words
+    return for_anybody(error)
+
+
+def told_what(error: PythonCoderError) -> str:
+    """What happened, likewise, as a part of something else that is told."""
+    return error.what_and_where if _may_know_all(error) else error.what
+
+
+def _may_know_all(error: PythonCoderError) -> bool:
+    who = current_request()
+    is_operator = who.owner == LOCAL_OWNER and not who.key_id
+    return is_operator or (not who.owner and not isinstance(error, StoreUnavailable))
 
 
 def for_anybody(error: PythonCoderError) -> str:

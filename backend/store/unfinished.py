@@ -27,7 +27,7 @@ class Unfinished:
     """From and until when, in Unix seconds."""
 
     def covers(self, written_at: float) -> bool:
-        """Whether what was written, or wanted again, at this time may be one's of them."""
+        """Whether what was written, or wanted again, at this time may belong to one of them."""
         return any(begin <= written_at <= end for begin, end in self.spans)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
@@ -45,7 +45,7 @@ class WaitingRuns:
             "updated_at": time.time(),
         }
         spec = {"pending": dict(pending), "told_usage": result.get("usage")}
-        if await self._update_spec(run_id, owner, spec, values, *is_own()) is None:
+        if await self._update_spec(run_id, owner, lambda _: spec, values, *is_own()) is None:
             raise run_taken(await read_run(self._database, run_id, owner))
 
     async def decide(
@@ -74,35 +74,41 @@ class WaitingRuns:
             NotFound: the owner has no such run.
             Conflict: it does not wait, or somebody else was faster.
         """
-        run = await read_run(self._database, run_id, owner)
-        pending = run.spec.get("pending")
-        if pending is not None and about not in {"", pending["digest"]}:
-            pending = None  # whoever decided has not seen the one that it waits with by now
-        decided = dict(run.spec.get("decided", {}))
-        if pending is not None:
-            decided[pending["digest"]] = dict(decision)
         values: dict[str, Any] = {"status": "interrupted", "updated_at": time.time()}
         values |= {"result": None, "response": None}
         if claim:
             values |= {"status": "running", "process": this_process()}
-        spec = {"pending": None, "decided": decided, **({"said": said} if said else {})}
+        spec: dict[str, Any] = {"said": said} if said else {}
         if queued is not None:
             values |= {"background": True}
             spec |= queued
+
+        def decided(known: Mapping[str, Any]) -> dict[str, Any] | None:
+            if (digest := _digest_of(known, about)) is None:
+                return None
+            former = known.get("decided") or {}
+            return {**spec, "pending": None, "decided": {**former, digest: dict(decision)}}
+
         waits = RunRow.status == "waiting"
-        changed = None
-        if pending is not None:
-            changed = await self._update_spec(run_id, owner, spec, values, waits)
+        changed = await self._update_spec(run_id, owner, decided, values, waits)
         if changed is None:
             raise not_waiting(await read_run(self._database, run_id, owner))
         return changed
 
-    async def leave(self, run_id: str, result: Mapping[str, Any], *, owner: str) -> None:
+    async def leave(
+        self, run_id: str, result: Mapping[str, Any], *, owner: str, about: str = ""
+    ) -> None:
         """End a run that waits; nobody goes on with it.
+
+        Args:
+            run_id: the run.
+            result: what is recorded of it, plain JSON values.
+            owner: whose it is.
+            about: as ``decide``.
 
         Raises:
             NotFound: the owner has no such run.
-            Conflict: it does not wait.
+            Conflict: it does not wait, or with another program.
         """
         now = time.time()
         values = {
@@ -113,19 +119,22 @@ class WaitingRuns:
             "updated_at": now,
             "finished_at": now,
         }
-        waits = RunRow.status == "waiting"
-        if await self._update_spec(run_id, owner, {"pending": None}, values, waits) is None:
+
+        def left(known: Mapping[str, Any]) -> dict[str, Any] | None:
+            return None if _digest_of(known, about) is None else {"pending": None}
+
+        if await self._update_spec(run_id, owner, left, values, RunRow.status == "waiting") is None:
             raise not_waiting(await read_run(self._database, run_id, owner))
 
     async def _update_spec(
         self,
         run_id: str,
         owner: str,
-        spec: Mapping[str, Any],
+        change: Callable[[Mapping[str, Any]], Mapping[str, Any] | None],
         values: Mapping[str, Any],
         *conditions: ColumnElement[bool],
     ) -> Run | None:
-        """Change a run and a part of its spec at once.
+        """Change a run and a part of its spec at once: ``change`` says what, or None for nothing.
 
         Returns:
             The run as it is then: read afterwards, a store that fails in between would leave it
@@ -138,6 +147,8 @@ class WaitingRuns:
             if count_of(await session.execute(mine.values(status=RunRow.status))) == 0:
                 raise unknown_run(run_id)
             known = await session.scalar(select(RunRow.spec).where(*is_run(run_id, owner))) or {}
+            if (spec := change(known)) is None:
+                return None
             done = await session.execute(
                 update(RunRow)
                 .where(*is_run(run_id, owner), *conditions)
@@ -149,3 +160,9 @@ class WaitingRuns:
             await connection.run_sync(note_contents, run_id, values.get("result"), owner=owner)
             row = await session.scalar(select(RunRow).where(*is_run(run_id, owner)))
             return None if row is None else run_of(row)
+
+
+def _digest_of(spec: Mapping[str, Any], about: str) -> str | None:
+    """The digest of the program that a run waits with; None for none, or another than is meant."""
+    digest = (spec.get("pending") or {}).get("digest")
+    return None if digest is None or about not in {"", digest} else str(digest)

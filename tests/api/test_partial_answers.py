@@ -34,14 +34,16 @@ def test_a_user_is_not_told_where_the_model_is(
     asked = {"messages": [{"role": "user", "content": QUESTION}], "agent_type": agent}
     asked |= {"response_format": form} if form else {}
     gone = {"error": "out of memory"} if fault == "error" else {"reply": "{", "fault": fault}
+    port = ollama_server.url.rpartition(":")[2]
     model = {"model": "ollama:gpt-oss:20b", "ollama_host": ollama_server.url}
     with guarded_server(tmp_path, **model) as guarded:
         user = guarded.user("ada")
         for count in range(len(lines) + (form is not None)):
             ollama_server.replace(*lines[:count], {**gone, "repeat": True})
+            before = len(ollama_server.chats)
             told = user.post("/v1/chat/completions", json=asked)
+            assert len(ollama_server.chats) > before, told.text
             runs = user.get("/v1/runs").json()["data"]
             details = [user.get(f"/v1/runs/{run['id']}").json() for run in runs]
             for text in (told.text, json.dumps(details)):
-                assert ollama_server.url not in text, (count, told.status_code, text)
-                assert f":{ollama_server.url.rpartition(':')[2]}" not in text
+                assert f":{port}" not in text, (count, told.status_code, text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,8 +21,6 @@ from backend.api.background import Background
 from backend.api.chat import answer_job
 from backend.api.run_jobs import response_of
 from backend.api.state import Server
-from backend.api.taking import Taking
-from backend.api.turns import Lane, Turn
 from backend.config.settings import load_settings
 from backend.store.database import LOCAL_OWNER
 from backend.store.run_records import Run
@@ -157,7 +154,7 @@ def test_a_yes_that_waits_for_its_turn_lets_the_program_run_once(
         with house.full(places=1):
             said = thread.submit(waiting.say_yes, house, way)
             until(lambda: house.server.turns.waiting())
-            house.call(lambda: house.background._sweep())
+            house.call(house.background._sweep)
             house.call(house.background._take)
             assert not house.background.works_on(waiting.run_id), "nobody else took it"
             assert status_of(house, waiting) == "waiting_approval"
@@ -197,12 +194,16 @@ def test_of_two_words_that_wait_the_first_one_counts(house: House) -> None:
     assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
 
 
-def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(tmp_path: Path) -> None:
-    lines = (*REPLAYED[:-1], act("finish", "It is 42."), act("finish", "It is blue."))
+@pytest.mark.parametrize("agent", ["react", "chat"])
+def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(
+    tmp_path: Path, agent: str
+) -> None:
+    talk = {"stage": "chat", "reply": "It is blue."}
+    lines = (*REPLAYED[:-1], act("finish", "It is 42."), act("finish", "It is blue."), talk)
     with a_house(tmp_path, *lines, max_queue=8) as house, ThreadPoolExecutor() as threads:
         waiting = ask(house)
         other = {"messages": [{"role": "user", "content": "Which colour has the sky?"}]}
-        other |= {"agent_type": "react", "session_id": waiting.session_id}
+        other |= {"agent_type": agent, "session_id": waiting.session_id}
         with house.full(places=1):
             said = threads.submit(waiting.say_yes, house, "chat")
             until(lambda: house.server.turns.waiting() == 1)
@@ -215,38 +216,27 @@ def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(tmp_pat
         assert status_of(house, waiting) == "completed"
 
 
-@pytest.mark.parametrize("patience_s", [60.0, 0.05], ids=["waiting", "sent away"])
-def test_what_waits_for_a_session_keeps_no_other_run_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience_s: float
-) -> None:
-    monkeypatch.setattr("backend.api.taking._AGAIN_S", 600.0)
-    gone_back = threading.Event()
-    note = Taking.note_no_turn
-
-    def noting(self: Taking, run: Run, lane: Lane) -> None:
-        note(self, run, lane)
-        gone_back.set()
-
-    monkeypatch.setattr(Taking, "note_no_turn", noting)
-    finish = act("finish", "Done.", repeat=True)
-    with a_house(
-        tmp_path, finish, max_queue=8, max_requests=4, queue_timeout_s=patience_s
-    ) as house:
-        session = house.client.post("/v1/sessions").json()["id"]
-
-        async def enter() -> Turn:
-            return house.server.turns.ask(LOCAL_OWNER, session_id=session)
-
-        at_work = house.call(enter)
-        blocked = [begin(house.client, "Wait.", session_id=session) for _ in range(2)]
-        if patience_s < 1:
-            assert gone_back.wait(30)
-        other = begin(house.client, "Do it.")
-        until(lambda: read(house.client, other["id"])["status"] == "completed")
-        assert {read(house.client, run["id"])["status"] for run in blocked} <= {"queued", "running"}
-        house.call(at_work.__exit__, None, None, None)
-        if patience_s > 1:
-            until(lambda: read(house.client, blocked[1]["id"])["status"] == "completed")
+def test_something_else_asked_before_a_program_was_shown_does_not_end_it(tmp_path: Path) -> None:
+    lines = (
+        act("python_coder", "Compute 6*7"),
+        generate("print(6 * 7)"),
+        APPROVE,
+        act("python_coder", "Now the second"),
+        generate("print('second')"),
+        act("finish", "It is blue."),
+    )
+    with a_house(tmp_path, *lines, max_queue=8) as house, ThreadPoolExecutor() as threads:
+        waiting = ask(house)
+        other = {"messages": [{"role": "user", "content": "Which colour has the sky?"}]}
+        other |= {"agent_type": "react", "session_id": waiting.session_id}
+        with house.full(places=1):
+            said = threads.submit(waiting.say_yes, house, "chat")
+            until(lambda: house.server.turns.waiting() == 1)
+            asked = threads.submit(house.client.post, "/v1/chat/completions", json=other)
+            until(lambda: house.server.turns.waiting() == 2)
+        assert "print('second')" in said.result(60).text
+        assert "It is blue." in asked.result(60).text
+        assert status_of(house, waiting) == "waiting_approval"
 
 
 def test_a_program_is_taken_when_the_answer_that_showed_it_has_gone_out(

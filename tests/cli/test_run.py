@@ -214,7 +214,11 @@ def test_a_signal_kills_the_run_and_everything_it_started(
     number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     program = write("import time\nopen('x', 'w').write('x')\ntime.sleep(600)")
+    heard = signal.getsignal(number)
+    if heard is signal.SIG_IGN:  # these tests were begun with nohup, and commands would inherit it
+        signal.signal(number, signal.SIG_DFL)
     process = start("run", program, "--timeout", "600", "--json")
+    signal.signal(number, heard)
     descendants = Descendants(process.pid)
     _wait_for_the_program(process)
     process.send_signal(number)

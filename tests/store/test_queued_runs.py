@@ -28,21 +28,21 @@ def runs(database: Database) -> RunStore:
     return RunStore(database)
 
 
-async def add(runs: RunStore, run_id: str, owner: str = "me") -> Run:
+async def add(runs: RunStore, run_id: str, owner: str = "me", session_id: str | None = None) -> Run:
     run, is_new = await runs.queued.add(
-        run_id, owner=owner, request="Do it", model="m", spec={"job": {}}, session_id="s"
+        run_id, owner=owner, request="Do it", model="m", spec={"job": {}}, session_id=session_id
     )
     assert is_new
     return run
 
 
-async def take(runs: RunStore, most: int = 9, **busy: int) -> Run | None:
-    return await runs.queued.take(busy=busy, last={}, most=most)
+async def take(runs: RunStore, **busy: int) -> Run | None:
+    return await runs.queued.take(busy=busy, last={})
 
 
-async def change(database: Database, run_id: str, **values: Any) -> None:
+async def change(database: Database, run_id: str, owner: str = "me", **values: Any) -> None:
     async with database.transaction() as session:
-        this = (owned_by(RunRow, "me"), RunRow.id == run_id)
+        this = (owned_by(RunRow, owner), RunRow.id == run_id)
         await session.execute(update(RunRow).where(*this).values(**values))
 
 
@@ -69,17 +69,36 @@ async def test_owners_are_served_in_turn_and_an_owners_runs_in_their_order(runs:
         await add(runs, run_id, owner)
     taken = [await take(runs), await take(runs, ann=1), await take(runs, ann=1, ben=1)]
     assert [run.id for run in taken if run] == ["run-1", "run-3", "run-4"]
-    assert await take(runs, most=1, ann=1) is None, "as many as one owner may have"
     last = await take(runs, ann=1)
     assert last is not None
     assert (last.id, last.status, last.process) == ("run-2", "running", this_process())
     assert await take(runs) is None
 
 
+@ON_BOTH
+async def test_of_a_session_one_is_taken_at_a_time_whoever_looks(
+    runs: RunStore, database: Database
+) -> None:
+    for run_id, owner in (("run-1", "ann"), ("run-2", "ann"), ("run-3", "ben")):
+        await add(runs, run_id, owner, "s")
+    assert (
+        await runs.queued.take(busy={}, last={}, without_sessions={("ann", "s"), ("ben", "s")})
+        is None
+    )
+    taken = [await take(runs) for _ in range(3)]
+    assert [run and run.id for run in taken] == ["run-1", "run-3", None], "of each owner's session"
+    await change(database, "run-1", owner="ann", process=ELSEWHERE)
+    assert await take(runs) is None
+    await runs.queued.hand_back("run-3", owner="ben")
+    await change(database, "run-1", owner="ann", status="cancelled")
+    left = [await take(runs), await take(runs)]
+    assert {run.id for run in left if run} == {"run-2", "run-3"}
+
+
 async def test_who_was_served_longest_ago_comes_first(runs: RunStore) -> None:
     await add(runs, "run-1", "ann")
     await add(runs, "run-2", "ben")
-    run = await runs.queued.take(busy={}, last={"ann": 2.0, "ben": 1.0}, most=9)
+    run = await runs.queued.take(busy={}, last={"ann": 2.0, "ben": 1.0})
     assert run is not None
     assert run.id == "run-2"
 
@@ -87,10 +106,10 @@ async def test_who_was_served_longest_ago_comes_first(runs: RunStore) -> None:
 async def test_what_is_not_to_be_taken_stays_and_keeps_nobody_else_from_it(runs: RunStore) -> None:
     await add(runs, "run-1")
     await add(runs, "run-2")
-    run = await runs.queued.take(busy={}, last={}, most=9, but={"run-1"})
+    run = await runs.queued.take(busy={}, last={}, without={"run-1"})
     assert run is not None
     assert run.id == "run-2"
-    assert await runs.queued.take(busy={}, last={}, most=9, but={"run-1"}) is None
+    assert await runs.queued.take(busy={}, last={}, without={"run-1"}) is None
     assert await take(runs) is not None
 
 

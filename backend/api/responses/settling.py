@@ -11,6 +11,7 @@ from typing import Any, Final
 from backend.api.responses.message import AnswerMessage, citations
 from backend.api.responses.outcome import UNFINISHED, failed_body, finished_body
 from backend.api.responses.programs import CallStatus, ProgramCall
+from backend.api.run_bodies import INSIDE
 from backend.api.state import Server
 from backend.errors import NotFound
 from backend.prompts.texts import OBSERVATION_CHARS, shorten
@@ -50,8 +51,12 @@ def _answered(body: Mapping[str, Any], run: Run) -> dict[str, Any]:
     if run.status == "cancelled":
         return {**body, "status": "cancelled"}
     if "choices" not in response:
-        told = (response.get("error") or {}).get("message") or result.get("error")
-        code = _CODES.get(str(result.get("error_kind")), "server_error")
+        told, kind = (response.get("error") or {}).get("message"), result.get("error_kind")
+        if (
+            told is None and "error" in result
+        ):  # a fault of ours has no kind: its words are for the log
+            told = result["error"] if kind else INSIDE
+        code = _CODES.get(str(kind), "server_error")
         return failed_body(body, code, str(told or "It ended without an answer."))
     container_id = body["x_container_id"] or ""
     metadata = response["x_agent_metadata"]

@@ -55,7 +55,7 @@ class RunSummaryObject(Shape):
     status: RunState
     """`failed` is an end like `completed`: the request was worked on, and could not be answered."""
     background: bool
-    """It was begun with `POST /v1/runs`: it is worked on whoever is there, and has events."""
+    """Nobody has to wait for it (`POST /v1/runs`, or a response with `background`): it goes on whoever is there, and has events."""
     cancel_requested: bool
     """Whoever works on it was told to end it."""
     request: str

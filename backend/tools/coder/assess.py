@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.llm.asking import ask
 from backend.prompts.texts import JUDGED_CONTEXT_CHARS, OBSERVATION_CHARS, shorten
+from backend.store.told import told_what
 from backend.tools.coder.heal import find_cause, treat
 from backend.tools.coder.schemas import JUDGEMENT_SCHEMA, Judgement, read_judgement, shortfall
 from backend.tools.coder.state import CoderContext, CoderState, result_of
@@ -39,7 +40,7 @@ async def assess(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         )
         judgement, reason, calls = asked.value, asked.reason, asked.calls
     except (BudgetExceeded, ModelError, ModelUnavailable) as error:
-        reason, calls = error.what, list(error.calls)
+        reason, calls = told_what(error), list(error.calls)
     timings = {"verification_s": time.monotonic() - started}
     if judgement is None:
         assessment: dict[str, Any] = {

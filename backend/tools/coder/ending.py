@@ -116,7 +116,7 @@ class Endings:
             self._due.pop(run_id, None)
 
     async def forget_steps(self, run_id: str) -> None:
-        """Nobody goes on with it."""
+        """Remove the steps that are kept of a run: nobody goes on with it."""
         with suppress(OSError, StoreUnavailable):
             await self._checkpointer.adelete_thread(run_id)
 

@@ -36,7 +36,7 @@ class Entry:
     run_id: str | None = None
     """Go on with this run, which was interrupted or waits, instead of looking for one."""
     decision: Decision | None = None
-    """What was said to the program that this run waits with."""
+    """What the user said about the program that this run waits with."""
     about: str = ""
     """The digest of that program."""
     is_claimed: bool = False
@@ -63,7 +63,7 @@ class Job:
     columns: dict[str, list[str]] = field(default_factory=dict)
     """Which columns each input file has, once they were looked into: the work puts them here."""
     calls: list[ModelCall] = field(default_factory=list)
-    """To models, however the work ended: it puts them here in the end."""
+    """Its calls of models: the work puts them here when it ends, however that is."""
 
 
 Work = Callable[[Job], Awaitable[Result]]

@@ -155,15 +155,21 @@ class Recorder:
         if under_way := self._under_way.get(run_id):
             under_way.cancel(CANCELLED)
 
-    async def leave(self, run_id: str, why: str, *, owner: str) -> None:
+    async def leave(self, run_id: str, why: str, *, owner: str, about: str = "") -> None:
         """End a run that waits for an approval; nobody goes on with it.
+
+        Args:
+            run_id: the run.
+            why: what is told of it.
+            owner: whose it is.
+            about: the digest of the program that it is to wait with; '' for whichever it is.
 
         Raises:
             NotFound: the owner has no such run.
-            RequestError: it does not wait.
+            Conflict: it does not wait, or with another program.
         """
         left = {"success": False, "error": why, "error_kind": "policy"}
-        await self.runs.waiting.leave(run_id, left, owner=owner)
+        await self.runs.waiting.leave(run_id, left, owner=owner, about=about)
         await self._endings.forget_steps(run_id)
 
     async def _take_on(

@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 
 from backend.errors import BudgetExceeded, ModelError, ModelUnavailable
 from backend.prompts.texts import list_facts
+from backend.store.told import told_what
 from backend.tools.coder.diagnosis import Diagnosis
 from backend.tools.coder.heal import after_treatment, treat
 from backend.tools.coder.proof.judging import Judgement, Mistake, drop_mistakes, judge
@@ -161,7 +162,7 @@ class _Testing:
             )
         except (BudgetExceeded, ModelError, ModelUnavailable) as error:
             self._calls += error.calls
-            self._remarks.append(f"No tests were written: {error.what}")
+            self._remarks.append(f"No tests were written: {told_what(error)}")
             return False
         self._calls += asked.calls
         if asked.value is None:

@@ -19,6 +19,7 @@ from backend.prompts.texts import (
 )
 from backend.sandbox.fixes import Fixed, known_files
 from backend.sandbox.policy import blocking
+from backend.store.told import told_what
 from backend.tools.coder.schemas import VERDICT_SCHEMA, Verdict, read_verdict
 from backend.tools.coder.state import (
     CoderContext,
@@ -171,7 +172,7 @@ async def review(state: CoderState, runtime: Runtime[CoderContext]) -> dict[str,
         )
         verdict, note, calls = asked.value, asked.reason, asked.calls
     except (BudgetExceeded, ModelError) as error:
-        note, calls = error.what, list(error.calls)
+        note, calls = told_what(error), list(error.calls)
     findings = verdict["findings"] if verdict else []
     revise = verdict is not None and verdict["revise"]
     against = [each for each in findings if revise and each["severity"] == "blocking"]
