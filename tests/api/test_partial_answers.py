@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from backend.store.database import LOCAL_OWNER
 from tests.api.guarded import guarded_server
+from tests.api.test_presence import until
 from tests.commands import needs_sandbox
 from tests.core.test_cancelling import ACTING, APPROVED, REVIEW, WRITING
 from tests.ollama_server import OllamaServer
@@ -47,3 +49,24 @@ def test_a_user_is_not_told_where_the_model_is(
             details = [user.get(f"/v1/runs/{run['id']}").json() for run in runs]
             for text in (told.text, json.dumps(details)):
                 assert f":{port}" not in text, (count, told.status_code, text)
+
+
+@pytest.mark.parametrize("way", ["run", "response"])
+def test_whose_key_reaches_the_operators_rows_is_no_operator(
+    tmp_path: Path, ollama_server: OllamaServer, way: str
+) -> None:
+    """Also in the background, where nobody asks any more."""
+    ollama_server.add({"error": "out of memory", "repeat": True})
+    model = {"model": "ollama:gpt-oss:20b", "ollama_host": ollama_server.url}
+    path, body = {
+        "run": ("/v1/runs", {"messages": [{"role": "user", "content": QUESTION}]}),
+        "response": ("/v1/responses", {"input": QUESTION, "background": True}),
+    }[way]
+    with guarded_server(tmp_path, **model) as guarded:
+        user = guarded.user("ada", owner=LOCAL_OWNER)
+        begun = user.post(path, json=body | {"agent_type": "react"})
+        address = f"{path}/{begun.json()['id']}"
+        until(lambda: user.get(address).json()["status"] == "failed")
+        told = user.get(address).text
+        assert "out of memory" in told
+        assert f":{ollama_server.url.rpartition(':')[2]}" not in told

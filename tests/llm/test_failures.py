@@ -177,6 +177,13 @@ def test_errors_of_the_house_pass_as_they_are() -> None:
     assert translate(failure, model="m", server=SERVER) is failure
 
 
+def test_a_servers_words_do_not_name_its_address_to_anybody() -> None:
+    error = SaidError(f"upstream {SERVER.address}/v1/chat timed out", 500)
+    failed = translate(error, model="m:1b", server=SERVER).error
+    assert "upstream its address/v1/chat timed out" in failed.words
+    assert SERVER.address in str(failed)
+
+
 def test_a_servers_long_words_are_cut() -> None:
     error = SaidError("one\nlong page " * 200, 500)
     assert len(str(translate(error, model="m", server=SERVER))) < 600

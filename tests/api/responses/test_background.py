@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import openai
+import pytest
 from openai.types.responses import Response
 
+from backend.core.assistant import Assistant
 from tests.api.conftest import Serve
 from tests.api.responses.conftest import AUTO, OUTPUTS, ask, items, read_events, text_of
 from tests.api.test_presence import until
@@ -90,6 +93,21 @@ def test_a_background_response_that_fails_says_why(http: httpx.Client) -> None:
     body = until(lambda: over(http, begun["id"]))
     assert body["status"] == "failed"
     assert "boom" in body["error"]["message"]
+
+
+def test_a_fault_of_ours_tells_its_words_to_the_log_alone(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(self: Assistant, *_: Any) -> Any:
+        raise KeyError("/home/somebody/secret")
+
+    monkeypatch.setattr(Assistant, "run", broken)
+    begun = ask(http, "hello", background=True)
+    body = until(lambda: over(http, begun["id"]))
+    assert (body["status"], body["error"]["code"]) == ("failed", "server_error")
+    assert "Its log says what" in body["error"]["message"]
+    assert "secret" not in json.dumps(body)
+    assert "secret" in caplog.text
 
 
 def test_a_background_response_is_followed(http: httpx.Client) -> None:
