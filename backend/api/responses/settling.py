@@ -52,9 +52,8 @@ def _answered(body: Mapping[str, Any], run: Run) -> dict[str, Any]:
         return {**body, "status": "cancelled"}
     if "choices" not in response:
         told, kind = (response.get("error") or {}).get("message"), result.get("error_kind")
-        if (
-            told is None and "error" in result
-        ):  # a fault of ours has no kind: its words are for the log
+        if told is None and "error" in result:
+            # A fault of ours has no kind: its words are for the log.
             told = result["error"] if kind else INSIDE
         code = _CODES.get(str(kind), "server_error")
         return failed_body(body, code, str(told or "It ended without an answer."))
