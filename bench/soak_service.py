@@ -90,7 +90,7 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
 
     Args:
         folder: an empty one.
-        minutes: altogether.
+        minutes: of load altogether; the last server has what the killed ones left of them.
         seed: of all chance.
         url: ``DATABASE_URL``; None for SQLite.
     """
@@ -98,6 +98,7 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
     chance = random.Random(seed)
     lives = _LIVES if minutes > _SHORT_MINUTES else _FEW_LIVES
     each_s = minutes * 60 / lives
+    ends = time.monotonic() + minutes * 60
     before = set(living())
     variables = {"DATABASE_URL": url} if url else {}
     for life in range(lives):
@@ -106,7 +107,7 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
                 await _press(server, seen, chance, each_s * chance.uniform(0.5, 1), kill=True)
                 await asyncio.sleep(0.5)  # for what goes with it
             else:
-                await _live_and_rest(server, seen, chance, each_s)
+                await _live_and_rest(server, seen, chance, ends - time.monotonic())
                 await _account(server, seen)
     for fault in check_store(url, folder / "data"):
         seen.faults[f"the store: {fault}"] += 1
