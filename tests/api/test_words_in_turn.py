@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,15 @@ from tests.commands import needs_sandbox
 from tests.scripts import APPROVE, act, generate, write_script
 
 pytestmark = [pytest.mark.sandbox, needs_sandbox]
+
+
+TWO_PROGRAMS = (
+    act("python_coder", "Compute 6*7"),
+    generate("print(6 * 7)"),
+    APPROVE,
+    act("python_coder", "Now the second"),
+    generate("print('second')"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +203,21 @@ def test_of_two_words_that_wait_the_first_one_counts(house: House) -> None:
     assert (late.status_code, late.json()["error"]["code"]) == (409, "conflict")
 
 
+def say_yes_and_ask(
+    house: House, waiting: Waiting, agent: str, threads: ThreadPoolExecutor
+) -> tuple[Future[httpx.Response], Future[httpx.Response]]:
+    """A yes that has to wait for its turn, and something else that is asked meanwhile."""
+    other = {"messages": [{"role": "user", "content": "Which colour has the sky?"}]}
+    other |= {"agent_type": agent, "session_id": waiting.session_id}
+    with house.full(places=1):
+        said = threads.submit(waiting.say_yes, house, "chat")
+        until(lambda: house.server.turns.waiting() == 1)
+        asked = threads.submit(house.client.post, "/v1/chat/completions", json=other)
+        until(lambda: house.server.turns.waiting() == 2)
+        assert status_of(house, waiting) == "waiting_approval"
+    return said, asked
+
+
 @pytest.mark.parametrize("agent", ["react", "chat"])
 def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(
     tmp_path: Path, agent: str
@@ -202,14 +226,7 @@ def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(
     lines = (*REPLAYED[:-1], act("finish", "It is 42."), act("finish", "It is blue."), talk)
     with a_house(tmp_path, *lines, max_queue=8) as house, ThreadPoolExecutor() as threads:
         waiting = ask(house)
-        other = {"messages": [{"role": "user", "content": "Which colour has the sky?"}]}
-        other |= {"agent_type": agent, "session_id": waiting.session_id}
-        with house.full(places=1):
-            said = threads.submit(waiting.say_yes, house, "chat")
-            until(lambda: house.server.turns.waiting() == 1)
-            asked = threads.submit(house.client.post, "/v1/chat/completions", json=other)
-            until(lambda: house.server.turns.waiting() == 2)
-            assert status_of(house, waiting) == "waiting_approval"
+        said, asked = say_yes_and_ask(house, waiting, agent, threads)
         replies = [each.result(60) for each in (said, asked)]
         assert [reply.status_code for reply in replies] == [200, 200], replies[0].text
         assert ["It is 42." in replies[0].text, "It is blue." in replies[1].text] == [True, True]
@@ -217,23 +234,10 @@ def test_something_else_asked_meanwhile_leaves_a_yes_that_waits_its_turn(
 
 
 def test_something_else_asked_before_a_program_was_shown_does_not_end_it(tmp_path: Path) -> None:
-    lines = (
-        act("python_coder", "Compute 6*7"),
-        generate("print(6 * 7)"),
-        APPROVE,
-        act("python_coder", "Now the second"),
-        generate("print('second')"),
-        act("finish", "It is blue."),
-    )
+    lines = (*TWO_PROGRAMS, act("finish", "It is blue."))
     with a_house(tmp_path, *lines, max_queue=8) as house, ThreadPoolExecutor() as threads:
         waiting = ask(house)
-        other = {"messages": [{"role": "user", "content": "Which colour has the sky?"}]}
-        other |= {"agent_type": "react", "session_id": waiting.session_id}
-        with house.full(places=1):
-            said = threads.submit(waiting.say_yes, house, "chat")
-            until(lambda: house.server.turns.waiting() == 1)
-            asked = threads.submit(house.client.post, "/v1/chat/completions", json=other)
-            until(lambda: house.server.turns.waiting() == 2)
+        said, asked = say_yes_and_ask(house, waiting, "react", threads)
         assert "print('second')" in said.result(60).text
         assert "It is blue." in asked.result(60).text
         assert status_of(house, waiting) == "waiting_approval"
@@ -263,14 +267,7 @@ def test_a_program_is_taken_when_the_answer_that_showed_it_has_gone_out(
 
 def test_a_yes_is_about_the_program_that_was_shown(tmp_path: Path) -> None:
     """Said twice, as by a double click, it does not let the next one run that nobody has seen."""
-    lines = (
-        act("python_coder", "Compute 6*7"),
-        generate("print(6 * 7)"),
-        APPROVE,
-        act("python_coder", "Now delete everything"),
-        generate("print('second')"),
-        act("finish", "Done."),
-    )
+    lines = (*TWO_PROGRAMS, act("finish", "Done."))
     with a_house(tmp_path, *lines, max_queue=8) as house, ThreadPoolExecutor() as threads:
         waiting = ask(house)
         with house.full(1):
