@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import os
 import random
 import shutil
@@ -17,20 +18,18 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 import httpx
 
-from bench.load import connected, request
 from bench.postgres import postgres_cluster, postgres_programs
 from bench.processes import adopt_orphans, bury_orphans, living, resident_mib
 from bench.served import Served, served
-from bench.service import SCRIPT, chat
+from bench.service import SCRIPT
+from bench.soak_deeds import DEEDS, Client, Seen
 from bench.store_check import check_store
 
 Kind = Literal["sqlite", "postgresql"]
@@ -51,41 +50,9 @@ soak there is none at the begin."""
 _MAX_GROWTH_MIB = 48.0
 """Over the second half of the last server's life; the first half is for caches to fill."""
 _PATIENCE_S = 60.0
-_PLAIN = "import pandas as pd\nprint(pd.Series([1, 2, 3]).sum())"
-_ENDLESS = "while True: pass"
 
 
-@dataclass(kw_only=True)
-class Service:
-    """What the clients saw, and what was left."""
-
-    done: Counter[str] = field(default_factory=Counter)
-    """By kind of request, those that went as they should."""
-    faults: Counter[str] = field(default_factory=Counter)
-    runs: set[str] = field(default_factory=set)
-    """Taken in the background."""
-    files: dict[str, bytes] = field(default_factory=dict)
-    """Taken, and not deleted."""
-    kills: int = 0
-    growth_mib: float = 0.0
-    descriptors: int = 0
-    """More than at the begin, of a server that idles again."""
-    is_dying: bool = False
-    """The server is being killed: answers that do not come are no faults."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Client:
-    url: str
-    http: httpx.AsyncClient
-    chance: random.Random
-    seen: Service
-
-
-_Deed = Callable[[_Client], Awaitable[None]]
-
-
-async def soak_service(folder: Path, minutes: float, seed: int, url: str | None = None) -> Service:
+async def soak_service(folder: Path, minutes: float, seed: int, url: str | None = None) -> Seen:
     """Press on servers that share a folder.
 
     Args:
@@ -94,20 +61,22 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
         seed: of all chance.
         url: ``DATABASE_URL``; None for SQLite.
     """
-    seen = Service()
+    seen = Seen()
     chance = random.Random(seed)
     lives = _LIVES if minutes > _SHORT_MINUTES else _FEW_LIVES
     each_s = minutes * 60 / lives
-    ends = time.monotonic() + minutes * 60
+    left_s = minutes * 60
     before = set(living())
     variables = {"DATABASE_URL": url} if url else {}
     for life in range(lives):
         async with served(folder, SCRIPT, variables) as server:
             if life < lives - 1:
-                await _press(server, seen, chance, each_s * chance.uniform(0.5, 1), kill=True)
+                for_s = each_s * chance.uniform(0.5, 1)
+                await _press(server, seen, chance, for_s, kill=True)
+                left_s -= for_s
                 await asyncio.sleep(0.5)  # for what goes with it
             else:
-                await _live_and_rest(server, seen, chance, ends - time.monotonic())
+                await _live_and_rest(server, seen, chance, left_s)
                 await _account(server, seen)
     for fault in check_store(url, folder / "data"):
         seen.faults[f"the store: {fault}"] += 1
@@ -117,11 +86,12 @@ async def soak_service(folder: Path, minutes: float, seed: int, url: str | None 
     return seen
 
 
-async def _live_and_rest(
-    server: Served, seen: Service, chance: random.Random, for_s: float
-) -> None:
-    """A server's life in which it is measured, idle, before and after."""
-    await _press(server, seen, chance, for_s / 4)
+async def _live_and_rest(server: Served, seen: Seen, chance: random.Random, for_s: float) -> None:
+    """A server's life in which it is measured, idle, before and after.
+
+    Every kind of deed is in it, however short it is.
+    """
+    await _press(server, seen, chance, for_s / 4, at_least=len(DEEDS))
     await _let_runs_end(server, seen)
     descriptors = _descriptors(server.pid)
     await _press(server, seen, chance, for_s / 4)
@@ -134,15 +104,31 @@ async def _live_and_rest(
 
 
 async def _press(
-    server: Served, seen: Service, chance: random.Random, for_s: float, *, kill: bool = False
+    server: Served,
+    seen: Seen,
+    chance: random.Random,
+    for_s: float,
+    *,
+    kill: bool = False,
+    at_least: int = 0,
 ) -> None:
-    ends = time.monotonic() + for_s
+    """Let all clients act for so long, and until so many deeds are begun.
+
+    Args:
+        server: that is pressed on.
+        seen: is added to.
+        chance: of who does what.
+        for_s: seconds.
+        kill: the server at the end of them, amid the deeds.
+        at_least: deeds, if that takes longer.
+    """
+    deeds = _shuffled(chance, time.monotonic() + (math.inf if kill else for_s), at_least)
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
         base_url=server.url, timeout=_PATIENCE_S, limits=limits, trust_env=False
     ) as http:
-        client = _Client(url=server.url, http=http, chance=chance, seen=seen)
-        tasks = [asyncio.create_task(_act(client, ends, kill)) for _ in range(_CLIENTS)]
+        client = Client(url=server.url, http=http, chance=chance, seen=seen)
+        tasks = [asyncio.create_task(_act(client, deeds)) for _ in range(_CLIENTS)]
         if kill:
             await asyncio.sleep(for_s)
             seen.is_dying = True
@@ -152,12 +138,23 @@ async def _press(
         seen.is_dying = False
 
 
-async def _act(client: _Client, ends: float, is_killed: bool) -> None:
-    names = list(_DEEDS)
-    while not client.seen.is_dying and (is_killed or time.monotonic() < ends):
-        name = client.chance.choice(names)
+def _shuffled(chance: random.Random, ends: float, at_least: int) -> Iterator[str]:
+    """Names of deeds until the clock says ``ends``: all kinds, then all in another order."""
+    dealt = 0
+    while True:
+        for name in chance.sample(list(DEEDS), len(DEEDS)):
+            if dealt >= at_least and time.monotonic() >= ends:
+                return
+            dealt += 1
+            yield name
+
+
+async def _act(client: Client, deeds: Iterator[str]) -> None:
+    for name in deeds:
+        if client.seen.is_dying:
+            return
         try:
-            await _DEEDS[name](client)
+            await DEEDS[name](client)
         except (httpx.TransportError, ConnectionError, OSError) as error:
             if not client.seen.is_dying:
                 client.seen.faults[f"{name}: {type(error).__name__} {error}"] += 1
@@ -167,127 +164,7 @@ async def _act(client: _Client, ends: float, is_killed: bool) -> None:
             client.seen.done[name] += 1
 
 
-async def _post(client: _Client, path: str, body: object, *, status: int = 200) -> httpx.Response:
-    answer = await client.http.post(path, json=body)
-    assert answer.status_code == status, f"{answer.status_code} {answer.text[:200]}"
-    return answer
-
-
-def _asked(client: _Client, agent: str) -> dict[str, object]:
-    number = client.chance.getrandbits(48)
-    words = [{"role": "user", "content": f"Sum the sales by region, number {number}."}]
-    return {"messages": words, "agent_type": agent}
-
-
-async def _chats(client: _Client) -> None:
-    agent = client.chance.choice(("react", "plan_execute", "chat"))
-    body = _asked(client, agent)
-    if client.chance.random() < 0.3:
-        number = client.chance.randrange(5)
-        answer = await client.http.post(
-            "/v1/chat/completions", json=body, headers={"X-Session-Id": f"talk-{number}"}
-        )
-        assert answer.status_code == 200, f"{answer.status_code} {answer.text[:200]}"
-        return
-    answer = await _post(client, "/v1/chat/completions", body)
-    assert answer.json()["choices"][0]["message"]["content"], "an empty answer"
-
-
-async def _streams(client: _Client) -> None:
-    agent = client.chance.choice(("react", "plan_execute", "chat"))
-    answer = await _post(client, "/v1/chat/completions", _asked(client, agent) | {"stream": True})
-    assert answer.text.endswith("data: [DONE]\n\n"), "a stream that was cut off"
-    assert 'data: {"error"' not in answer.text, answer.text[-300:]
-
-
-async def _executes(client: _Client) -> None:
-    body: dict[str, object] = {"code": _PLAIN}
-    if client.chance.random() < 0.3:
-        name = f"talk-{client.chance.randrange(5)}"
-        if (await client.http.get(f"/v1/sessions/{name}/messages")).status_code == 200:
-            body["session_id"] = name
-    answer = (await _post(client, "/v1/execute", body)).json()
-    assert answer["stdout"].strip() == "6", f"a program printed {answer['stdout']!r}"
-
-
-async def _sends_files(client: _Client) -> None:
-    content = client.chance.randbytes(client.chance.randrange(1, 200_000)).hex().encode()
-    sent = {"file": (f"{client.chance.getrandbits(32)}.txt", content, "text/plain")}
-    answer = await client.http.post("/v1/files", files=sent, data={"purpose": "user_data"})
-    assert answer.status_code in {200, 201}, f"{answer.status_code} {answer.text[:200]}"
-    name = answer.json()["id"]
-    client.seen.files[name] = content
-    back = await client.http.get(f"/v1/files/{name}/content")
-    assert back.content == content, "a file that came back otherwise"
-    if client.chance.random() < 0.5:
-        del client.seen.files[name]  # whether it is deleted in time or not
-        deleted = await client.http.delete(f"/v1/files/{name}")
-        assert deleted.status_code == 200, f"{deleted.status_code} {deleted.text[:200]}"
-
-
-async def _asks_in_background(client: _Client) -> None:
-    answer = await _post(client, "/v1/runs", _asked(client, "react"), status=202)
-    client.seen.runs.add(answer.json()["id"])
-
-
-async def _cancels(client: _Client) -> None:
-    answer = await _post(client, "/v1/runs", _asked(client, "plan_execute"), status=202)
-    name = answer.json()["id"]
-    client.seen.runs.add(name)
-    await asyncio.sleep(client.chance.uniform(0, 0.2))
-    cancelled = await client.http.post(f"/v1/runs/{name}/cancel")
-    # It may have ended by itself before.
-    assert cancelled.status_code in {200, 400, 409}, (
-        f"{cancelled.status_code} {cancelled.text[:200]}"
-    )
-
-
-async def _asks_for_responses(client: _Client) -> None:
-    body = {
-        "input": f"Sum the sales by region, number {client.chance.getrandbits(48)}.",
-        "tools": [{"type": "code_interpreter", "container": {"type": "auto"}}],
-    }
-    answer = (await _post(client, "/v1/responses", body)).json()
-    assert answer["status"] == "completed", f"a response that is {answer['status']}"
-
-
-async def _leaves(client: _Client) -> None:
-    asked = [
-        chat(client.chance.choice(("react", "chat")), stream=client.chance.random() < 0.5)(
-            client.chance.getrandbits(48)
-        ),
-        request("POST", "/v1/execute", {"code": _ENDLESS}),
-    ]
-    async with connected(client.url) as connection:
-        connection.send(client.chance.choice(asked))
-        await asyncio.sleep(client.chance.uniform(0, 0.3))
-
-
-async def _does_not_read(client: _Client) -> None:
-    port = httpx.URL(client.url).port
-    _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
-    try:
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        writer.write(chat("chat", stream=True)(client.chance.getrandbits(48)))
-        await asyncio.sleep(client.chance.uniform(0.5, 2))
-    finally:
-        writer.transport.abort()
-
-
-_DEEDS: dict[str, _Deed] = {
-    "chats": _chats,
-    "streams": _streams,
-    "executes": _executes,
-    "sends files": _sends_files,
-    "asks in the background": _asks_in_background,
-    "cancels": _cancels,
-    "asks for responses": _asks_for_responses,
-    "leaves": _leaves,
-    "does not read": _does_not_read,
-}
-
-
-async def _let_runs_end(server: Served, seen: Service) -> None:
+async def _let_runs_end(server: Served, seen: Seen) -> None:
     ends = time.monotonic() + _ENDS_S
     left = {"queued", "running"}
     async with httpx.AsyncClient(base_url=server.url, timeout=_PATIENCE_S) as http:
@@ -301,7 +178,7 @@ async def _let_runs_end(server: Served, seen: Service) -> None:
         seen.faults[f"runs that are still {', '.join(sorted(left))}"] += 1
 
 
-async def _account(server: Served, seen: Service) -> None:
+async def _account(server: Served, seen: Seen) -> None:
     """Every run ended once, and every file there is."""
     async with httpx.AsyncClient(base_url=server.url, timeout=_PATIENCE_S) as http:
         for name in seen.runs:
@@ -317,7 +194,7 @@ def _descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def report(seen: Service) -> Report:
+def report(seen: Seen) -> Report:
     """Lines to print, and faults among them."""
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(seen.done.items()))
     lines = [
@@ -330,7 +207,7 @@ def report(seen: Service) -> Report:
         faults.append(f"the service's memory grew by {seen.growth_mib:.0f} MiB")
     if seen.descriptors > _MAX_DESCRIPTORS:
         faults.append(f"the service has {seen.descriptors} descriptors more than at its begin")
-    if missing := [name for name in _DEEDS if not seen.done[name]]:
+    if missing := [name for name in DEEDS if not seen.done[name]]:
         faults.append(f"the service: never done: {', '.join(missing)}")
     return lines, faults
 
