@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORPORA ?= $(wildcard ../shared/corpora)
+# What is compiled is kept: every start of ours takes a second longer without it.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHON_CODER_CORPORA ?= $(if $(CORPORA),$(abspath $(CORPORA)))
 
 .DEFAULT_GOAL := help

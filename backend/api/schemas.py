@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from backend.api.errors import UnsupportedParameter
+from backend.api.shapes.field_texts import add_field_texts
 from backend.core.requests import AnswerForm
 from backend.types import ApprovalMode, FigureFormat
 
@@ -20,7 +21,7 @@ from backend.types import ApprovalMode, FigureFormat
 class Edge(BaseModel):
     """Base of everything that comes in."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra=add_field_texts)
 
 
 def _without_nul(value: str) -> str:

@@ -16,6 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from backend.api.body import drain
 from backend.api.errors import validation_error
+from backend.api.shapes.field_texts import add_field_texts
 from backend.errors import RequestError, TooLarge
 from backend.sandbox.file_types import require_supported, shown_type
 from backend.store.blobs import Incoming
@@ -38,7 +39,7 @@ _WHAT = "Send the fields 'file' and 'purpose'."
 class UploadFields(BaseModel):
     """The fields beside the file."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+    model_config = ConfigDict(json_schema_extra=add_field_texts, frozen=True)
 
     purpose: Annotated[str, Field(pattern=f"^{_PURPOSE.pattern}$")] = "assistants"
     """What it is for; kept as it is, and the list can be asked for one purpose only."""

@@ -41,6 +41,7 @@ def test_no_text_has_more_characters_a_token_than_any_vocabulary_makes(text: str
         ("12345", 5),
         ("\uc774\ub984", 2),
         ("a\n  b", 4),
+        ("a\n\n\nb\n", 5),
         ("[1, 2]", 5),
     ],
 )

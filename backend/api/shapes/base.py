@@ -6,13 +6,15 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from backend.api.shapes.field_texts import add_field_texts
+
 T = TypeVar("T")
 
 
 class Shape(BaseModel):
     """Base of everything that goes out; the text under a field is its meaning."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(json_schema_extra=add_field_texts, defer_build=True)
 
 
 class Page(Shape, Generic[T]):

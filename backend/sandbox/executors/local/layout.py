@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import py_compile
-import shutil
+import marshal
+from functools import cache
+from importlib.machinery import SourceFileLoader
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
+from types import CodeType
 
 from backend.sandbox import inside
 from backend.sandbox.executors.local.fonts import lay_out_fonts
@@ -16,18 +19,13 @@ def lay_out(workspaces: Workspaces) -> None:
     runtime = workspaces.runtime
     runner = runtime / "runner"
     lay_out_fonts(workspaces)
-    ours = Path(inside.__file__).parent
-    for source in sorted(ours.rglob("*.py")):
-        place = source.relative_to(ours.parent)
+    for place, source, compiled in _our_files():
         copy = runner / place
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
-        py_compile.compile(
-            str(copy),
-            dfile=str(place),
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+        copy.write_bytes(source)
+        beside = Path(cache_from_source(copy))
+        beside.parent.mkdir(exist_ok=True)
+        beside.write_bytes(compiled)
     etc = runtime / "etc"
     etc.mkdir()
     for name, text in {
@@ -39,3 +37,34 @@ def lay_out(workspaces: Workspaces) -> None:
     for path in runtime.rglob("*"):
         # Whoever reads them inside is nobody, also where our umask lets nobody read.
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+_UNCHECKED = (0b01).to_bytes(4, "little")
+"""Flags of a compiled file that is taken without a look at its source (PEP 552)."""
+
+
+@cache
+def _our_files() -> tuple[tuple[Path, bytes, bytes], ...]:
+    """Each file's place, its text, and its code as a ``.pyc``; kept, for compiling takes a while."""
+    ours = Path(inside.__file__).parent
+    return tuple(
+        (path.relative_to(ours.parent), path.read_bytes(), _compiled(path, ours.parent))
+        for path in sorted(ours.rglob("*.py"))
+    )
+
+
+def _compiled(path: Path, root: Path) -> bytes:
+    # The loader takes what Python keeps beside the source, where that is good.
+    code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
+    assert code is not None, "a module of ours has source"
+    known_inside = _renamed(code, str(path.relative_to(root)))
+    head = MAGIC_NUMBER + _UNCHECKED + source_hash(path.read_bytes())
+    return head + marshal.dumps(known_inside)
+
+
+def _renamed(code: CodeType, name: str) -> CodeType:
+    """The code as if it were from a file of this name: where ours are is nothing for programs."""
+    consts = (
+        _renamed(each, name) if isinstance(each, CodeType) else each for each in code.co_consts
+    )
+    return code.replace(co_filename=name, co_consts=tuple(consts))
