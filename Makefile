@@ -31,8 +31,9 @@ $(STAMP): requirements.lock pyproject.toml | system
 demo: setup ## the main job, end to end, into ./demo_output
 	@$(BIN)/python-coder demo
 
+# Half as many again as processors here: many tests wait for a time-out.
 test: setup ## all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 check: setup ## format, lint and types
 	$(BIN)/ruff format --check .

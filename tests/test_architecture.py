@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,12 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(parts), path
 
 
-def imports_of(path: Path, module: str) -> Iterator[str]:
+@cache
+def imports_of(path: Path, module: str) -> tuple[str, ...]:
+    return tuple(_imports_of(path, module))
+
+
+def _imports_of(path: Path, module: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -11,7 +11,7 @@ from backend.cli.output import one_line, size_text
 if TYPE_CHECKING:
     from backend.core.requests import Answer
     from backend.types import ExecutionResult, Isolation
-from backend.usage import UsageTotals
+    from backend.usage import UsageTotals
 
 _SHOWN_FILES = 12
 
