@@ -12,6 +12,8 @@ from backend.store.run_records import Run
 
 _AGAIN_S = 2.0
 """Seconds to take nothing after there was no turn to be had."""
+_REMEMBERED = 1000
+"""Owners of whom it is known when they were served; the others count as served longest ago."""
 
 
 class Taking:
@@ -39,7 +41,10 @@ class Taking:
             without_sessions=self._turns.sessions(),
         )
         if run is not None:
+            self._served.pop(run.owner, None)  # so that the oldest one stands first
             self._served[run.owner] = time.monotonic()
+            if len(self._served) > _REMEMBERED:
+                del self._served[next(iter(self._served))]
             self._owners[run.id] = run.owner
         return run
 

@@ -120,8 +120,8 @@ STOPPED: dict[str, tuple[str, set[str | None]]] = {
 @pytest.mark.parametrize("flood", STOPPED)
 def test_it_is_stopped(person: Person, canaries: Canaries, flood: str) -> None:
     code, reasons = STOPPED[flood]
-    waits = reasons == {"timeout", "cpu"}  # until the end, which is to be soon
-    answer = person.run(PRELUDE + code, timeout_s=2 if waits else 4)
+    # What nothing else ends is to end soon; the rest may be slow on a busy machine.
+    answer = person.run(PRELUDE + code, timeout_s=2 if "timeout" in reasons else 20)
     assert answer.stdout.startswith(MARKER), answer
     assert answer.stopped_by in reasons, answer.notes
     assert answer.success <= (answer.stopped_by is None)
