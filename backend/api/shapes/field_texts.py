@@ -24,15 +24,18 @@ def add_field_texts(schema: dict[str, Any], model: type[BaseModel]) -> None:
     for each in reversed(model.__mro__):
         if issubclass(each, BaseModel) and each is not BaseModel:
             texts |= _texts_of(each.__module__).get(each.__qualname__, {})
-    for name, text in texts.items():
-        alias = model.model_fields[name].alias or name
-        schema["properties"][alias].setdefault("description", text)
+    for name, field in model.model_fields.items():
+        if name in texts:
+            schema["properties"][field.alias or name].setdefault("description", texts[name])
 
 
 @cache
 def _texts_of(module: str) -> dict[str, dict[str, str]]:
-    """Class -> field -> text, of a module."""
-    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    """Class -> field -> text, of a module; none where its source is not installed."""
+    try:
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except OSError:
+        return {}
     return {
         node.name: dict(_texts_under(node)) for node in tree.body if isinstance(node, ast.ClassDef)
     }

@@ -196,7 +196,7 @@ async def test_whatever_a_program_piles_up_can_be_gone_back_from(
         assert await cell(code, timeout_s=60)
         await cell("y = 1; import os; os.chdir('/workspace')", timeout_s=60)
     killed = await cell(
-        f"{code if when == 'of a killed program' else ''}import os\nos._exit(1)", timeout_s=15
+        f"{code if when == 'of a killed program' else ''}import os\nos._exit(1)", timeout_s=60
     )
     assert killed is not None and any("rolled back" in note for note in killed.notes), killed
     look = "import os; os.chdir('/workspace')\nprint(x, open('keep').read(), len(os.listdir()))"

@@ -46,20 +46,20 @@ _UNCHECKED = (0b01).to_bytes(4, "little")
 @cache
 def _our_files() -> tuple[tuple[Path, bytes, bytes], ...]:
     """Each file's place, its text, and its code as a ``.pyc``; kept, for compiling takes a while."""
-    ours = Path(inside.__file__).parent
-    return tuple(
-        (path.relative_to(ours.parent), path.read_bytes(), _compiled(path, ours.parent))
-        for path in sorted(ours.rglob("*.py"))
-    )
+    root = Path(inside.__file__).parents[1]
+    found = []
+    for path in sorted((root / "inside").rglob("*.py")):
+        place, source = path.relative_to(root), path.read_bytes()
+        found.append((place, source, _compiled(path, place, source)))
+    return tuple(found)
 
 
-def _compiled(path: Path, root: Path) -> bytes:
+def _compiled(path: Path, place: Path, source: bytes) -> bytes:
     # The loader takes what Python keeps beside the source, where that is good.
     code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
     assert code is not None, "a module of ours has source"
-    known_inside = _renamed(code, str(path.relative_to(root)))
-    head = MAGIC_NUMBER + _UNCHECKED + source_hash(path.read_bytes())
-    return head + marshal.dumps(known_inside)
+    head = MAGIC_NUMBER + _UNCHECKED + source_hash(source)
+    return head + marshal.dumps(_renamed(code, str(place)))
 
 
 def _renamed(code: CodeType, name: str) -> CodeType:
