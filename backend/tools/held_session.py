@@ -43,7 +43,9 @@ class Live:
     """Requests that run in it or wait for their turn."""
     used_at: float = 0.0
     state: EngineSession | None = None
-    """None before its first program; it stays here when it has ended, because it knows why."""
+    """None before its first program, and once its end was taken note of."""
+    ended: str = ""
+    """Why there is no state any more, a sentence."""
     gives_way: bool = False
     """Its state is let go when others need the place."""
     made_way: bool = False
@@ -64,11 +66,25 @@ class Live:
         return self.state is not None and self.state.is_open
 
     @property
+    def has_begun(self) -> bool:
+        """It has a state, or had one."""
+        return self.state is not None or bool(self.ended)
+
+    @property
     def why_gone(self) -> str:
         """A sentence; '' while it lives, and before."""
         if self.made_way:
             return "The session's place was needed for others."
-        return "" if self.state is None else self.state.why_gone
+        return self.ended if self.state is None else self.state.why_gone
+
+    def keep_only_why(self) -> None:
+        """Its state has ended: no more of it is kept than the reason.
+
+        What a state holds on to is all that its requests were about.
+        """
+        if self.state is not None and not self.state.is_open:
+            self.ended, self.state = self.why_gone, None
+            self.left = self.before = _Left()
 
     async def make_way(self) -> None:
         """Let go of its state."""
@@ -78,7 +94,7 @@ class Live:
 
     def begin(self, state: EngineSession) -> None:
         """Go on with another state, in which nothing is."""
-        self.state, self.made_way, self.is_lost = state, False, False
+        self.state, self.ended, self.made_way, self.is_lost = state, "", False, False
         self.left, self.before, self.last = _Left(), _Left(), 0
 
 

@@ -41,6 +41,8 @@ class LiveSessions:
         self._files = files
         self._opened_at = time.time()
         self._live: dict[_Key, Live] = {}
+        """Those that live or are used, and those whose end nobody has noticed yet."""
+        self._ended: dict[_Key, Live] = {}
         self._going: Counter[_Key] = Counter()
         """Those that are being deleted."""
 
@@ -70,7 +72,7 @@ class LiveSessions:
                         raise
                     is_stored = False
                 live.is_lost = bool(note)
-            live.gives_way = gives_way and (live.gives_way or live.state is None)
+            live.gives_way = gives_way and (live.gives_way or not live.has_begun)
             known = live.state
             yield HeldSession(
                 live,
@@ -123,8 +125,9 @@ class LiveSessions:
 
     async def end(self, session_id: str, *, owner: str) -> None:
         """Let go of a session that is deleted; a program that runs in it is ended."""
-        live = self._live.pop((owner, session_id), None)
-        if live is not None:
+        key = (owner, session_id)
+        self._ended.pop(key, None)
+        if (live := self._live.pop(key, None)) is not None:
             await _end(live)
 
     async def aclose(self) -> None:
@@ -139,7 +142,8 @@ class LiveSessions:
         key = (owner, session_id)
         if key in self._going:
             raise deleted(session_id)
-        live = self._live.setdefault(key, Live())
+        live = self._live.get(key) or self._ended.pop(key, None) or Live()
+        self._live[key] = live
         live.users += 1
         try:
             async with live.turn:
@@ -153,8 +157,8 @@ class LiveSessions:
         finally:
             live.users -= 1
             live.used_at = time.monotonic()
-            if live.users == 0 and live.state is None and self._live.get(key) is live:
-                del self._live[key]
+            if live.users == 0 and not live.is_open and self._live.get(key) is live:
+                self._put_away(key)
 
     async def _lost(self, live: Live, session_id: str, owner: str) -> str:
         """Why nothing is there of what earlier programs left; '' where there were none.
@@ -162,7 +166,7 @@ class LiveSessions:
         Raises:
             NotFound: the owner has no such session.
         """
-        if live.state is not None:
+        if live.has_begun:
             return lost(live.why_gone)
         found = await self._store.get(session_id, owner=owner)
         if found.created_at < self._opened_at:
@@ -187,7 +191,7 @@ class LiveSessions:
         if live.is_deleted:
             await state.aclose()
             raise NotFound("The session was deleted.", "Begin another one: POST /v1/sessions.")
-        self._forget_the_oldest()
+        self._put_away_the_ended()
         return state
 
     async def _open_somehow(self, in_need: str) -> EngineSession:
@@ -218,14 +222,19 @@ class LiveSessions:
             return []
         return [live for owner, live in unused if count[owner] == most]
 
-    def _forget_the_oldest(self) -> None:
-        ended = [
-            key
-            for key, live in self._live.items()
-            if live.users == 0 and live.state is not None and not live.is_open
-        ]
-        for key in ended[:-_REMEMBERED]:
-            del self._live[key]
+    def _put_away_the_ended(self) -> None:
+        ended = [key for key, live in self._live.items() if not (live.users or live.is_open)]
+        for key in ended:
+            self._put_away(key)
+
+    def _put_away(self, key: _Key) -> None:
+        """Nobody uses it, and nothing lives of it: what is kept, for a while, is why."""
+        live = self._live.pop(key)
+        live.keep_only_why()
+        if live.has_begun:
+            self._ended[key] = live
+            if len(self._ended) > _REMEMBERED:
+                del self._ended[next(iter(self._ended))]
 
     async def _made(self, session_id: str, owner: str) -> dict[str, bytes]:
         """The files that a conversation's programs made, by name; the newest, where not all fit."""

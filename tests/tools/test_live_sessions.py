@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from backend.store.session_records import ChatTurn
 from backend.store.sessions import SessionStore
 from backend.tools.held_session import HeldSession, Live
 from backend.tools.live_sessions import LiveSessions
-from backend.tools.python_executor_engine import open_engine
+from backend.tools.python_executor_engine import EngineSession, open_engine
 from backend.types import ExecutionRequest, ExecutionResult
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
@@ -182,6 +183,31 @@ async def test_whoever_has_most_sessions_gives_one_up_for_who_has_none(tmp_path:
         with pytest.raises(Busy):
             await names("alice1", "alice")
         await live.aclose()
+
+
+async def test_of_what_has_ended_only_the_reason_is_kept(tmp_path: Path) -> None:
+    """A state holds on to everything that its requests were about."""
+    settings = load_settings(execution_dir=tmp_path / "execution", preimport="none", max_sessions=1)
+    async with open_database(settings) as database, open_engine(settings) as engine:
+        store = SessionStore(database)
+        live = LiveSessions(engine, store, FileStore(database, BlobStore(tmp_path / "blobs")))
+        before = _states()
+        for number in range(5):
+            await store.append(f"s{number}", (), owner="local")
+            async with live.hold(f"s{number}", owner="local", gives_way=True) as held:
+                assert (await run(held, "x = 1")).notes == ()
+        assert len(_states() - before) == 1
+        async with live.hold("s0", owner="local", gives_way=True) as held:
+            assert "place was needed for others" in " ".join((await run(held, "y = 1")).notes)
+            assert dict(held.names) == {"y": "1"}
+        async with live.hold("s0", owner="local") as held:
+            assert dict(held.names) == {"y": "1"}
+        await live.aclose()
+
+
+def _states() -> set[int]:
+    gc.collect()
+    return {id(each) for each in gc.get_objects() if isinstance(each, EngineSession)}
 
 
 async def test_a_session_that_is_deleted_while_it_is_held_runs_nothing_more(

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from contextvars import Context
 
 from backend.errors import SessionGone
 from backend.sandbox.endings import see_through
@@ -128,7 +129,8 @@ class LocalSession(Session):
         if self._why_gone:
             return
         loop = asyncio.get_running_loop()
-        self._expiry = loop.call_later(self._idle_s, self._expire)
+        # A context of its own: else it would hold on to all that its last request was about.
+        self._expiry = loop.call_later(self._idle_s, self._expire, context=Context())
 
     def _expire(self) -> None:
         self._end(f"nobody used it for {self._idle_s:g} seconds")
