@@ -115,8 +115,8 @@ def _short_collections() -> Iterator[None]:
     nobody was answered. How often it looks is left alone: a tenth more requests a second would cost
     200 MiB of garbage that waits.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()  # whoever starts servers may have put it off until here
     try:
         yield
     finally:

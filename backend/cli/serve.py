@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,7 +28,12 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
     soon as requests are taken.
     """
     settings = read_settings(host=host, port=port)
+    with _no_collections_at_first():
+        _serve(settings, as_json=as_json)
+    return 0
 
+
+def _serve(settings: Settings, *, as_json: bool) -> None:
     from backend.api.logs import announce_in_log
     from backend.api.server import serve
 
@@ -39,7 +47,16 @@ def command(host: str | None, port: int | None, as_json: bool) -> int:
         say(f"Model: {settings.model}. Ctrl-C ends it.")
 
     serve(settings, announce=announce)
-    return 0
+
+
+@contextmanager
+def _no_collections_at_first() -> Iterator[None]:
+    """Until the server has started: what it imports stays, and would be looked through six times."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def for_whom(settings: Settings, *, wants_keys: bool) -> str:

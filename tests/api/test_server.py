@@ -34,6 +34,13 @@ START = (
     "serve(load_settings(), announce=lambda url, _: print(url, file=sys.stderr, flush=True))\n"
 )
 
+BY_COMMAND = (
+    "import gc, sys\n"
+    "from backend.cli import app, serve\n"
+    "serve.print_line = lambda text: print(gc.isenabled(), text, file=sys.stderr, flush=True)\n"
+    "app.run_command(['serve'])\n"
+)
+
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org", ""])
 async def test_without_keys_it_listens_for_this_machine_only(host: str) -> None:
@@ -159,6 +166,11 @@ def test_an_answer_that_is_cut_off_after_a_run_is_not_asked_for_again(
     cut = json.loads(last[6:])
     why = cut["response"]["error"] if path == "/v1/responses" else cut["error"]
     assert why["message"] == answer.json()["error"]["message"]
+
+
+def test_garbage_is_collected_once_a_server_has_started(tmp_path: Path) -> None:
+    with started(tmp_path, command=BY_COMMAND) as (_, said):
+        assert said.startswith("True python-coder listens on http://")
 
 
 def test_what_is_under_way_is_finished_before_a_server_ends(tmp_path: Path) -> None:
