@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -450,6 +450,24 @@ async def test_a_session_whose_processes_are_killed_from_outside_is_gone(
     assert (await executor.run(ExecutionRequest(code="print(1)"))).stdout == "1\n"
     async with await executor.open_session() as another:
         assert (await cells(another)("'x' in globals()")).value == "False"
+
+
+async def test_a_session_whose_process_ends_gives_its_place_to_others_at_once(
+    settings: Settings,
+) -> None:
+    async with opened(settings, max_sessions=1) as executor:
+        session = await executor.open_session()
+        await cells(session)("x = 1")
+        (bubblewrap,) = psutil.Process().children()
+        (zygote,) = bubblewrap.children()
+        for keeper in zygote.children():
+            with suppress(psutil.NoSuchProcess):
+                keeper.kill()
+        async with asyncio.timeout(10):
+            while session.is_open:  # noqa: ASYNC110
+                await asyncio.sleep(0)  # its place is free as soon as it is not open
+        async with await executor.open_session() as another:
+            assert (await cells(another)("'x' in globals()")).value == "False"
 
 
 async def test_programs_of_one_session_are_served_one_after_another(cell: Cell) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from backend.sandbox.endings import see_through
@@ -52,6 +53,8 @@ class Child:
         self.line = Line()
         self._pidfd = self._pid = -1
         self._ended = asyncio.Event()
+        self.on_end: Callable[[], None] | None = None
+        """Called when it has ended."""
         self._writer: asyncio.StreamWriter | None = None
         self._control: socket.socket | None = None
         self._is_closed = False
@@ -156,6 +159,8 @@ class Child:
     def _note_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
         self._ended.set()
+        if self.on_end is not None:
+            self.on_end()
 
     @property
     def is_alive(self) -> bool:

@@ -62,6 +62,9 @@ class LocalSession(Session):
         if not reader.report.done or reader.report.lost:
             said = reader.report.failure or reader.report.lost or "it did not answer"
             raise explain(f"a session could not be opened: {said}")
+        if not self._child.is_alive:
+            raise DiedBefore
+        self._child.on_end = self._note_end
         self._expire_later()
 
     @property
@@ -92,6 +95,7 @@ class LocalSession(Session):
             report = self._child.reader.report
             if report.lost or not report.done:
                 self._lose(report.lost or "its process ended with the program")
+            self._see_whether_it_lives()
             return result
 
     async def undo(self) -> bool:
@@ -109,6 +113,7 @@ class LocalSession(Session):
         self._expire_later()
         if reader.report.lost or not reader.report.done:
             raise self._lose(reader.report.lost or "its process ended")
+        self._see_whether_it_lives()
         return reader.report.back
 
     async def aclose(self) -> None:
@@ -139,6 +144,15 @@ class LocalSession(Session):
         self._end(why)
         return SessionGone(f"The session was lost: {why}.", "Open another one.")
 
+    def _note_end(self) -> None:
+        # While a program runs, its result tells how the process ended, and has to be read first.
+        if not self._turn.locked():
+            self._see_whether_it_lives()
+
+    def _see_whether_it_lives(self) -> None:
+        if not (self._why_gone or self._child.is_alive):
+            self._end("its process ended")
+
     def _end(self, why: str) -> None:
         self._why_gone = self._why_gone or why
         self._on_close(self)  # at once: another may be opened in its place
@@ -151,6 +165,7 @@ class LocalSession(Session):
         await self._hear_report(_STOP_SECONDS)
         if not self._child.reader.report.done:
             self._lose("a program that was cancelled did not end")
+        self._see_whether_it_lives()
 
     async def _hear_report(self, seconds: float = _ANSWER_SECONDS) -> None:
         with suppress(TimeoutError):
