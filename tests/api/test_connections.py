@@ -164,9 +164,9 @@ def test_a_client_that_goes_ends_its_program_whatever_it_sent_behind(hostile: Ho
 
 def test_a_reader_that_stops_is_let_go_and_costs_no_memory(hostile: Hostile) -> None:
     assert hostile.answers()
+    answers_bytes = 4 * 20 * len(WORD)
     sizes = []
-    for _ in range(2):  # what the first round takes is used again by the second
-        sizes.append(hostile.process.memory_info().rss)
+    for _ in range(14):
         with ExitStack() as stack:
             readers = [stack.enter_context(hostile.connection(small=True)) for _ in range(4)]
             for reader in readers:
@@ -175,8 +175,9 @@ def test_a_reader_that_stops_is_let_go_and_costs_no_memory(hostile: Hostile) -> 
             until(lambda: not hostile.talking())
             received = [len(all_of(reader)) for reader in readers]
         assert max(received) < 20 * len(WORD)
-    grown = hostile.process.memory_info().rss - sizes[-1]
-    assert grown < 4 * 20 * len(WORD) * 2
+        sizes.append(hostile.process.memory_info().rss)
+    # Up to 20 MB of garbage waits to be collected, goes and comes again. What is kept adds up.
+    assert sizes[-1] - sizes[1] < 12 * answers_bytes / 2, sizes
     assert hostile.answers()
 
 
